@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tgate: text-to-image diffusion models, read as published, run on the CPU, accelerated by T-GATE.
+ *
+ * How to use it: open a model, make a session, encode a prompt, generate, write the picture:
+ *
+ *     tg_model *model;
+ *     tg_session *session = NULL;
+ *     tg_prompt *prompt = NULL;
+ *     tg_result *result = NULL;
+ *     tg_generate_options options;
+ *     if (tg_model_open(&model, "models/demo", NULL) != TG_OK)
+ *         fprintf(stderr, "%s\n", tg_model_message(model));
+ *     tg_session_new(&session, model, NULL);
+ *     tg_prompt_encode(&prompt, session, "a fox", "", 0);
+ *     tg_generate_options_init(&options, model);
+ *     tg_generate(&result, session, prompt, &options);
+ *     tg_image_write(tg_result_image(result, 0), "fox.png", NULL, true, NULL, 0);
+ *
+ * Errors. Every function that can fail returns a tg_status; the sentence that says what was found,
+ * what was expected and where is in the handle (tg_model_message, tg_session_message) or in the
+ * buffer that the call was given. The library never prints, never exits, never aborts on input.
+ *
+ * Ownership. What a function returns through its first argument belongs to the caller and is given
+ * back with the _free or _close function of its type; these accept NULL. A model must outlive its
+ * sessions, a session its prompts. Strings and arrays that a function returns belong to the handle
+ * they came from.
+ *
+ * Threads. Different models and sessions may be used from different threads at the same time; a
+ * model is read-only once open, so its sessions may run side by side. One session, and what was
+ * made with it, is used by one thread at a time.
+ *
+ * Pictures and latents are float32 arrays in (count, channels, height, width) order.
+ */
+#ifndef TGATE_H
+#define TGATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define TG_API __attribute__((visibility("default")))
+#else
+#define TG_API
+#endif
+
+#define TG_VERSION "0.1.0"
+
+/* ------------------------------------------------------------------------------------ status */
+
+/* X(code, text): every status that a call can return. */
+#define TG_STATUS_MAP(X)                                                                          \
+    X(TG_OK, "ok")                                                                                \
+    X(TG_ERROR_ARGUMENT, "unusable argument")                                                     \
+    X(TG_ERROR_NOT_FOUND, "file not found")                                                       \
+    X(TG_ERROR_IO, "file cannot be read or written")                                              \
+    X(TG_ERROR_FORMAT, "file is not what it should be")                                           \
+    X(TG_ERROR_UNSUPPORTED, "not supported")                                                      \
+    X(TG_ERROR_MEMORY, "out of memory")                                                           \
+    X(TG_ERROR_NUMERIC, "result is not finite")                                                   \
+    X(TG_ERROR_CANCELLED, "cancelled")                                                            \
+    X(TG_ERROR_INTERNAL, "internal error")
+
+typedef enum tg_status {
+#define TG_STATUS_CODE(code, text) code,
+    TG_STATUS_MAP(TG_STATUS_CODE)
+#undef TG_STATUS_CODE
+} tg_status;
+
+/* The short text of a status, such as "out of memory". Never NULL. */
+TG_API const char *tg_status_text(tg_status status);
+
+/* The library's version, such as "0.1.0". */
+TG_API const char *tg_version(void);
+
+/* ------------------------------------------------------------------------------------- model */
+
+/* Arithmetic of a session. */
+typedef enum tg_dtype {
+    TG_DTYPE_AUTO, /* bf16 where the CPU multiplies it faster than f32, else f32 */
+    TG_DTYPE_F32,
+    TG_DTYPE_BF16,
+} tg_dtype;
+
+/* The highest instruction set that may be used, by our kernels and by oneDNN. */
+typedef enum tg_cpu {
+    TG_CPU_AUTO, /* whatever the CPU has */
+    TG_CPU_C,    /* plain C alone */
+    TG_CPU_AVX2,
+    TG_CPU_AVX512,
+    TG_CPU_AVX512_BF16,
+    TG_CPU_AMX,
+} tg_cpu;
+
+typedef enum tg_log_level { TG_LOG_WARNING, TG_LOG_INFO } tg_log_level;
+
+/* Receives sentences meant for the user (a prompt that was cut, a config key that is not known).
+ * Called on the thread that called the library. */
+typedef void (*tg_log_function)(void *user, tg_log_level level, const char *message);
+
+typedef struct tg_model_options {
+    const char *variant;       /* weights' variant, such as "fp16"; NULL: none, then fp16 */
+    const char *config_dir;    /* folder with the configs of a single file; NULL: shipped ones */
+    const char *tokenizer_dir; /* folder with the tokenizer's files; NULL: the model's */
+    const char *scheduler;     /* diffusers' class name or a short one; NULL: the model's */
+    int karras;                /* use_karras_sigmas: 1 on, 0 off, -1 (default) as the model says */
+    const char *prediction_type; /* "epsilon", "v_prediction", "sample"; NULL: the model's */
+    tg_cpu cpu;                /* TG_CPU_AUTO; the cap holds for the whole process (oneDNN's does) */
+    tg_log_function log;       /* NULL: no messages */
+    void *log_user;
+} tg_model_options;
+
+typedef struct tg_model tg_model;
+
+/* Sets every field to its default. */
+TG_API void tg_model_options_init(tg_model_options *options);
+
+/* Opens a diffusers folder or a single .safetensors checkpoint, checks every config and every
+ * tensor's shape, and maps the weights; nothing is copied yet. options may be NULL.
+ * Whatever is returned, *model is a handle for tg_model_message and tg_model_close; it is NULL only
+ * when there was no memory for the handle itself. */
+TG_API tg_status tg_model_open(tg_model **model, const char *path,
+                               const tg_model_options *options);
+TG_API void tg_model_close(tg_model *model);
+
+/* Why opening failed; "" if it did not; "out of memory" for NULL. */
+TG_API const char *tg_model_message(const tg_model *model);
+
+/* One network of a model. */
+typedef struct tg_network_info {
+    const char *name;       /* "unet", "vae", "text_encoder" */
+    const char *class_name; /* "UNet2DConditionModel", … */
+    const char *dtype;      /* of the weights on disk: "f32", "f16", "bf16" or "mixed" */
+    int64_t parameters;
+    int64_t bytes; /* of the weights on disk */
+} tg_network_info;
+
+typedef struct tg_model_info {
+    const char *pipeline; /* "StableDiffusionPipeline" */
+    const char *layout;   /* "diffusers folder" or "single file" */
+    const tg_network_info *networks;
+    int network_count;
+    const char *scheduler; /* diffusers' class name */
+    const char *prediction_type;
+    int width, height;   /* default size in pixels */
+    int size_multiple;   /* width and height must be multiples of this */
+    int latent_channels;
+    double guidance;     /* default guidance scale */
+    int context;         /* text tokens, begin and end included */
+    int64_t memory_f32;  /* bytes that a session needs at the default size with guidance */
+    int64_t memory_bf16;
+    double step_gmac;    /* 10^9 multiplications of one step with guidance at the default size */
+} tg_model_info;
+
+/* Fills *info; what it points to belongs to the model. */
+TG_API tg_status tg_model_describe(tg_model *model, tg_model_info *info);
+
+/* --------------------------------------------------------------------------------- tokenizer */
+
+typedef struct tg_tokenizer tg_tokenizer;
+
+typedef struct tg_tokens {
+    const int32_t *ids;          /* with begin and end token, neither cut nor padded */
+    const char *const *pieces;   /* the vocabulary's entry of each id */
+    int count;
+    int context;                 /* how many fit, begin and end included */
+    const char *lost;            /* the text that would be cut; "" if all fits */
+} tg_tokens;
+
+/* Opens the tokenizer of a model (folder or single file), or a tokenizer's folder alone.
+ * tokenizer_dir overrides; NULL for none. *tokenizer is a handle whatever is returned, as for
+ * tg_model_open. */
+TG_API tg_status tg_tokenizer_open(tg_tokenizer **tokenizer, const char *path,
+                                   const char *tokenizer_dir);
+TG_API void tg_tokenizer_close(tg_tokenizer *tokenizer);
+TG_API const char *tg_tokenizer_message(const tg_tokenizer *tokenizer);
+
+/* Splits text (UTF-8; anything else is TG_ERROR_ARGUMENT). *tokens stays valid until the next call
+ * with this tokenizer. */
+TG_API tg_status tg_tokenize(tg_tokenizer *tokenizer, const char *text, tg_tokens *tokens);
+
+/* ----------------------------------------------------------------------------------- session */
+
+typedef struct tg_session_options {
+    tg_dtype dtype; /* TG_DTYPE_AUTO */
+    int threads;    /* 0: one a core that this process may use; 1 to 1024 */
+    bool profile;   /* measure every operator; costs a few microseconds each */
+} tg_session_options;
+
+typedef struct tg_session tg_session;
+
+TG_API void tg_session_options_init(tg_session_options *options);
+
+/* A session owns packed weights and working memory; both are made when first needed and kept for
+ * the next request. TG_ERROR_UNSUPPORTED if the CPU lacks what the dtype needs. *session is a
+ * handle whatever is returned, as for tg_model_open. */
+TG_API tg_status tg_session_new(tg_session **session, tg_model *model,
+                                const tg_session_options *options);
+TG_API void tg_session_free(tg_session *session);
+TG_API const char *tg_session_message(const tg_session *session);
+
+/* What TG_DTYPE_AUTO and 0 threads came to. */
+TG_API tg_dtype tg_session_dtype(const tg_session *session);
+TG_API int tg_session_threads(const tg_session *session);
+
+/* Gives back the text encoder's packed weights and memory; they are made again when needed. */
+TG_API void tg_session_release_text_encoder(tg_session *session);
+
+/* ------------------------------------------------------------------------------------ prompt */
+
+typedef struct tg_prompt tg_prompt;
+
+/* Encodes a prompt and its negative (NULL is ""), both UTF-8. A text that is longer than the
+ * context is cut, and a warning names the lost words. clip_skip as in diffusers: 0 the last layer,
+ * 1 the penultimate, up to the number of layers less one; it holds for the positive text only. */
+TG_API tg_status tg_prompt_encode(tg_prompt **prompt, tg_session *session, const char *text,
+                                  const char *negative, int clip_skip);
+TG_API void tg_prompt_free(tg_prompt *prompt);
+
+/* ---------------------------------------------------------------------------------- generate */
+
+typedef enum tg_rng {
+    TG_RNG_TORCH_CPU,  /* torch.Generator("cpu") */
+    TG_RNG_TORCH_CUDA, /* the CUDA generator's Philox stream */
+} tg_rng;
+
+/* An array of float32, (count, channels, height, width), row-major. */
+typedef struct tg_array {
+    int count, channels, height, width;
+    const float *data;
+} tg_array;
+
+/* T-GATE, arXiv 2404.02747. */
+typedef struct tg_gate {
+    int gate_step;   /* 1 or more: from this step on cross-attention is reused; 0: no gate at all */
+    int sp_interval; /* before the gate, self-attention is computed every so many steps; 1 or more */
+    int fi_interval; /* the same after the gate */
+    int warm_up;     /* steps before the first reuse of self-attention; 0 or more */
+} tg_gate;
+
+typedef enum tg_phase { TG_PHASE_LOAD, TG_PHASE_TEXT, TG_PHASE_DENOISE, TG_PHASE_DECODE } tg_phase;
+
+typedef struct tg_progress {
+    tg_phase phase;
+    int step, steps;         /* steps done, of how many */
+    double seconds_per_step; /* median so far; 0 before the first */
+    double seconds_left;     /* of this phase; 0 where not known */
+} tg_progress;
+
+/* Returns false to cancel: the call then returns TG_ERROR_CANCELLED. */
+typedef bool (*tg_progress_function)(void *user, const tg_progress *progress);
+
+typedef struct tg_generate_options {
+    int steps;               /* 25; 1 to num_train_timesteps */
+    double guidance;         /* 7.5; classifier-free guidance is on above 1 */
+    double guidance_rescale; /* 0; 0 to 1, arXiv 2305.08891 section 3.4 */
+    int width, height;       /* the model's; multiples of its size_multiple */
+    int count;               /* 1; pictures, made as one batch */
+    uint64_t seed;           /* 0 */
+    tg_rng rng;              /* TG_RNG_TORCH_CPU */
+    const tg_array *latents; /* starting noise of unit variance; sets count, width and height.
+                                NULL: drawn from the seed */
+    tg_gate gate;            /* 10, 5, 1, 2 for Stable Diffusion */
+    bool decode;             /* true; false stops at the latents */
+    tg_progress_function progress; /* NULL */
+    void *progress_user;
+} tg_generate_options;
+
+typedef struct tg_result tg_result;
+
+typedef struct tg_seconds {
+    double load; /* packing weights, building plans */
+    double text, denoise, decode;
+} tg_seconds;
+
+/* The defaults for this model. */
+TG_API void tg_generate_options_init(tg_generate_options *options, const tg_model *model);
+
+/* Whether the options can be carried out, without computing anything; the message is in the
+ * model's handle. TG_ERROR_ARGUMENT names the field. clip_skip is checked with the rest. */
+TG_API tg_status tg_generate_check(tg_model *model, const tg_generate_options *options,
+                                   int clip_skip);
+
+/* Makes count pictures. TG_ERROR_ARGUMENT for an unusable option, TG_ERROR_NUMERIC when the latents
+ * are not finite, TG_ERROR_CANCELLED. *result is NULL on failure. */
+TG_API tg_status tg_generate(tg_result **result, tg_session *session, const tg_prompt *prompt,
+                             const tg_generate_options *options);
+TG_API void tg_result_free(tg_result *result);
+
+/* After the loop, before the VAE, not divided by the scaling factor. */
+TG_API tg_array tg_result_latents(const tg_result *result);
+/* The VAE's output for all pictures, not clamped, about -1 to 1; data is NULL without decode. */
+TG_API tg_array tg_result_pictures(const tg_result *result);
+/* One picture of it (count 1); index from 0. */
+TG_API tg_array tg_result_image(const tg_result *result, int index);
+TG_API tg_seconds tg_result_seconds(const tg_result *result);
+/* 10^9 multiplications of the denoising loop: done, and what it takes without the gate. */
+TG_API double tg_result_gmac(const tg_result *result);
+TG_API double tg_result_gmac_plain(const tg_result *result);
+
+/* ----------------------------------------------------------------------------------- the VAE */
+
+/* Latents to pictures. unscaled: the latents are not divided by the scaling factor. */
+TG_API tg_status tg_decode(tg_result **result, tg_session *session, const tg_array *latents,
+                           bool unscaled);
+/* Pictures (3 channels, -1 to 1) to latents, the mean of the posterior, times the scaling factor
+ * unless unscaled. Any size that the convolutions take. tg_result_latents has them. */
+TG_API tg_status tg_encode(tg_result **result, tg_session *session, const tg_array *pictures,
+                           bool unscaled);
+
+/* ----------------------------------------------------------------------------------- profile */
+
+/* One kind of operator at one shape, added up over a session with profile set. */
+typedef struct tg_profile_row {
+    const char *network;  /* "unet", … */
+    const char *operator_name; /* "conv2d", "linear", "attention", "group_norm", … */
+    const char *shape;    /* "2x64x64x320 k3" */
+    int64_t calls;
+    double seconds;
+    double gmac;          /* 10^9 multiplications, attention's products included */
+} tg_profile_row;
+
+/* Rows by falling time; they belong to the session and are valid until its next call. */
+TG_API tg_status tg_session_profile(tg_session *session, const tg_profile_row **rows, int *count);
+
+/* The machine's own peak for this dtype and thread count, in 10^9 multiplications a second:
+ * measured with bare register loops, takes about 0.2 s. */
+TG_API double tg_session_measure_peak(tg_session *session);
+
+/* ------------------------------------------------------------------------------------- files */
+
+/* Writes one picture (count 1; values about -1 to 1) as .png, .jpg, .jpeg, .webp or .npy by the
+ * path's suffix. text, if not NULL, is kept in the file as the field "parameters" (png). The file
+ * appears whole or not at all; an existing one is replaced only with overwrite. On failure the
+ * sentence is written to message (size bytes, may be NULL and 0). */
+TG_API tg_status tg_image_write(tg_array picture, const char *path, const char *text,
+                                bool overwrite, char *message, size_t size);
+
+/* Reads a .png, .jpg or .webp picture into (1, 3, height, width), -1 to 1. *picture's data is given
+ * back with tg_array_free. */
+TG_API tg_status tg_image_read(tg_array *picture, const char *path, char *message, size_t size);
+
+/* NumPy's format, '<f4', C order, 4 dimensions, finite. */
+TG_API tg_status tg_npy_write(tg_array array, const char *path, bool overwrite, char *message,
+                              size_t size);
+TG_API tg_status tg_npy_read(tg_array *array, const char *path, char *message, size_t size);
+TG_API void tg_array_free(tg_array *array);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

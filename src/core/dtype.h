@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Number formats of weights on disk and of activations. */
+#ifndef TG_CORE_DTYPE_H
+#define TG_CORE_DTYPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef enum tg__dtype { TG__F32, TG__F16, TG__BF16, TG__OTHER } tg__dtype;
+
+/* Bytes of one element; not for TG__OTHER. */
+static inline size_t tg__dtype_size(tg__dtype dtype) { return dtype == TG__F32 ? 4 : 2; }
+
+static inline const char *tg__dtype_name(tg__dtype dtype)
+{
+    static const char *const names[] = {"f32", "f16", "bf16", "other"};
+    return names[dtype];
+}
+
+typedef uint16_t tg__bf16;
+
+static inline float tg__from_bf16(tg__bf16 x)
+{
+    uint32_t bits = (uint32_t)x << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* Rounds to nearest, ties to even; a NaN stays a (quiet) NaN. */
+static inline tg__bf16 tg__to_bf16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
+        return (tg__bf16)(bits >> 16 | 0x40);
+    return (tg__bf16)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
+}
+
+static inline float tg__from_f16(uint16_t x)
+{
+    uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = x >> 10 & 31, mantissa = x & 1023;
+    uint32_t bits;
+    float f;
+    if (exponent == 31) {
+        bits = sign | 0x7F800000u | mantissa << 13;
+    } else if (exponent != 0) {
+        bits = sign | (exponent + 112) << 23 | mantissa << 13;
+    } else {
+        f = (float)mantissa * 0x1p-24f;
+        memcpy(&bits, &f, sizeof bits);
+        bits |= sign;
+    }
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* n elements of src in the given format (not TG__OTHER) as f32; src needs no alignment. */
+void tg__to_f32_array(float *dst, const void *src, tg__dtype dtype, size_t n);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* Our own kernels: what oneDNN lacks. One table of function pointers, filled with plain C and then
+ * overridden by what the CPU has. A kernel does one piece of work on one thread; who calls it spreads
+ * the pieces. Kernels neither allocate nor fail.
+ *
+ * Activations are f32 or bf16 (a struct's bf16 flag), NHWC: a feature map (n, h, w, c) and its token
+ * matrix (n, h*w, c) are the same memory. Statistics and sums are f32 or better. Names: dst before
+ * src. */
+#ifndef TG_KERNELS_KERNELS_H
+#define TG_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/dtype.h"
+#include "tgate.h"
+
+/* Attention of one layer: for each image and head, softmax(q k^T * scale) v. Head i's channels are
+ * [i*head_dim, (i+1)*head_dim) of a row; strides are in elements, so that q, k and v may be slices
+ * of one matrix. Rows of image b begin at pointer + b * rows * stride. dst may not overlap. */
+typedef struct tg__attention {
+    void *dst;
+    const void *q, *k, *v;
+    size_t dst_stride, q_stride, k_stride, v_stride;
+    int images, heads, head_dim; /* head_dim 1 to 512 */
+    int q_rows, kv_rows;         /* an image's */
+    float scale;
+    bool causal; /* row i sees kv rows up to i */
+    bool bf16;   /* of dst, q, k and v; products accumulate in f32 */
+} tg__attention;
+
+/* A fused attention kernel: blocks of scores stay in the cache, softmax is online, the score matrix
+ * is never in memory. */
+typedef struct tg__attention_kernel {
+    /* Bytes of packed keys and values for one (image, head); 0: this kernel reads k and v as they
+     * are. 64-byte aligned. */
+    size_t (*packed_bytes)(const tg__attention *a);
+    /* Bytes of private memory a thread needs in run; 64-byte aligned. */
+    size_t (*scratch_bytes)(const tg__attention *a);
+    /* Packs one (image, head)'s keys and values. */
+    void (*pack)(void *packed, const tg__attention *a, int image, int head);
+    /* Rows [row, row + rows) of one (image, head); rows <= q_block. packed as pack left it. */
+    void (*run)(const tg__attention *a, const void *packed, void *scratch, int image, int head,
+                int row, int rows);
+    int q_block; /* query rows of a piece of work; row is a multiple of it */
+} tg__attention_kernel;
+
+/* GroupNorm over one image of two sources side by side (a's channels, then b's; b NULL and b_c 0 for
+ * one source). Before anything else vector (f32, a_c + b_c values, or NULL) is added to every row.
+ * Statistics are over rows and the channels of a group; groups divide a_c + b_c and may span both
+ * sources. Two passes: sums over slices of rows, then one fold, then apply over slices. */
+typedef struct tg__group_norm {
+    void *dst; /* (rows, a_c + b_c) dense */
+    const void *a, *b;
+    int a_c, b_c, groups;
+    size_t rows;
+    const float *vector, *weight, *bias; /* weight and bias a_c + b_c values, or NULL: 1 and 0 */
+    float eps;
+    bool silu; /* x * sigmoid(x) behind it */
+    bool bf16;
+} tg__group_norm;
+
+typedef struct tg__kernels {
+    tg_cpu level; /* what the table was filled for */
+    bool bf16_fast; /* products in bf16 are faster than in f32 on this CPU */
+
+    tg__attention_kernel attention_f32, attention_bf16;
+
+    /* sums: 2 * (a_c + b_c) doubles for this slice: by channel the sum, then the sum of squares, of
+     * x - shift, shift being the channel's value (vector included) in row 0 of the image: so nothing
+     * is lost where the mean is far from 0. */
+    void (*group_norm_sums)(double *sums, const tg__group_norm *g, size_t row, size_t rows);
+    /* Normalises rows [row, row + rows). scale and offset: a_c + b_c values, x * scale + offset is
+     * the result (vector, weight and bias folded in by tg__group_norm_fold). */
+    void (*group_norm_apply)(const tg__group_norm *g, const float *scale, const float *offset,
+                             size_t row, size_t rows);
+
+    /* LayerNorm of each row of c values; weight and bias may be NULL. dst may be src. */
+    void (*layer_norm)(void *dst, const void *src, size_t rows, int c, const float *weight,
+                       const float *bias, float eps, bool bf16);
+    /* dst (rows, c) = src[:, :c] * gelu(src[:, c:2c]), the exact gelu (erf). */
+    void (*geglu)(void *dst, const void *src, size_t rows, int c, bool bf16);
+    /* dst = a + b, n values. dst may be a or b. */
+    void (*add)(void *dst, const void *a, const void *b, size_t n, bool bf16);
+    /* dst = (a + b) / 2: what T-GATE keeps of both halves of a guided batch. */
+    void (*mean)(void *dst, const void *a, const void *b, size_t n, bool bf16);
+    /* dst = f(src), n values; dst may be src. */
+    void (*silu)(void *dst, const void *src, size_t n, bool bf16);
+    void (*gelu)(void *dst, const void *src, size_t n, bool bf16);       /* erf */
+    void (*quick_gelu)(void *dst, const void *src, size_t n, bool bf16); /* x * sigmoid(1.702 x) */
+
+    void (*bf16_from_f32)(tg__bf16 *dst, const float *src, size_t n);
+    void (*f32_from_bf16)(float *dst, const tg__bf16 *src, size_t n);
+    void (*f32_from_f16)(float *dst, const void *src, size_t n); /* src may be unaligned */
+
+    /* The oracle, and the path of TG_CPU=c. Output pixels [y, y + 1) of one image.
+     * src (h, w, c), weight (k, k, c, dst_c) f32, bias NULL or dst_c, dst row (dst_w, dst_c). */
+    void (*conv2d_row)(float *dst, const float *src, const float *weight, const float *bias, int h,
+                       int w, int c, int dst_w, int dst_c, int k, int stride, int pad_top,
+                       int pad_left, int y);
+    /* dst (rows, n) = src (rows, k) * weight (k, n) + bias; f32. */
+    void (*linear_rows)(float *dst, const float *src, const float *weight, const float *bias,
+                        size_t rows, int k, int n);
+} tg__kernels;
+
+/* Fills the table with the best kernels up to cap (TG_CPU_AUTO: no cap) that this CPU and its
+ * operating system have. */
+void tg__kernels_init(tg__kernels *kernels, tg_cpu cap);
+
+/* What this CPU has, without a cap. */
+tg_cpu tg__cpu_level(void);
+
+/* Folds slices of sums (slices * 2 * (a_c + b_c) doubles, as group_norm_sums left them) into scale
+ * and offset (a_c + b_c floats each). */
+void tg__group_norm_fold(float *scale, float *offset, const double *sums, size_t slices,
+                         const tg__group_norm *g);
+
+/* 10^9 multiplications a second of this thread, with the products that attention and oneDNN use at
+ * this level (f32 FMA; bf16 dot product or AMX tiles), from registers alone; runs for seconds. */
+double tg__kernels_peak(const tg__kernels *kernels, bool bf16, double seconds);
+
+/* Each level's overrides; called by tg__kernels_init in this order. */
+void tg__kernels_init_c(tg__kernels *kernels);
+void tg__kernels_init_avx2(tg__kernels *kernels);
+void tg__kernels_init_avx512(tg__kernels *kernels);
+void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
+void tg__kernels_init_amx(tg__kernels *kernels);
+
+#endif
