@@ -54,16 +54,16 @@ extern "C" {
 /* ------------------------------------------------------------------------------------ status */
 
 /* X(code, text): every status that a call can return. */
-#define TG_STATUS_MAP(X)                                                                          \
-    X(TG_OK, "ok")                                                                                \
-    X(TG_ERROR_ARGUMENT, "unusable argument")                                                     \
-    X(TG_ERROR_NOT_FOUND, "file not found")                                                       \
-    X(TG_ERROR_IO, "file cannot be read or written")                                              \
-    X(TG_ERROR_FORMAT, "file is not what it should be")                                           \
-    X(TG_ERROR_UNSUPPORTED, "not supported")                                                      \
-    X(TG_ERROR_MEMORY, "out of memory")                                                           \
-    X(TG_ERROR_NUMERIC, "result is not finite")                                                   \
-    X(TG_ERROR_CANCELLED, "cancelled")                                                            \
+#define TG_STATUS_MAP(X)                                \
+    X(TG_OK, "ok")                                      \
+    X(TG_ERROR_ARGUMENT, "unusable argument")           \
+    X(TG_ERROR_NOT_FOUND, "file not found")             \
+    X(TG_ERROR_IO, "file cannot be read or written")    \
+    X(TG_ERROR_FORMAT, "file is not what it should be") \
+    X(TG_ERROR_UNSUPPORTED, "not supported")            \
+    X(TG_ERROR_MEMORY, "out of memory")                 \
+    X(TG_ERROR_NUMERIC, "result is not finite")         \
+    X(TG_ERROR_CANCELLED, "cancelled")                  \
     X(TG_ERROR_INTERNAL, "internal error")
 
 typedef enum tg_status {
@@ -110,8 +110,8 @@ typedef struct tg_model_options {
     const char *scheduler;     /* diffusers' class name or a short one; NULL: the model's */
     int karras;                /* use_karras_sigmas: 1 on, 0 off, -1 (default) as the model says */
     const char *prediction_type; /* "epsilon", "v_prediction", "sample"; NULL: the model's */
-    tg_cpu cpu;                /* TG_CPU_AUTO; the cap holds for the whole process (oneDNN's does) */
-    tg_log_function log;       /* NULL: no messages */
+    tg_cpu cpu;          /* TG_CPU_AUTO; the cap holds for the whole process (oneDNN's does) */
+    tg_log_function log; /* NULL: no messages */
     void *log_user;
 } tg_model_options;
 
@@ -124,8 +124,7 @@ TG_API void tg_model_options_init(tg_model_options *options);
  * tensor's shape, and maps the weights; nothing is copied yet. options may be NULL.
  * Whatever is returned, *model is a handle for tg_model_message and tg_model_close; it is NULL only
  * when there was no memory for the handle itself. */
-TG_API tg_status tg_model_open(tg_model **model, const char *path,
-                               const tg_model_options *options);
+TG_API tg_status tg_model_open(tg_model **model, const char *path, const tg_model_options *options);
 TG_API void tg_model_close(tg_model *model);
 
 /* Why opening failed; "" if it did not; "out of memory" for NULL. */
@@ -147,29 +146,29 @@ typedef struct tg_model_info {
     int network_count;
     const char *scheduler; /* diffusers' class name */
     const char *prediction_type;
-    int width, height;   /* default size in pixels */
-    int size_multiple;   /* width and height must be multiples of this */
+    int width, height; /* default size in pixels */
+    int size_multiple; /* width and height must be multiples of this */
     int latent_channels;
-    double guidance;     /* default guidance scale */
-    int context;         /* text tokens, begin and end included */
-    int64_t memory_f32;  /* bytes that a session needs at the default size with guidance */
+    double guidance;    /* default guidance scale */
+    int context;        /* text tokens, begin and end included */
+    int64_t memory_f32; /* bytes that a session needs at the default size with guidance */
     int64_t memory_bf16;
-    double step_gmac;    /* 10^9 multiplications of one step with guidance at the default size */
+    double step_gmac; /* 10^9 multiplications of one step with guidance at the default size */
 } tg_model_info;
 
-/* Fills *info; what it points to belongs to the model. */
-TG_API tg_status tg_model_describe(tg_model *model, tg_model_info *info);
+/* What there is to know of an open model; what it points to belongs to the model. */
+TG_API tg_model_info tg_model_describe(const tg_model *model);
 
 /* --------------------------------------------------------------------------------- tokenizer */
 
 typedef struct tg_tokenizer tg_tokenizer;
 
 typedef struct tg_tokens {
-    const int32_t *ids;          /* with begin and end token, neither cut nor padded */
-    const char *const *pieces;   /* the vocabulary's entry of each id */
+    const int32_t *ids;        /* with begin and end token, neither cut nor padded */
+    const char *const *pieces; /* the vocabulary's entry of each id */
     int count;
-    int context;                 /* how many fit, begin and end included */
-    const char *lost;            /* the text that would be cut; "" if all fits */
+    int context;      /* how many fit, begin and end included */
+    const char *lost; /* the text that would be cut; "" if all fits */
 } tg_tokens;
 
 /* Opens the tokenizer of a model (folder or single file), or a tokenizer's folder alone.
@@ -217,7 +216,7 @@ typedef struct tg_prompt tg_prompt;
 
 /* Encodes a prompt and its negative (NULL is ""), both UTF-8. A text that is longer than the
  * context is cut, and a warning names the lost words. clip_skip as in diffusers: 0 the last layer,
- * 1 the penultimate, up to the number of layers less one; it holds for the positive text only. */
+ * 1 the penultimate, up to the number of layers; it holds for the positive text only. */
 TG_API tg_status tg_prompt_encode(tg_prompt **prompt, tg_session *session, const char *text,
                                   const char *negative, int clip_skip);
 TG_API void tg_prompt_free(tg_prompt *prompt);
@@ -238,7 +237,8 @@ typedef struct tg_array {
 /* T-GATE, arXiv 2404.02747. */
 typedef struct tg_gate {
     int gate_step;   /* 1 or more: from this step on cross-attention is reused; 0: no gate at all */
-    int sp_interval; /* before the gate, self-attention is computed every so many steps; 1 or more */
+    int sp_interval; /* before the gate, self-attention is computed every so many steps; 1 or more
+                      */
     int fi_interval; /* the same after the gate */
     int warm_up;     /* steps before the first reuse of self-attention; 0 or more */
 } tg_gate;
@@ -256,17 +256,17 @@ typedef struct tg_progress {
 typedef bool (*tg_progress_function)(void *user, const tg_progress *progress);
 
 typedef struct tg_generate_options {
-    int steps;               /* 25; 1 to num_train_timesteps */
-    double guidance;         /* 7.5; classifier-free guidance is on above 1 */
-    double guidance_rescale; /* 0; 0 to 1, arXiv 2305.08891 section 3.4 */
-    int width, height;       /* the model's; multiples of its size_multiple */
-    int count;               /* 1; pictures, made as one batch */
-    uint64_t seed;           /* 0 */
-    tg_rng rng;              /* TG_RNG_TORCH_CPU */
-    const tg_array *latents; /* starting noise of unit variance; sets count, width and height.
-                                NULL: drawn from the seed */
-    tg_gate gate;            /* 10, 5, 1, 2 for Stable Diffusion */
-    bool decode;             /* true; false stops at the latents */
+    int steps;                     /* 25; 1 to num_train_timesteps */
+    double guidance;               /* 7.5; classifier-free guidance is on above 1 */
+    double guidance_rescale;       /* 0; 0 to 1, arXiv 2305.08891 section 3.4 */
+    int width, height;             /* the model's; multiples of its size_multiple */
+    int count;                     /* 1; pictures, made as one batch */
+    uint64_t seed;                 /* 0 */
+    tg_rng rng;                    /* TG_RNG_TORCH_CPU */
+    const tg_array *latents;       /* starting noise of unit variance; sets count, width and height.
+                                      NULL: drawn from the seed */
+    tg_gate gate;                  /* 10, 5, 1, 2 for Stable Diffusion */
+    bool decode;                   /* true; false stops at the latents */
     tg_progress_function progress; /* NULL */
     void *progress_user;
 } tg_generate_options;
@@ -281,10 +281,11 @@ typedef struct tg_seconds {
 /* The defaults for this model. */
 TG_API void tg_generate_options_init(tg_generate_options *options, const tg_model *model);
 
-/* Whether the options can be carried out, without computing anything; the message is in the
- * model's handle. TG_ERROR_ARGUMENT names the field. clip_skip is checked with the rest. */
-TG_API tg_status tg_generate_check(tg_model *model, const tg_generate_options *options,
-                                   int clip_skip);
+/* Whether the options can be carried out, without computing anything; if not, the sentence is
+ * written to message (size bytes, may be NULL and 0). TG_ERROR_ARGUMENT names the field. clip_skip,
+ * as for tg_prompt_encode, is checked with the rest. */
+TG_API tg_status tg_generate_check(const tg_model *model, const tg_generate_options *options,
+                                   int clip_skip, char *message, size_t size);
 
 /* Makes count pictures. TG_ERROR_ARGUMENT for an unusable option, TG_ERROR_NUMERIC when the latents
  * are not finite, TG_ERROR_CANCELLED. *result is NULL on failure. */
@@ -317,12 +318,12 @@ TG_API tg_status tg_encode(tg_result **result, tg_session *session, const tg_arr
 
 /* One kind of operator at one shape, added up over a session with profile set. */
 typedef struct tg_profile_row {
-    const char *network;  /* "unet", … */
+    const char *network;       /* "unet", … */
     const char *operator_name; /* "conv2d", "linear", "attention", "group_norm", … */
-    const char *shape;    /* "2x64x64x320 k3" */
+    const char *shape;         /* "2x64x64x320 k3" */
     int64_t calls;
     double seconds;
-    double gmac;          /* 10^9 multiplications, attention's products included */
+    double gmac; /* 10^9 multiplications, attention's products included */
 } tg_profile_row;
 
 /* Rows by falling time; they belong to the session and are valid until its next call. */

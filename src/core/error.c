@@ -64,8 +64,8 @@ const char *tg__printable(char *dst, size_t size, const char *text)
 const char *tg_status_text(tg_status status)
 {
     switch (status) {
-#define TG_STATUS_CASE(code, text)                                                                \
-    case code:                                                                                    \
+#define TG_STATUS_CASE(code, text) \
+    case code:                     \
         return text;
         TG_STATUS_MAP(TG_STATUS_CASE)
 #undef TG_STATUS_CASE

@@ -13,8 +13,8 @@ typedef struct tg__rng {
     uint64_t seed;
     uint32_t draw; /* Philox: how many draws were made */
     uint32_t mt[624];
-    int mt_at;       /* next word of mt */
-    double spare;    /* the second normal of a pair, for draws of fewer than 16 */
+    int mt_at;    /* next word of mt */
+    double spare; /* the second normal of a pair, for draws of fewer than 16 */
     int has_spare;
 } tg__rng;
 

@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The code point at *text, which moves past it; -1 for an invalid byte, one byte further. *text must
- * not be at the terminator. */
+/* The code point at *text, which moves past it; -1 for an invalid byte, one byte further. *text
+ * must not be at the terminator. */
 int32_t tg__utf8_next(const char **text);
 
 bool tg__utf8_valid(const char *text);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "models/clip.h"
+
+#include "models/config_keys.h"
+
+enum { MAX_LAYERS = 256, MAX_POSITIONS = 65536, MAX_VOCABULARY = 1 << 24 };
+
+/* -------------------------------------------------------------------------------------- plan */
+
+static tg__tensor encoder_layer(tg__plan *p, tg__tensor x, const tg__clip_layer *w,
+                                const tg__clip_config *c)
+{
+    tg__tensor h = tg__layer_norm(p, x, &w->layer_norm1, c->eps);
+    tg__tensor qkv = tg__linear(p, h, &w->qkv_proj, (tg__product_options){0});
+    h = tg__attention_op(p, w->qkv_proj.name, (tg__slice){qkv, 0}, (tg__slice){qkv, c->width},
+                         (tg__slice){qkv, 2 * c->width}, c->heads, c->width / c->heads, true);
+    x = tg__linear(p, h, &w->out_proj, (tg__product_options){.residual = x});
+    h = tg__layer_norm(p, x, &w->layer_norm2, c->eps);
+    h = tg__linear(p, h, &w->fc1, (tg__product_options){.activation = c->activation});
+    return tg__linear(p, h, &w->fc2, (tg__product_options){.residual = x});
+}
+
+void tg__clip_record(tg__plan *p, const tg__clip *clip, int n, int tokens, int skip)
+{
+    const tg__clip_config *c = &clip->config;
+    tg__tensor ids = tg__plan_external(p, TG__CLIP_IDS, TG__F32, n, 1, tokens, 1);
+    tg__tensor x =
+        tg__embed_tokens(p, ids, &clip->token_embedding, &clip->position_embedding, c->width);
+    for (int i = 0; i < c->layers - skip; i++)
+        x = encoder_layer(p, x, &clip->layers[i], c);
+    tg__tensor out =
+        tg__plan_external(p, TG__CLIP_OUTPUT, tg__plan_dtype(p), n, 1, tokens, c->width);
+    tg__layer_norm_into(p, x, &clip->final_layer_norm, c->eps, out);
+}
+
+/* ------------------------------------------------------------------------------------- config */
+
+tg_status tg__clip_read_config(tg__clip_config *clip, tg__config *c)
+{
+    *clip = (tg__clip_config){0};
+    clip->vocabulary = (int)tg__config_int(c, "vocab_size", 1, MAX_VOCABULARY, 49408);
+    clip->positions = (int)tg__config_int(c, "max_position_embeddings", 2, MAX_POSITIONS, 77);
+    clip->width = (int)tg__config_int(c, "hidden_size", 1, TG__MAX_CHANNELS, 512);
+    clip->inner = (int)tg__config_int(c, "intermediate_size", 1, TG__MAX_CHANNELS * 4, 2048);
+    clip->layers = (int)tg__config_int(c, "num_hidden_layers", 1, MAX_LAYERS, 12);
+    clip->heads = (int)tg__config_int(c, "num_attention_heads", 1, TG__MAX_CHANNELS, 8);
+    clip->eps = (float)tg__config_number(c, "layer_norm_eps", 0, 1, 1e-5);
+    clip->activation = tg__read_activation(c, "hidden_act", "quick_gelu");
+    tg__config_refuse(c, "use_attention_mask", NULL);
+    if (tg__config_has(c, "model_type"))
+        tg__config_choice(c, "model_type", (const char *const[]){"clip_text_model", NULL}, 0);
+    if (!tg__failed(tg__config_error(c)) &&
+        (clip->width % clip->heads != 0 || clip->width / clip->heads > 512))
+        tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
+                 "%s: num_attention_heads is %d, expected a divisor of hidden_size %d that leaves "
+                 "at most 512",
+                 tg__config_where(c), clip->heads, clip->width);
+    return tg__config_error(c)->status;
+}
+
+/* ------------------------------------------------------------------------------------ loading */
+
+static tg__clip_layer load_layer(const tg__scope *s, const tg__clip_config *c)
+{
+    static const char *const qkv[] = {"q_proj", "k_proj", "v_proj"};
+    tg__scope attention = tg__at(s, "self_attn"), mlp = tg__at(s, "mlp");
+    tg__clip_layer w;
+    w.layer_norm1 = tg__load_norm(s, "layer_norm1", c->width);
+    w.qkv_proj = tg__load_stacked(&attention, qkv, 3, c->width, c->width, true);
+    w.out_proj = tg__load_linear(&attention, "out_proj", c->width, c->width, true);
+    w.layer_norm2 = tg__load_norm(s, "layer_norm2", c->width);
+    w.fc1 = tg__load_linear(&mlp, "fc1", c->width, c->inner, true);
+    w.fc2 = tg__load_linear(&mlp, "fc2", c->inner, c->width, true);
+    return w;
+}
+
+tg_status tg__clip_load(tg__clip *clip, const tg__clip_config *config, const tg__weights *weights,
+                        tg__error *error)
+{
+    clip->config = *config;
+    const tg__clip_config *c = &clip->config;
+    tg__scope root = {weights, &clip->arena, error, &clip->tally, ""};
+    tg__scope s = tg__at(&root, "text_model"), embeddings = tg__at(&s, "embeddings");
+    clip->token_embedding =
+        tg__load_table(&embeddings, "token_embedding.weight", c->vocabulary, c->width);
+    clip->position_embedding =
+        tg__load_table(&embeddings, "position_embedding.weight", c->positions, c->width);
+    clip->layers = tg__load_array(&s, c->layers, sizeof *clip->layers);
+    for (int i = 0; clip->layers && i < c->layers; i++) {
+        tg__scope layer = tg__at(&s, "encoder.layers.%d", i);
+        clip->layers[i] = load_layer(&layer, c);
+    }
+    clip->final_layer_norm = tg__load_norm(&s, "final_layer_norm", c->width);
+    return error->status;
+}
+
+void tg__clip_free(tg__clip *clip)
+{
+    tg__arena_free(&clip->arena);
+    *clip = (tg__clip){0};
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* The figure: conv_in, down, mid, up, conv_out; each level's residual blocks and transformers see
+ * the timestep and the text, and what went down comes back across as a skip connection. */
+#include "models/unet.h"
+
+/* -------------------------------------------------------------------------------------- plan */
+
+static tg__tensor time_embedding(tg__plan *p, const tg__unet *u)
+{
+    const tg__unet_config *c = &u->config;
+    tg__activation act = c->resnet.activation;
+    tg__tensor t = tg__plan_external(p, TG__UNET_TIMESTEP, TG__F32, 1, 1, 1, 1);
+    t = tg__timestep_embedding(p, t, u->time_linear_1.in, c->flip_sin_to_cos, c->freq_shift);
+    t = tg__linear(p, t, &u->time_linear_1, (tg__product_options){.activation = act});
+    t = tg__linear(p, t, &u->time_linear_2, (tg__product_options){0});
+    t = tg__activate(p, "time_embedding", t, c->time_post_activation);
+    t = tg__activate(p, "time_embedding", t, c->time_embed_activation);
+    return tg__activate(p, "time_embedding", t, act); /* each residual block would do it anew */
+}
+
+/* What a pass through the network hands from block to block. */
+typedef struct pass {
+    tg__plan *plan;
+    const tg__unet *unet;
+    tg__gate_step gate;
+    int text_tokens;
+    tg__tensor time;
+    tg__tensor *skips; /* a stack */
+    int skip_count;
+} pass;
+
+static tg__tensor resnet(const pass *s, tg__tensor x, tg__tensor skip, const tg__resnet *w)
+{
+    return tg__resnet_block(s->plan, x, skip, s->time, w, &s->unet->config.resnet, 1.f);
+}
+
+static tg__tensor attention(const pass *s, tg__tensor x, const tg__transformer *w)
+{
+    return tg__transformer_2d(s->plan, x, w, s->gate, s->text_tokens);
+}
+
+static tg__tensor push(pass *s, tg__tensor x) { return s->skips[s->skip_count++] = x; }
+static tg__tensor pop(pass *s) { return s->skips[--s->skip_count]; }
+
+static tg__tensor down_level(pass *s, tg__tensor x, const tg__unet_level *level)
+{
+    int padding = s->unet->config.downsample_padding;
+    tg__product_options halve = {.stride = 2,
+                                 .own_padding = true,
+                                 .pad_before = padding,
+                                 .pad_after = padding ? padding : 1};
+    for (int j = 0; j < level->layers; j++) {
+        x = resnet(s, x, (tg__tensor){0}, &level->resnets[j]);
+        if (level->attentions)
+            x = attention(s, x, &level->attentions[j]);
+        push(s, x);
+    }
+    return level->has_sampler ? push(s, tg__conv2d(s->plan, x, &level->sampler, halve)) : x;
+}
+
+static tg__tensor mid_block(const pass *s, tg__tensor x)
+{
+    const tg__unet_config *c = &s->unet->config;
+    const tg__resnet *w = s->unet->mid_resnets;
+    if (c->mid == TG__MID_NONE)
+        return x;
+    x = tg__resnet_block(s->plan, x, (tg__tensor){0}, s->time, &w[0], &c->resnet, c->mid_scale);
+    if (c->mid == TG__MID_RESNET)
+        return x;
+    x = attention(s, x, &s->unet->mid_attention);
+    return tg__resnet_block(s->plan, x, (tg__tensor){0}, s->time, &w[1], &c->resnet, c->mid_scale);
+}
+
+static tg__tensor up_level(pass *s, tg__tensor x, const tg__unet_level *level)
+{
+    for (int j = 0; j < level->layers; j++) {
+        x = resnet(s, x, pop(s), &level->resnets[j]);
+        if (level->attentions)
+            x = attention(s, x, &level->attentions[j]);
+    }
+    if (!level->has_sampler)
+        return x;
+    tg__tensor next = s->skips[s->skip_count - 1]; /* odd sizes: not always twice as large */
+    x = tg__upsample(s->plan, level->sampler.name, x, next.h, next.w);
+    return tg__conv2d(s->plan, x, &level->sampler, (tg__product_options){0});
+}
+
+static int skip_total(const tg__unet_config *c)
+{
+    int total = c->levels;
+    for (int i = 0; i < c->levels; i++)
+        total += c->layers[i];
+    return total;
+}
+
+void tg__unet_record(tg__plan *p, const tg__unet *u, tg__gate_step gate, int n, int h, int w,
+                     int text_tokens)
+{
+    const tg__unet_config *c = &u->config;
+    pass s = {.plan = p, .unet = u, .gate = gate, .text_tokens = text_tokens};
+    s.skips = tg__arena_take(tg__plan_arena(p), (size_t)skip_total(c), sizeof *s.skips);
+    if (!s.skips) {
+        tg__fail_memory(tg__plan_error(p));
+        return;
+    }
+    int copies = gate.guided ? 2 : 1;
+    tg__tensor x = tg__plan_external(p, TG__UNET_SAMPLE, TG__F32, n, c->in_channels, h, w);
+    x = tg__from_nchw(p, (tg__tensor){x.id, x.n, x.w, x.c, x.h, x.dtype}, copies,
+                      c->center_input_sample ? 2.f : 1.f, c->center_input_sample ? -1.f : 0.f);
+    s.time = time_embedding(p, u);
+
+    x = push(&s, tg__conv2d(p, x, &u->conv_in, (tg__product_options){0}));
+    for (int i = 0; i < c->levels; i++)
+        x = down_level(&s, x, &u->down[i]);
+    x = mid_block(&s, x);
+    for (int i = 0; i < c->levels; i++)
+        x = up_level(&s, x, &u->up[i]);
+
+    tg__group_norm_options norm = {.groups = c->resnet.groups, .eps = c->resnet.eps};
+    x = tg__norm_activation(p, x, (tg__tensor){0}, &u->conv_norm_out, norm, c->resnet.activation);
+    x = tg__conv2d(p, x, &u->conv_out, (tg__product_options){.f32 = true});
+    tg__tensor out =
+        tg__plan_external(p, TG__UNET_OUTPUT, TG__F32, (int64_t)copies * n, c->out_channels, h, w);
+    tg__to_nchw(p, x, out);
+}
+
+static void level_text(tg__plan *p, tg__tensor text, const tg__unet_level *level)
+{
+    for (int j = 0; level->attentions && j < level->layers; j++)
+        tg__transformer_text(p, text, &level->attentions[j]);
+}
+
+void tg__unet_record_text(tg__plan *p, const tg__unet *u, int n, int text_tokens)
+{
+    const tg__unet_config *c = &u->config;
+    tg__tensor text =
+        tg__plan_external(p, TG__UNET_TEXT, tg__plan_dtype(p), n, 1, text_tokens, c->cross_dim[0]);
+    for (int i = 0; i < c->levels; i++) {
+        level_text(p, text, &u->down[i]);
+        level_text(p, text, &u->up[i]);
+    }
+    if (c->mid == TG__MID_CROSS_ATTENTION)
+        tg__transformer_text(p, text, &u->mid_attention);
+}
+
+/* ------------------------------------------------------------------------------------ loading */
+
+typedef struct level_shape {
+    int level, layers, transformer_layers;
+    bool cross;
+} level_shape;
+
+/* in(j): input channels of residual block j, from the two lists. */
+static void load_level(tg__unet_level *level, const tg__scope *s, tg__unet *u, level_shape shape,
+                       const int *in)
+{
+    const tg__unet_config *c = &u->config;
+    int out = c->channels[shape.level];
+    tg__transformer_config attention = {.groups = c->resnet.groups,
+                                        .heads = c->heads[shape.level],
+                                        .layers = shape.transformer_layers,
+                                        .cross_dim = c->cross_dim[shape.level],
+                                        .linear_projection = c->linear_projection,
+                                        .only_cross = c->only_cross[shape.level]};
+    level->resnets = tg__load_array(s, shape.layers, sizeof *level->resnets);
+    if (shape.cross)
+        level->attentions = tg__load_array(s, shape.layers, sizeof *level->attentions);
+    if (tg__failed(s->error))
+        return;
+    level->layers = shape.layers;
+    for (int j = 0; j < shape.layers; j++) {
+        tg__scope r = tg__at(s, "resnets.%d", j), a = tg__at(s, "attentions.%d", j);
+        level->resnets[j] = tg__load_resnet(&r, &c->resnet, in[j], out);
+        if (shape.cross)
+            level->attentions[j] = tg__load_transformer(&a, &attention, out, &u->attention_count);
+    }
+}
+
+enum { MAX_LAYERS = 65 };
+
+static void load_down(tg__unet *u, const tg__scope *root, int i)
+{
+    const tg__unet_config *c = &u->config;
+    tg__scope s = tg__at(root, "down_blocks.%d", i);
+    int in[MAX_LAYERS];
+    for (int j = 0; j < c->layers[i]; j++)
+        in[j] = c->channels[j == 0 && i > 0 ? i - 1 : i];
+    level_shape shape = {i, c->layers[i], c->transformer_layers[i], c->down_cross[i]};
+    load_level(&u->down[i], &s, u, shape, in);
+    u->down[i].has_sampler = i < c->levels - 1;
+    if (u->down[i].has_sampler)
+        u->down[i].sampler =
+            tg__load_conv(&s, "downsamplers.0.conv", c->channels[i], c->channels[i], 3);
+}
+
+/* Up block i mirrors level levels-1-i: its residual blocks read what came before beside a skip. */
+static void load_up(tg__unet *u, const tg__scope *root, int i)
+{
+    const tg__unet_config *c = &u->config;
+    tg__scope s = tg__at(root, "up_blocks.%d", i);
+    int level = c->levels - 1 - i, out = c->channels[level], layers = c->layers[level] + 1;
+    int in[MAX_LAYERS];
+    for (int j = 0; j < layers; j++) {
+        int before = j > 0 || i == 0 ? out : c->channels[level + 1];
+        int skip = j < layers - 1 || level == 0 ? out : c->channels[level - 1];
+        in[j] = before + skip;
+    }
+    level_shape shape = {level, layers, c->up_transformer_layers[i], c->up_cross[i]};
+    load_level(&u->up[i], &s, u, shape, in);
+    u->up[i].has_sampler = i < c->levels - 1;
+    if (u->up[i].has_sampler)
+        u->up[i].sampler = tg__load_conv(&s, "upsamplers.0.conv", out, out, 3);
+}
+
+static void load_mid(tg__unet *u, const tg__scope *root)
+{
+    const tg__unet_config *c = &u->config;
+    int last = c->levels - 1, channels = c->channels[last];
+    tg__transformer_config attention = {.groups = c->resnet.groups,
+                                        .heads = c->heads[last],
+                                        .layers = c->transformer_layers[last],
+                                        .cross_dim = c->cross_dim[last],
+                                        .linear_projection = c->linear_projection};
+    tg__scope first = tg__at(root, "mid_block.resnets.0");
+    tg__scope second = tg__at(root, "mid_block.resnets.1");
+    tg__scope between = tg__at(root, "mid_block.attentions.0");
+    if (c->mid == TG__MID_NONE)
+        return;
+    u->mid_resnets[0] = tg__load_resnet(&first, &c->resnet, channels, channels);
+    if (c->mid == TG__MID_RESNET)
+        return;
+    u->mid_attention = tg__load_transformer(&between, &attention, channels, &u->attention_count);
+    u->mid_resnets[1] = tg__load_resnet(&second, &c->resnet, channels, channels);
+}
+
+tg_status tg__unet_load(tg__unet *u, const tg__unet_config *config, const tg__weights *weights,
+                        tg__error *error)
+{
+    u->config = *config;
+    const tg__unet_config *c = &u->config;
+    tg__scope s = {weights, &u->arena, error, &u->tally, ""};
+    int first = c->channels[0], time = c->time_channels;
+    u->conv_in = tg__load_conv(&s, "conv_in", c->in_channels, first, c->conv_in_kernel);
+    u->time_linear_1 = tg__load_linear(&s, "time_embedding.linear_1", first, time, true);
+    u->time_linear_2 = tg__load_linear(&s, "time_embedding.linear_2", time, time, true);
+    for (int i = 0; i < c->levels; i++)
+        load_down(u, &s, i);
+    load_mid(u, &s);
+    for (int i = 0; i < c->levels; i++)
+        load_up(u, &s, i);
+    u->conv_norm_out = tg__load_norm(&s, "conv_norm_out", first);
+    u->conv_out = tg__load_conv(&s, "conv_out", first, c->out_channels, c->conv_out_kernel);
+    return error->status;
+}
+
+void tg__unet_free(tg__unet *u)
+{
+    tg__arena_free(&u->arena);
+    *u = (tg__unet){0};
+}

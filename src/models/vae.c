@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+#include "models/vae.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "models/config_keys.h"
+
+enum { MAX_LAYERS = 64 };
+
+/* -------------------------------------------------------------------------------------- plan */
+
+static tg__tensor resnet(tg__plan *p, tg__tensor x, const tg__resnet *w, const tg__vae *v)
+{
+    return tg__resnet_block(p, x, (tg__tensor){0}, (tg__tensor){0}, w, &v->config.resnet, 1.f);
+}
+
+/* One head over all channels. */
+static tg__tensor mid_attention(tg__plan *p, tg__tensor x, const tg__vae_half *w, const tg__vae *v)
+{
+    tg__group_norm_options norm = {.groups = v->config.resnet.groups, .eps = v->config.resnet.eps};
+    tg__tensor h = tg__group_norm_op(p, x, (tg__tensor){0}, &w->attention_norm, norm);
+    tg__tensor qkv = tg__linear(p, h, &w->to_qkv, (tg__product_options){0});
+    h = tg__attention_op(p, w->to_qkv.name, (tg__slice){qkv, 0}, (tg__slice){qkv, x.c},
+                         (tg__slice){qkv, 2 * x.c}, 1, x.c, false);
+    return tg__linear(p, h, &w->to_out, (tg__product_options){.residual = x});
+}
+
+static tg__tensor mid_block(tg__plan *p, tg__tensor x, const tg__vae_half *w, const tg__vae *v)
+{
+    x = resnet(p, x, &w->mid_resnets[0], v);
+    if (v->config.mid_attention)
+        x = mid_attention(p, x, w, v);
+    return resnet(p, x, &w->mid_resnets[1], v);
+}
+
+static tg__tensor norm_out(tg__plan *p, tg__tensor x, const tg__vae_half *w, const tg__vae *v)
+{
+    tg__group_norm_options norm = {.groups = v->config.resnet.groups, .eps = v->config.resnet.eps};
+    return tg__norm_activation(p, x, (tg__tensor){0}, &w->conv_norm_out, norm,
+                               v->config.resnet.activation);
+}
+
+/* An external f32 tensor (n, c, h, w): its dimensions under the names that a plan has for them. */
+static tg__tensor external(tg__plan *p, int slot, int64_t n, int64_t c, int64_t h, int64_t w)
+{
+    tg__tensor x = tg__plan_external(p, slot, TG__F32, n, c, h, w);
+    return (tg__tensor){x.id, x.n, x.w, x.c, x.h, x.dtype};
+}
+
+void tg__vae_record_decode(tg__plan *p, const tg__vae *v, float factor, int n, int h, int w)
+{
+    const tg__vae_half *d = &v->decoder;
+    const tg__vae_config *c = &v->config;
+    tg__tensor in = external(p, TG__VAE_INPUT, n, c->latent_channels, h, w);
+    tg__tensor x = tg__from_nchw(p, in, 1, factor, 0.f);
+    if (c->post_quant_conv)
+        x = tg__conv2d(p, x, &d->quant, (tg__product_options){0});
+    x = tg__conv2d(p, x, &d->conv_in, (tg__product_options){0});
+    x = mid_block(p, x, d, v);
+    for (int i = 0; i < c->levels; i++) {
+        const tg__unet_level *level = &d->levels[i];
+        for (int j = 0; j < level->layers; j++)
+            x = resnet(p, x, &level->resnets[j], v);
+        if (level->has_sampler) {
+            x = tg__upsample(p, level->sampler.name, x, 2 * x.h, 2 * x.w);
+            x = tg__conv2d(p, x, &level->sampler, (tg__product_options){0});
+        }
+    }
+    x = norm_out(p, x, d, v);
+    x = tg__conv2d(p, x, &d->conv_out, (tg__product_options){.f32 = true});
+    tg__to_nchw(p, x, external(p, TG__VAE_OUTPUT, n, c->out_channels, x.h, x.w));
+}
+
+void tg__vae_record_encode(tg__plan *p, const tg__vae *v, int n, int h, int w)
+{
+    const tg__product_options halve = {
+        .stride = 2, .own_padding = true, .pad_before = 0, .pad_after = 1};
+    const tg__vae_half *e = &v->encoder;
+    const tg__vae_config *c = &v->config;
+    tg__tensor x =
+        tg__from_nchw(p, external(p, TG__VAE_INPUT, n, c->in_channels, h, w), 1, 1.f, 0.f);
+    x = tg__conv2d(p, x, &e->conv_in, (tg__product_options){0});
+    for (int i = 0; i < c->levels; i++) {
+        const tg__unet_level *level = &e->levels[i];
+        for (int j = 0; j < level->layers; j++)
+            x = resnet(p, x, &level->resnets[j], v);
+        if (level->has_sampler)
+            x = tg__conv2d(p, x, &level->sampler, halve);
+    }
+    x = mid_block(p, x, e, v);
+    x = norm_out(p, x, e, v);
+    x = tg__conv2d(p, x, &e->conv_out, (tg__product_options){.f32 = !c->quant_conv});
+    if (c->quant_conv)
+        x = tg__conv2d(p, x, &e->quant, (tg__product_options){.f32 = true});
+    tg__to_nchw(p, x, external(p, TG__VAE_OUTPUT, n, 2 * c->latent_channels, x.h, x.w));
+}
+
+void tg__vae_latent_size(const tg__vae_config *v, int h, int w, int *latent_h, int *latent_w)
+{
+    *latent_h = h >> (v->levels - 1);
+    *latent_w = w >> (v->levels - 1);
+}
+
+/* ------------------------------------------------------------------------------------- config */
+
+static void read_blocks(tg__config *c, const char *key, const char *only, int levels)
+{
+    int n = tg__config_list(c, key, TG__MAX_LEVELS);
+    if (!tg__failed(tg__config_error(c)) && (n < 0 ? 1 : n) != levels)
+        tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
+                 "%s: %s has %d elements, expected %d as block_out_channels", tg__config_where(c),
+                 key, n < 0 ? 1 : n, levels);
+    for (int i = 0; i < n; i++) {
+        const char *type = tg__config_list_string(c, key, i);
+        char shown[80];
+        if (!tg__failed(tg__config_error(c)) && strcmp(type, only) != 0)
+            tg__fail(tg__config_error(c), TG_ERROR_UNSUPPORTED,
+                     "%s: %s %s is not implemented, expected \"%s\"", tg__config_where(c), key,
+                     tg__printable(shown, sizeof shown, type), only);
+    }
+}
+
+static void read_channels(tg__vae_config *v, tg__config *c)
+{
+    int n = tg__config_list(c, "block_out_channels", TG__MAX_LEVELS);
+    for (int i = 0; i < n; i++)
+        v->channels[i] = (int)tg__config_list_int(c, "block_out_channels", i, 1, TG__MAX_CHANNELS);
+    if (n < 0)
+        v->channels[0] = 64;
+    v->levels = n < 0 ? 1 : n;
+    if (n == 0)
+        tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
+                 "%s: block_out_channels is empty, expected 1 level or more", tg__config_where(c));
+    read_blocks(c, "down_block_types", "DownEncoderBlock2D", v->levels);
+    read_blocks(c, "up_block_types", "UpDecoderBlock2D", v->levels);
+    for (int i = 0; i < v->levels; i++)
+        tg__check_groups(c, v->resnet.groups, v->channels[i], "block_out_channels");
+    if (!tg__failed(tg__config_error(c)) && v->mid_attention && v->channels[v->levels - 1] > 512)
+        tg__fail(tg__config_error(c), TG_ERROR_UNSUPPORTED,
+                 "%s: block_out_channels ends in %d, expected 512 or less (one head's attention)",
+                 tg__config_where(c), v->channels[v->levels - 1]);
+}
+
+tg_status tg__vae_read_config(tg__vae_config *v, tg__config *c)
+{
+    *v = (tg__vae_config){0};
+    tg__check_class(c, "AutoencoderKL");
+    v->in_channels = (int)tg__config_int(c, "in_channels", 1, 1024, 3);
+    v->out_channels = (int)tg__config_int(c, "out_channels", 1, 1024, 3);
+    v->latent_channels = (int)tg__config_int(c, "latent_channels", 1, 1024, 4);
+    v->layers = (int)tg__config_int(c, "layers_per_block", 1, MAX_LAYERS, 1);
+    v->resnet.groups = (int)tg__config_int(c, "norm_num_groups", 1, TG__MAX_CHANNELS, 32);
+    v->resnet.activation = tg__read_activation(c, "act_fn", "silu");
+    v->resnet.eps = 1e-6f;
+    v->mid_attention = tg__config_bool(c, "mid_block_add_attention", true);
+    v->quant_conv = tg__config_bool(c, "use_quant_conv", true);
+    v->post_quant_conv = tg__config_bool(c, "use_post_quant_conv", true);
+    v->scaling_factor = tg__config_number(c, "scaling_factor", -1e6, 1e6, 0.18215);
+    tg__config_int(c, "sample_size", 1, 65536, 32); /* of training */
+    tg__config_bool(c, "force_upcast", true);       /* of f16, which we do not compute in */
+    tg__config_refuse(c, "shift_factor", NULL);
+    tg__config_refuse(c, "latents_mean", NULL);
+    tg__config_refuse(c, "latents_std", NULL);
+    if (!tg__failed(tg__config_error(c)) && v->scaling_factor == 0)
+        tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
+                 "%s: scaling_factor is 0, expected another number", tg__config_where(c));
+    if (!tg__failed(tg__config_error(c)))
+        read_channels(v, c);
+    return tg__config_error(c)->status;
+}
+
+int tg__vae_factor(const tg__vae_config *v) { return 1 << (v->levels - 1); }
+
+/* ------------------------------------------------------------------------------------ loading */
+
+/* Old folders call the attention's layers query, key, value and proj_attn. */
+static void load_attention(tg__vae_half *w, const tg__scope *mid, int channels)
+{
+    static const char *const names[] = {"to_q", "to_k", "to_v"};
+    static const char *const old_names[] = {"query", "key", "value"};
+    tg__scope s = tg__at(mid, "attentions.0");
+    tg__disk_tensor found;
+    char key[200];
+    snprintf(key, sizeof key, "%squery.weight", s.prefix);
+    bool old = tg__weights_find(s.weights, key, &found);
+    w->attention_norm = tg__load_norm(&s, "group_norm", channels);
+    w->to_qkv = tg__load_stacked(&s, old ? old_names : names, 3, channels, channels, true);
+    w->to_out = tg__load_linear(&s, old ? "proj_attn" : "to_out.0", channels, channels, true);
+}
+
+static void load_mid(tg__vae_half *w, const tg__scope *half, const tg__vae_config *c)
+{
+    tg__scope s = tg__at(half, "mid_block");
+    int channels = c->channels[c->levels - 1];
+    for (int i = 0; i < 2; i++) {
+        tg__scope r = tg__at(&s, "resnets.%d", i);
+        w->mid_resnets[i] = tg__load_resnet(&r, &c->resnet, channels, channels);
+    }
+    if (c->mid_attention)
+        load_attention(w, &s, channels);
+}
+
+/* sampler: its key, or NULL. */
+static void load_level(tg__unet_level *level, const tg__scope *s, const tg__vae_config *c,
+                       int layers, int in, int out, const char *sampler)
+{
+    level->resnets = tg__load_array(s, layers, sizeof *level->resnets);
+    for (int j = 0; level->resnets && j < layers; j++, level->layers++) {
+        tg__scope r = tg__at(s, "resnets.%d", j);
+        level->resnets[j] = tg__load_resnet(&r, &c->resnet, j == 0 ? in : out, out);
+    }
+    level->has_sampler = sampler != NULL;
+    if (sampler)
+        level->sampler = tg__load_conv(s, sampler, out, out, 3);
+}
+
+static void load_encoder(tg__vae *v, const tg__scope *root)
+{
+    const tg__vae_config *c = &v->config;
+    tg__vae_half *e = &v->encoder;
+    tg__scope s = tg__at(root, "encoder");
+    e->conv_in = tg__load_conv(&s, "conv_in", c->in_channels, c->channels[0], 3);
+    for (int i = 0; i < c->levels; i++) {
+        tg__scope block = tg__at(&s, "down_blocks.%d", i);
+        load_level(&e->levels[i], &block, c, c->layers, c->channels[i > 0 ? i - 1 : 0],
+                   c->channels[i], i < c->levels - 1 ? "downsamplers.0.conv" : NULL);
+    }
+    load_mid(e, &s, c);
+    int last = c->channels[c->levels - 1], moments = 2 * c->latent_channels;
+    e->conv_norm_out = tg__load_norm(&s, "conv_norm_out", last);
+    e->conv_out = tg__load_conv(&s, "conv_out", last, moments, 3);
+    if (c->quant_conv)
+        e->quant = tg__load_conv(root, "quant_conv", moments, moments, 1);
+}
+
+static void load_decoder(tg__vae *v, const tg__scope *root)
+{
+    const tg__vae_config *c = &v->config;
+    tg__vae_half *d = &v->decoder;
+    tg__scope s = tg__at(root, "decoder");
+    int in = c->channels[c->levels - 1];
+    if (c->post_quant_conv)
+        d->quant =
+            tg__load_conv(root, "post_quant_conv", c->latent_channels, c->latent_channels, 1);
+    d->conv_in = tg__load_conv(&s, "conv_in", c->latent_channels, in, 3);
+    load_mid(d, &s, c);
+    for (int i = 0; i < c->levels; i++) {
+        tg__scope block = tg__at(&s, "up_blocks.%d", i);
+        int out = c->channels[c->levels - 1 - i];
+        load_level(&d->levels[i], &block, c, c->layers + 1, in, out,
+                   i < c->levels - 1 ? "upsamplers.0.conv" : NULL);
+        in = out;
+    }
+    d->conv_norm_out = tg__load_norm(&s, "conv_norm_out", c->channels[0]);
+    d->conv_out = tg__load_conv(&s, "conv_out", c->channels[0], c->out_channels, 3);
+}
+
+tg_status tg__vae_load(tg__vae *v, const tg__vae_config *config, const tg__weights *weights,
+                       tg__error *error)
+{
+    v->config = *config;
+    tg__scope s = {weights, &v->arena, error, &v->tally, ""};
+    load_encoder(v, &s);
+    load_decoder(v, &s);
+    return error->status;
+}
+
+void tg__vae_free(tg__vae *v)
+{
+    tg__arena_free(&v->arena);
+    *v = (tg__vae){0};
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Convolutions and matrix products by oneDNN. This folder alone includes dnnl.h. */
+#ifndef TG_ONEDNN_ONEDNN_H
+#define TG_ONEDNN_ONEDNN_H
+
+#include "core/dtype.h"
+#include "core/packs.h"
+#include "io/layer.h"
+
+typedef struct tg__dnnl tg__dnnl;       /* engine and stream of a session */
+typedef struct tg__product tg__product; /* one prepared convolution or matrix product */
+
+typedef enum tg__activation {
+    TG__LINEAR, /* none */
+    TG__SILU,
+    TG__GELU,       /* x * Phi(x), with erf */
+    TG__QUICK_GELU, /* x * sigmoid(1.702 x) */
+    TG__RELU,
+    TG__MISH, /* x * tanh(log(1 + e^x)) */
+} tg__activation;
+
+/* dst (n, out_h, out_w, layer->out) = activation(layer(src) + bias), or that + dst, src being
+ * (n, h, w, in_count), all dense and channels innermost. Kernel 1 without stride or padding is a
+ * matrix product over n * h * w rows. */
+typedef struct tg__product_spec {
+    const tg__layer *layer;
+    int in_first, in_count; /* the layer's input channels that src holds */
+    bool bias;              /* add the layer's bias, if it has one */
+    tg__dtype dtype;        /* of src, of the weights and of the products' factors */
+    tg__dtype dst_dtype;    /* f32 or dtype */
+    int n, h, w, out_h, out_w;
+    int stride, pad_top, pad_left, pad_bottom, pad_right;
+    tg__activation activation;
+    bool accumulate; /* add to what dst holds */
+} tg__product_spec;
+
+/* cap: the highest instruction set; it holds for the whole process, from the first call on. */
+tg__dnnl *tg__dnnl_new(tg_cpu cap, tg__error *error);
+void tg__dnnl_free(tg__dnnl *dnnl);
+
+/* Packs the weights the first time they are asked for, in the layout that the first product wants;
+ * later products are made for that layout. NULL on failure. */
+tg__product *tg__product_new(tg__dnnl *dnnl, tg__packs *packs, const tg__product_spec *spec,
+                             tg__error *error);
+void tg__product_free(tg__product *product);
+
+/* Memory that run needs for itself. */
+size_t tg__product_scratch_bytes(const tg__product *product);
+/* oneDNN's name of the implementation: "brgconv:avx512_core_bf16". */
+const char *tg__product_implementation(const tg__product *product);
+void tg__product_run(tg__product *product, void *dst, const void *src, void *scratch);
+
+#endif

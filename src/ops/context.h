@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What the plans of one network share. */
+#ifndef TG_OPS_CONTEXT_H
+#define TG_OPS_CONTEXT_H
+
+#include "core/packs.h"
+#include "kernels/kernels.h"
+#include "onednn/onednn.h"
+
+struct tg__context {
+    const tg__kernels *kernels;
+    tg__dnnl *dnnl; /* NULL: convolutions and linear layers in plain C (f32 only) */
+    tg__packs packs;
+};
+typedef struct tg__context tg__context;
+
+#endif

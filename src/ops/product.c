@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/* Convolutions and linear layers: by oneDNN, or in plain C where the context has no oneDNN. */
+#include <string.h>
+
+#include "core/parallel.h"
+#include "ops/record.h"
+
+typedef struct product_state {
+    tg__product_spec spec;
+    tg__product *product;       /* oneDNN's */
+    const float *weight, *bias; /* plain C's: (k, k, in, out) and out values */
+    bool copy;                  /* the residual is needed later: dst starts as its copy */
+} product_state;
+
+enum { SRC, RESIDUAL };
+
+/* --------------------------------------------------------------------------------- plain C */
+
+/* (out, in, k, k) on disk -> (k, k, in_count, out). */
+static const float *pack_plain(tg__plan *plan, const tg__product_spec *s)
+{
+    enum { FORM = -3 };
+    const tg__layer *layer = s->layer;
+    tg__packs *packs = &tg__plan_context(plan)->packs;
+    tg__pack_key key = {layer->weight[0].data, s->in_first, s->in_count, FORM};
+    tg__pack *pack = tg__packs_find(packs, key, 0);
+    if (pack)
+        return pack->data;
+    size_t taps = (size_t)layer->kernel * (size_t)layer->kernel, out = (size_t)layer->out;
+    size_t in = (size_t)s->in_count, skip = (size_t)s->in_first * taps;
+    size_t rows = out / (size_t)layer->parts;
+    pack = tg__packs_add(packs, key, out * in * taps * sizeof(float), 0, tg__plan_error(plan));
+    for (size_t o = 0; pack && o < out; o++) {
+        const tg__disk_tensor *w = &layer->weight[o / rows];
+        size_t first = o % rows * (size_t)layer->in * taps + skip, size = tg__dtype_size(w->dtype);
+        for (size_t i = 0; i < in; i++)
+            for (size_t t = 0; t < taps; t++)
+                tg__to_f32_array((float *)pack->data + (t * in + i) * out + o,
+                                 (const char *)w->data + (first + i * taps + t) * size, w->dtype,
+                                 1);
+    }
+    return pack ? pack->data : NULL;
+}
+
+typedef struct plain_job {
+    const tg__kernels *kernels;
+    const product_state *state;
+    float *dst;
+    const float *src;
+} plain_job;
+
+static void plain_row(void *context, size_t i, int thread)
+{
+    (void)thread;
+    const plain_job *job = context;
+    const tg__product_spec *s = &job->state->spec;
+    size_t image = i / (size_t)s->out_h;
+    int y = (int)(i % (size_t)s->out_h);
+    size_t image_in = (size_t)s->h * (size_t)s->w * (size_t)s->in_count;
+    size_t row_out = (size_t)s->out_w * (size_t)s->layer->out;
+    job->kernels->conv2d_row(job->dst + i * row_out, job->src + image * image_in,
+                             job->state->weight, job->state->bias, s->h, s->w, s->in_count,
+                             s->out_w, s->layer->out, s->layer->kernel, s->stride, s->pad_top,
+                             s->pad_left, y);
+}
+
+static void run_plain(const tg__plan *plan, const tg__node *node)
+{
+    const product_state *state = node->state;
+    const tg__kernels *k = tg__plan_kernels(plan);
+    plain_job job = {k, state, tg__plan_data(plan, node->dst), tg__plan_data(plan, node->src[SRC])};
+    size_t n = tg__count(node->dst);
+    tg__parallel_for((size_t)state->spec.n * (size_t)state->spec.out_h, plain_row, &job);
+    tg__activate_values(k, state->spec.activation, job.dst, job.dst, n, false);
+    if (node->src[RESIDUAL].id)
+        k->add(job.dst, job.dst, tg__plan_data(plan, node->src[RESIDUAL]), n, false);
+}
+
+static void prepare_plain(tg__plan *plan, tg__node *node)
+{
+    product_state *state = node->state;
+    const tg__layer *layer = state->spec.layer;
+    state->weight = pack_plain(plan, &state->spec);
+    if (state->spec.bias && layer->has_bias)
+        state->bias = tg__packed_f32(plan, layer->bias, layer->parts);
+}
+
+/* ---------------------------------------------------------------------------------- oneDNN */
+
+/* oneDNN adds to what dst holds: the residual itself where nobody needs it any more, else its copy
+ * (its post-op that reads another tensor leaves the fast f32 convolution for a slower one). */
+static void place_residual(tg__plan *plan, tg__node *node)
+{
+    product_state *state = node->state;
+    tg__tensor residual = node->src[RESIDUAL];
+    state->spec.accumulate = residual.id != 0;
+    state->copy = residual.id && !(tg__plan_dies(plan, node, residual) &&
+                                   !tg__plan_same(plan, residual, node->src[SRC]) &&
+                                   tg__plan_is_inner(plan, node->dst));
+    if (residual.id && !state->copy)
+        tg__plan_alias(plan, node->dst, residual);
+}
+
+static void prepare(tg__plan *plan, tg__node *node)
+{
+    product_state *state = node->state;
+    tg__context *context = tg__plan_context(plan);
+    if (!context->dnnl) {
+        prepare_plain(plan, node);
+        return;
+    }
+    place_residual(plan, node);
+    state->product =
+        tg__product_new(context->dnnl, &context->packs, &state->spec, tg__plan_error(plan));
+    if (!state->product)
+        return;
+    node->scratch_bytes = tg__product_scratch_bytes(state->product);
+    tg__set_shape(plan, node, "%s %s", node->shape, tg__product_implementation(state->product));
+}
+
+enum { COPY_BYTES = 1 << 18 };
+
+typedef struct copy_job {
+    char *dst;
+    const char *src;
+} copy_job;
+
+static void copy_bytes(void *context, size_t first, size_t n)
+{
+    const copy_job *job = context;
+    memcpy(job->dst + first, job->src + first, n);
+}
+
+static void run(const tg__plan *plan, const tg__node *node)
+{
+    const product_state *state = node->state;
+    if (!state->product) {
+        run_plain(plan, node);
+        return;
+    }
+    char *dst = tg__plan_data(plan, node->dst);
+    if (state->copy) {
+        copy_job job = {dst, tg__plan_data(plan, node->src[RESIDUAL])};
+        tg__parallel_rows(tg__bytes(node->dst), COPY_BYTES, copy_bytes, &job);
+    }
+    tg__product_run(state->product, dst, tg__plan_data(plan, node->src[SRC]),
+                    tg__plan_scratch(plan, node));
+}
+
+static void release(tg__node *node) { tg__product_free(((product_state *)node->state)->product); }
+
+static const tg__op conv2d_op = {"conv2d", prepare, run, release};
+static const tg__op linear_op = {"linear", prepare, run, release};
+
+/* ------------------------------------------------------------------------------- recording */
+
+/* x holds the layer's input channels from first on. */
+static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, int first, bool bias,
+                         tg__product_options o)
+{
+    if (tg__plan_failed(plan) || !x.id)
+        return (tg__tensor){0};
+    int stride = o.stride ? o.stride : 1;
+    int before = o.own_padding ? o.pad_before : layer->kernel / 2;
+    int after = o.own_padding ? o.pad_after : layer->kernel / 2;
+    int h = x.h + before + after - layer->kernel, w = x.w + before + after - layer->kernel;
+    if (h < 0 || w < 0) {
+        tg__fail(tg__plan_error(plan), TG_ERROR_ARGUMENT,
+                 "%s: %s: a feature map of %d x %d is smaller than the kernel of %d x %d",
+                 tg__plan_network(plan), layer->name, x.w, x.h, layer->kernel, layer->kernel);
+        return (tg__tensor){0};
+    }
+    tg__tensor dst = o.into.id ? o.into
+                               : tg__plan_tensor(plan, o.f32 ? TG__F32 : tg__plan_dtype(plan), x.n,
+                                                 h / stride + 1, w / stride + 1, layer->out);
+    if (o.residual.id && tg__bytes(o.residual) != tg__bytes(dst))
+        tg__shape_error(plan, layer->name, o.residual, dst);
+    tg__node *node = tg__plan_record(plan, layer->kernel == 1 ? &linear_op : &conv2d_op,
+                                     layer->name, sizeof(product_state));
+    if (!node)
+        return (tg__tensor){0};
+    *(product_state *)node->state = (product_state){.spec = {.layer = layer,
+                                                             .in_first = first,
+                                                             .in_count = x.c,
+                                                             .bias = bias,
+                                                             .dtype = x.dtype,
+                                                             .dst_dtype = dst.dtype,
+                                                             .n = x.n,
+                                                             .h = x.h,
+                                                             .w = x.w,
+                                                             .out_h = h / stride + 1,
+                                                             .out_w = w / stride + 1,
+                                                             .stride = stride,
+                                                             .pad_top = before,
+                                                             .pad_left = before,
+                                                             .pad_bottom = after,
+                                                             .pad_right = after,
+                                                             .activation = o.activation}};
+    node->dst = dst;
+    node->src[SRC] = x;
+    node->src[RESIDUAL] = o.residual;
+    node->macs = (int64_t)tg__count(dst) * x.c * layer->kernel * layer->kernel;
+    tg__set_shape(plan, node, "%dx%dx%dx%d to %d k%d s%d", x.n, x.h, x.w, x.c, layer->out,
+                  layer->kernel, stride);
+    return dst;
+}
+
+tg__tensor tg__conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer,
+                      tg__product_options options)
+{
+    if (x.id && x.c != layer->in)
+        tg__shape_error(plan, layer->name, x, (tg__tensor){.c = layer->in});
+    return record(plan, x, layer, 0, true, options);
+}
+
+tg__tensor tg__linear(tg__plan *plan, tg__tensor x, const tg__layer *layer,
+                      tg__product_options options)
+{
+    return tg__conv2d(plan, x, layer, options);
+}
+
+tg__tensor tg__conv2d_pair(tg__plan *plan, tg__tensor a, tg__tensor b, const tg__layer *layer)
+{
+    if (!b.id)
+        return tg__conv2d(plan, a, layer, (tg__product_options){0});
+    if (a.c + b.c != layer->in)
+        tg__shape_error(plan, layer->name, a, b);
+    tg__tensor sum = record(plan, a, layer, 0, true, (tg__product_options){0});
+    return record(plan, b, layer, a.c, false, (tg__product_options){.residual = sum});
+}

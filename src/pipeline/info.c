@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* What a model is and what it needs: from its configs and plans, without touching the weights. */
+#include "pipeline/session.h"
+
+static const char *dtype_of(const tg__tally *tally)
+{
+    const char *name = NULL;
+    for (int i = 0; i < TG__OTHER; i++) {
+        if (tally->by_dtype[i] > 0 && name)
+            return "mixed";
+        if (tally->by_dtype[i] > 0)
+            name = tg__dtype_name((tg__dtype)i);
+    }
+    return name ? name : "f32";
+}
+
+static tg_network_info network_info(const char *name, const char *class_name,
+                                    const tg__tally *tally)
+{
+    return (tg_network_info){name, class_name, dtype_of(tally), tally->parameters, tally->bytes};
+}
+
+/* Workspace of one pass; *macs (may be NULL) its multiplications. 0 where it cannot be planned. */
+static int64_t workspace_of(tg_model *m, const tg__plan_key *key, tg__dtype dtype, int64_t *macs)
+{
+    tg__error error = {0}; /* a size that cannot be planned is reported when it is asked for */
+    tg__context context = {.kernels = &m->kernels};
+    tg__plan *plan = tg__record_plan(m, &context, key, dtype, &error);
+    int64_t bytes = 0;
+    if (plan && tg__plan_measure(plan) == TG_OK) {
+        bytes = (int64_t)tg__plan_workspace_bytes(plan);
+        if (macs)
+            *macs = tg__plan_macs(plan);
+    }
+    tg__plan_free(plan);
+    return bytes;
+}
+
+/* Packed weights of UNet and VAE (the text encoder's are given back before), and the larger of
+ * their workspaces. */
+static int64_t memory_of(tg_model *m, tg__dtype dtype, int64_t *macs)
+{
+    int side = m->default_size / tg__vae_factor(&m->vae.config);
+    tg__plan_key unet = {
+        .network = TG__UNET, .gate = {.guided = true}, .n = 1, .h = side, .w = side};
+    tg__plan_key vae = {.network = TG__VAE, .n = 1, .h = side, .w = side, .factor = 1};
+    int64_t weights = m->unet.tally.parameters + m->vae.tally.parameters;
+    int64_t a = workspace_of(m, &unet, dtype, macs), b = workspace_of(m, &vae, dtype, NULL);
+    return weights * (int64_t)tg__dtype_size(dtype) + (a > b ? a : b);
+}
+
+void tg__model_fill_info(tg_model *m)
+{
+    int64_t macs = 0;
+    tg_model_info *info = &m->info;
+    m->network_info[TG__UNET] = network_info("unet", "UNet2DConditionModel", &m->unet.tally);
+    m->network_info[TG__VAE] = network_info("vae", "AutoencoderKL", &m->vae.tally);
+    m->network_info[TG__TEXT_ENCODER] =
+        network_info("text_encoder", "CLIPTextModel", &m->clip.tally);
+    info->pipeline = "StableDiffusionPipeline";
+    info->layout = m->is_single_file ? "single file" : "diffusers folder";
+    info->networks = m->network_info;
+    info->network_count = TG__NETWORKS;
+    info->width = info->height = m->default_size;
+    info->size_multiple = tg__vae_factor(&m->vae.config);
+    info->latent_channels = m->unet.config.in_channels;
+    info->guidance = 7.5;
+    info->context = m->context;
+    info->memory_f32 = memory_of(m, TG__F32, &macs);
+    info->memory_bf16 = memory_of(m, TG__BF16, NULL);
+    info->step_gmac = 1e-9 * (double)macs;
+}
+
+tg_model_info tg_model_describe(const tg_model *m) { return m->info; }

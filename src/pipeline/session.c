@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+#include "pipeline/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/parallel.h"
+
+enum { MAX_THREADS = 1024 };
+
+void tg_session_options_init(tg_session_options *options)
+{
+    *options = (tg_session_options){.dtype = TG_DTYPE_AUTO};
+}
+
+static void choose_dtype(tg_session *s, tg_dtype wanted)
+{
+    const tg__kernels *k = &s->model->kernels;
+    s->dtype = wanted;
+    if (wanted == TG_DTYPE_AUTO)
+        s->dtype = k->bf16_fast && k->level >= TG_CPU_AVX512 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
+    if (s->dtype == TG_DTYPE_BF16 && k->level < TG_CPU_AVX512)
+        tg__fail(&s->error, TG_ERROR_UNSUPPORTED,
+                 "dtype bf16: oneDNN computes in bf16 only with AVX-512, which this CPU lacks or "
+                 "TG_CPU_* caps; expected f32");
+}
+
+tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session_options *options)
+{
+    tg_session_options defaults;
+    tg_session_options_init(&defaults);
+    const tg_session_options *o = options ? options : &defaults;
+    tg_session *s = *session = calloc(1, sizeof *s);
+    if (!s)
+        return TG_ERROR_MEMORY;
+    s->model = model;
+    s->profile = o->profile;
+    s->threads = o->threads ? o->threads : tg__cores();
+    if (tg__failed(&model->error))
+        return tg__fail(&s->error, TG_ERROR_ARGUMENT, "the model is not open: %s",
+                        model->error.message);
+    if (s->threads < 1 || s->threads > MAX_THREADS)
+        return tg__fail(&s->error, TG_ERROR_ARGUMENT, "threads is %d, expected 1 to %d", s->threads,
+                        MAX_THREADS);
+    choose_dtype(s, o->dtype);
+    if (!tg__failed(&s->error) && model->kernels.level != TG_CPU_C)
+        s->dnnl = tg__dnnl_new(model->cpu, &s->error);
+    for (int i = 0; i < TG__NETWORKS; i++) {
+        s->contexts[i].kernels = &model->kernels;
+        s->contexts[i].dnnl = s->dnnl;
+    }
+    return s->error.status;
+}
+
+void tg_session_free(tg_session *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; i < TG__NETWORKS; i++) {
+        tg__session_drop_plans(s, (tg__network)i);
+        tg__packs_free(&s->contexts[i].packs);
+    }
+    for (int i = 0; i < s->slot_count; i++)
+        free(s->slots[i]);
+    free(s->slots);
+    free(s->slot_bytes);
+    free(s->workspace);
+    tg__session_free_profile(s);
+    tg__dnnl_free(s->dnnl);
+    free(s);
+}
+
+const char *tg_session_message(const tg_session *s)
+{
+    return s ? s->error.message : "out of memory";
+}
+tg_dtype tg_session_dtype(const tg_session *s) { return s->dtype; }
+int tg_session_threads(const tg_session *s) { return s->threads; }
+
+tg__dtype tg__session_dtype(const tg_session *s)
+{
+    return s->dtype == TG_DTYPE_BF16 ? TG__BF16 : TG__F32;
+}
+
+int tg__session_enter(tg_session *s)
+{
+    s->error = (tg__error){0};
+    return tg__threads_enter(s->threads);
+}
+
+tg_status tg__session_leave(tg_session *s, int before)
+{
+    tg__threads_leave(before);
+    return s->error.status;
+}
+
+/* --------------------------------------------------------------------------------------- plans */
+
+tg__plan *tg__record_plan(const tg_model *m, tg__context *context, const tg__plan_key *key,
+                          tg__dtype dtype, tg__error *error)
+{
+    static const char *const names[TG__NETWORKS] = {"unet", "vae", "text_encoder"};
+    tg__plan *plan = tg__plan_new(context, names[key->network], dtype, error);
+    if (!plan)
+        return NULL;
+    if (key->network == TG__TEXT_ENCODER)
+        tg__clip_record(plan, &m->clip, key->n, m->context, key->skip);
+    else if (key->network == TG__UNET && key->kind == TG__PASS_TEXT)
+        tg__unet_record_text(plan, &m->unet, key->n, m->context);
+    else if (key->network == TG__UNET)
+        tg__unet_record(plan, &m->unet, key->gate, key->n, key->h, key->w, m->context);
+    else if (key->kind == TG__PASS_ENCODE)
+        tg__vae_record_encode(plan, &m->vae, key->n, key->h, key->w);
+    else
+        tg__vae_record_decode(plan, &m->vae, key->factor, key->n, key->h, key->w);
+    return plan;
+}
+
+static bool same_pass(const tg__plan_key *a, const tg__plan_key *b)
+{
+    return a->network == b->network && a->kind == b->kind;
+}
+
+static bool same_size(const tg__plan_key *a, const tg__plan_key *b)
+{
+    return a->n == b->n && a->h == b->h && a->w == b->w && a->factor == b->factor;
+}
+
+static void drop(tg__cached_plan **link)
+{
+    tg__cached_plan *entry = *link;
+    *link = entry->next;
+    tg__plan_free(entry->plan);
+    free(entry);
+}
+
+tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
+{
+    for (tg__cached_plan **link = &s->plans; *link;) {
+        tg__plan_key *other = &(*link)->key;
+        if (same_pass(other, key) && !same_size(other, key)) {
+            drop(link);
+            continue;
+        }
+        if (same_pass(other, key) && other->skip == key->skip &&
+            tg__gate_same(other->gate, key->gate))
+            return (*link)->plan;
+        link = &(*link)->next;
+    }
+    tg__cached_plan *entry = malloc(sizeof *entry);
+    tg__plan *plan =
+        tg__record_plan(s->model, &s->contexts[key->network], key, tg__session_dtype(s), &s->error);
+    if (!entry)
+        tg__fail_memory(&s->error);
+    if (plan)
+        tg__plan_finish(plan);
+    if (tg__failed(&s->error)) {
+        tg__plan_free(plan);
+        free(entry);
+        return NULL;
+    }
+    *entry = (tg__cached_plan){*key, plan, s->plans};
+    s->plans = entry;
+    return plan;
+}
+
+void tg__session_drop_plans(tg_session *s, tg__network network)
+{
+    for (tg__cached_plan **link = &s->plans; *link;) {
+        if ((*link)->key.network == network)
+            drop(link);
+        else
+            link = &(*link)->next;
+    }
+}
+
+void tg_session_release_text_encoder(tg_session *s)
+{
+    tg__session_drop_plans(s, TG__TEXT_ENCODER);
+    tg__packs_free(&s->contexts[TG__TEXT_ENCODER].packs);
+}
+
+/* -------------------------------------------------------------------------------------- memory */
+
+tg_status tg__session_bind(tg_session *s, tg__plan *plan)
+{
+    size_t bytes = tg__plan_workspace_bytes(plan);
+    if (bytes > s->workspace_bytes) {
+        free(s->workspace);
+        s->workspace = tg__aligned(bytes);
+        s->workspace_bytes = s->workspace ? bytes : 0;
+        if (!s->workspace)
+            return tg__fail_memory(&s->error);
+    }
+    tg__plan_bind_workspace(plan, s->workspace);
+    return TG_OK;
+}
+
+tg_status tg__session_reserve_slots(tg_session *s, const tg__plan *plan, int first)
+{
+    int end = tg__plan_slot_end(plan);
+    if (end > s->slot_count) {
+        void **slots = realloc(s->slots, (size_t)end * sizeof *slots);
+        s->slots = slots ? slots : s->slots;
+        size_t *sizes = realloc(s->slot_bytes, (size_t)end * sizeof *sizes);
+        s->slot_bytes = sizes ? sizes : s->slot_bytes;
+        if (!slots || !sizes)
+            return tg__fail_memory(&s->error);
+        for (; s->slot_count < end; s->slot_count++) {
+            s->slots[s->slot_count] = NULL;
+            s->slot_bytes[s->slot_count] = 0;
+        }
+    }
+    for (int i = first; i < end; i++) {
+        size_t bytes = tg__plan_external_bytes(plan, i);
+        if (bytes <= s->slot_bytes[i])
+            continue;
+        free(s->slots[i]);
+        s->slots[i] = tg__aligned(bytes);
+        s->slot_bytes[i] = s->slots[i] ? bytes : 0;
+        if (!s->slots[i])
+            return tg__fail_memory(&s->error);
+    }
+    return TG_OK;
+}
+
+void tg__session_bind_slots(tg_session *s, tg__plan *plan, int first)
+{
+    int end = tg__plan_slot_end(plan);
+    for (int i = first; i < end; i++)
+        tg__plan_bind(plan, i, s->slots[i]);
+}
+
+/* ------------------------------------------------------------------------------------- results */
+
+tg_result *tg__result_new(tg__error *error)
+{
+    tg_result *result = calloc(1, sizeof *result);
+    if (!result)
+        tg__fail_memory(error);
+    return result;
+}
+
+bool tg__array_new(tg_array *array, int count, int channels, int height, int width,
+                   tg__error *error)
+{
+    size_t n = (size_t)count * (size_t)channels * (size_t)height * (size_t)width;
+    *array = (tg_array){count, channels, height, width, malloc(n * sizeof(float))};
+    if (!array->data)
+        tg__fail_memory(error);
+    return array->data != NULL;
+}
+
+void tg_result_free(tg_result *result)
+{
+    if (!result)
+        return;
+    free((float *)result->latents.data);
+    free((float *)result->pictures.data);
+    free(result);
+}
+
+tg_array tg_result_latents(const tg_result *result) { return result->latents; }
+tg_array tg_result_pictures(const tg_result *result) { return result->pictures; }
+tg_seconds tg_result_seconds(const tg_result *result) { return result->seconds; }
+double tg_result_gmac(const tg_result *result) { return 1e-9 * (double)result->macs; }
+double tg_result_gmac_plain(const tg_result *result) { return 1e-9 * (double)result->macs_plain; }
+
+tg_array tg_result_image(const tg_result *result, int index)
+{
+    tg_array picture = result->pictures;
+    size_t size = (size_t)picture.channels * (size_t)picture.height * (size_t)picture.width;
+    if (index < 0 || index >= picture.count || !picture.data)
+        return (tg_array){0};
+    picture.count = 1;
+    picture.data += (size_t)index * size;
+    return picture;
+}

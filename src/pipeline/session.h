@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* A session: packed weights, plans and memory, kept from one request to the next. */
+#ifndef TG_PIPELINE_SESSION_H
+#define TG_PIPELINE_SESSION_H
+
+#include "pipeline/model.h"
+
+/* What a plan was made for; two plans with the same key are the same. */
+typedef struct tg__plan_key {
+    tg__network network;
+    int kind; /* the network's own number: which of its passes */
+    tg__gate_step gate;
+    int n, h, w, skip;
+    float factor;
+} tg__plan_key;
+
+typedef struct tg__cached_plan {
+    tg__plan_key key;
+    tg__plan *plan;
+    struct tg__cached_plan *next;
+} tg__cached_plan;
+
+struct tg_session {
+    tg_model *model;
+    tg__error error; /* of the last call */
+    tg_dtype dtype;
+    int threads;
+    bool profile;
+    tg__dnnl *dnnl; /* NULL: plain C */
+    tg__context contexts[TG__NETWORKS];
+    tg__cached_plan *plans;
+    void *workspace;
+    size_t workspace_bytes;
+    void **slots; /* the UNet's external memory, by slot */
+    size_t *slot_bytes;
+    int slot_count;
+    struct tg__profile *rows; /* what tg_session_profile handed out last */
+};
+
+/* An encoded prompt. */
+struct tg_prompt {
+    int tokens, width;
+    tg__dtype dtype;
+    size_t bytes; /* of one half */
+    void *positive, *negative;
+    double seconds, load_seconds;
+};
+
+enum {
+    TG__PASS_RUN,    /* the UNet's evaluation, the VAE's decoder, the text encoder */
+    TG__PASS_TEXT,   /* the UNet's keys and values */
+    TG__PASS_ENCODE, /* the VAE's encoder */
+};
+
+tg__dtype tg__session_dtype(const tg_session *session);
+
+/* Begins a public call: clears the message, sets the threads; returns what tg__session_leave wants.
+ */
+int tg__session_enter(tg_session *session);
+tg_status tg__session_leave(tg_session *session, int before);
+
+/* The plan for this key, from the cache or new; NULL with the session's error. Plans of the same
+ * network and kind for another size are dropped. */
+tg__plan *tg__session_plan(tg_session *session, const tg__plan_key *key);
+/* Records a key's plan without preparing it (for its size and multiplications). */
+tg__plan *tg__record_plan(const tg_model *model, tg__context *context, const tg__plan_key *key,
+                          tg__dtype dtype, tg__error *error);
+/* Makes the workspace large enough for the plan and binds it. */
+tg_status tg__session_bind(tg_session *session, tg__plan *plan);
+/* Makes the memory of the slots from `first` on large enough for the plan. */
+tg_status tg__session_reserve_slots(tg_session *session, const tg__plan *plan, int first);
+void tg__session_bind_slots(tg_session *session, tg__plan *plan, int first);
+void tg__session_free_profile(tg_session *session);
+void tg__session_drop_plans(tg_session *session, tg__network network);
+
+/* Results. */
+struct tg_result {
+    tg_array latents, pictures; /* data owned */
+    tg_seconds seconds;
+    int64_t macs, macs_plain;
+};
+
+tg_result *tg__result_new(tg__error *error);
+/* dims with new uninitialised data in *array; false without memory. */
+bool tg__array_new(tg_array *array, int count, int channels, int height, int width,
+                   tg__error *error);
+
+/* pictures of result = the VAE's decoder applied to its latents times factor. */
+tg_status tg__session_decode(tg_session *session, tg_result *result, float factor);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* The tokenizer alone, without the model's weights. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/file.h"
+#include "pipeline/single_file.h"
+#include "text/clip_tokenizer.h"
+
+struct tg_tokenizer {
+    tg__error error;
+    tg__clip_tokenizer *clip;
+    tg__tokens tokens; /* of the last text */
+    char *text;        /* the last text */
+};
+
+/* The kind of a single file decides which padding its tokenizer has. */
+static void open_single_file(tg_tokenizer *t, const char *path)
+{
+    tg__single_file single;
+    const char *name = strrchr(path, '/');
+    tg__safetensors *file = tg__safetensors_open(path, &t->error);
+    if (file &&
+        tg__single_file_open(&single, file, name ? name + 1 : path, true, &t->error) == TG_OK)
+        t->clip = tg__clip_tokenizer_shipped(single.kind->pad_token, &t->error);
+    tg__safetensors_close(file);
+}
+
+static void open_path(tg_tokenizer *t, const char *path)
+{
+    char inner[4096], vocabulary[4096];
+    if (tg__is_file(path)) {
+        open_single_file(t, path);
+        return;
+    }
+    if (!tg__is_folder(path)) {
+        tg__fail(&t->error, TG_ERROR_NOT_FOUND,
+                 "%s: not found, expected a model or a tokenizer's folder", path);
+        return;
+    }
+    if (!tg__path_join(inner, sizeof inner, path, "tokenizer", &t->error) ||
+        !tg__path_join(vocabulary, sizeof vocabulary, path, "vocab.json", &t->error))
+        return;
+    bool alone = tg__is_file(vocabulary) || !tg__is_folder(inner);
+    t->clip = tg__clip_tokenizer_open(alone ? path : inner, &t->error);
+}
+
+tg_status tg_tokenizer_open(tg_tokenizer **tokenizer, const char *path, const char *tokenizer_dir)
+{
+    tg_tokenizer *t = *tokenizer = calloc(1, sizeof *t);
+    if (!t)
+        return TG_ERROR_MEMORY;
+    if (tokenizer_dir)
+        t->clip = tg__clip_tokenizer_open(tokenizer_dir, &t->error);
+    else
+        open_path(t, path);
+    return t->error.status;
+}
+
+void tg_tokenizer_close(tg_tokenizer *t)
+{
+    if (!t)
+        return;
+    tg__tokens_free(&t->tokens);
+    tg__clip_tokenizer_close(t->clip);
+    free(t->text);
+    free(t);
+}
+
+const char *tg_tokenizer_message(const tg_tokenizer *t)
+{
+    return t ? t->error.message : "out of memory";
+}
+
+tg_status tg_tokenize(tg_tokenizer *t, const char *text, tg_tokens *tokens)
+{
+    if (!t->clip)
+        return t->error.status;
+    t->error = (tg__error){0};
+    *tokens = (tg_tokens){0};
+    tg__tokens_free(&t->tokens);
+    t->tokens = (tg__tokens){0};
+    free(t->text);
+    t->text = strdup(text);
+    if (!t->text)
+        return tg__fail_memory(&t->error);
+    if (tg__clip_tokenize(t->clip, t->text, &t->tokens, &t->error) != TG_OK)
+        return t->error.status;
+    int context = tg__clip_tokenizer_context(t->clip);
+    const tg__tokens *k = &t->tokens;
+    /* the last text token that fits is followed by the end token */
+    bool cut = k->count > context && context >= 2;
+    const char *lost = cut ? t->text + k->ends[context - 2] : "";
+    *tokens = (tg_tokens){.ids = k->ids,
+                          .pieces = k->pieces,
+                          .count = k->count,
+                          .context = context,
+                          .lost = lost + strspn(lost, " ")};
+    return TG_OK;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* Plans: buffers that live at the same time never share memory, results survive, errors stick. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above */
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "core/packs.h"
+#include "core/plan.h"
+
+/* dst = sum of the sources + 1, on tensors of one value a channel. */
+static void sum_run(const tg__plan *plan, const tg__node *node)
+{
+    float *dst = tg__plan_data(plan, node->dst);
+    for (size_t i = 0; i < tg__count(node->dst); i++) {
+        float sum = 1;
+        for (int j = 0; j < TG__NODE_SOURCES; j++)
+            if (node->src[j].id)
+                sum += ((float *)tg__plan_data(plan, node->src[j]))[i % tg__count(node->src[j])];
+        dst[i] = sum;
+    }
+}
+
+/* Takes the first source's place where it may. */
+static void sum_prepare(tg__plan *plan, tg__node *node)
+{
+    if (node->src[0].id && tg__bytes(node->src[0]) == tg__bytes(node->dst) &&
+        tg__plan_dies(plan, node, node->src[0]) && tg__plan_is_inner(plan, node->dst))
+        tg__plan_alias(plan, node->dst, node->src[0]);
+    node->scratch_bytes = 100;
+}
+
+static const tg__op sum_op = {"sum", NULL, sum_run, NULL};
+static const tg__op sum_in_place_op = {"sum", sum_prepare, sum_run, NULL};
+
+static tg__tensor sum(tg__plan *plan, const tg__op *op, tg__tensor a, tg__tensor b, int c)
+{
+    tg__tensor dst = tg__plan_tensor(plan, TG__F32, 1, 1, 1, c);
+    tg__node *node = tg__plan_record(plan, op, "sum", 0);
+    if (!node)
+        return (tg__tensor){0};
+    node->dst = dst;
+    node->src[0] = a;
+    node->src[1] = b;
+    node->macs = 10;
+    return dst;
+}
+
+/* A random graph run in a packed workspace gives what it gives with every buffer on its own. */
+static void random_graph(unsigned seed, const tg__op *op)
+{
+    enum { NODES = 60 };
+    tg__error error = {0};
+    tg__plan *plan = tg__plan_new(NULL, "test", TG__F32, &error);
+    tg__tensor x[NODES + 1];
+    double expected[NODES + 1] = {2};
+    float in[7] = {2, 2, 2, 2, 2, 2, 2}, out[7];
+    x[0] = tg__plan_external(plan, 0, TG__F32, 1, 1, 1, 7);
+    srand(seed);
+    for (int i = 1; i <= NODES; i++) {
+        int a = i - 1 - rand() % (i < 5 ? i : 5), b = rand() % 3 ? i - 1 : rand() % i;
+        x[i] = sum(plan, op, x[a], x[b], 7 * (1 + rand() % 9));
+        expected[i] = 1 + expected[a] + expected[b];
+    }
+    tg__tensor last = tg__plan_external(plan, 1, TG__F32, 1, 1, 1, 7);
+    tg__node *node = tg__plan_record(plan, op, "last", 0);
+    node->dst = last;
+    node->src[0] = x[NODES];
+    assert_int_equal(tg__plan_finish(plan), TG_OK);
+    assert_int_equal(tg__plan_macs(plan), NODES * 10);
+    void *workspace = tg__aligned(tg__plan_workspace_bytes(plan));
+    tg__plan_bind_workspace(plan, workspace);
+    tg__plan_bind(plan, 0, in);
+    tg__plan_bind(plan, 1, out);
+    tg__plan_run(plan, true);
+    assert_float_equal(out[3] / (expected[NODES] + 1), 1, 1e-5);
+    for (int i = 0; i < 7; i++)
+        assert_float_equal(in[i], 2, 0);
+    free(workspace);
+    tg__plan_free(plan);
+}
+
+static void packing(void **state)
+{
+    (void)state;
+    for (unsigned seed = 0; seed < 50; seed++) {
+        random_graph(seed, &sum_op);
+        random_graph(seed, &sum_in_place_op);
+    }
+}
+
+/* A chain needs two buffers, whatever its length. */
+static void chain_is_small(void **state)
+{
+    (void)state;
+    tg__error error = {0};
+    tg__plan *plan = tg__plan_new(NULL, "test", TG__F32, &error);
+    tg__tensor x = sum(plan, &sum_op, (tg__tensor){0}, (tg__tensor){0}, 1024);
+    for (int i = 0; i < 100; i++)
+        x = sum(plan, &sum_op, x, (tg__tensor){0}, 1024);
+    assert_int_equal(tg__plan_finish(plan), TG_OK);
+    assert_int_equal(tg__plan_workspace_bytes(plan), 2 * 4096);
+    tg__plan_free(plan);
+}
+
+static void absurd_sizes(void **state)
+{
+    (void)state;
+    tg__error error = {0};
+    tg__plan *plan = tg__plan_new(NULL, "test", TG__F32, &error);
+    tg__tensor x = tg__plan_tensor(plan, TG__F32, 1 << 20, 1 << 20, 1 << 20, 1 << 20);
+    assert_int_equal(x.id, 0);
+    assert_int_equal(error.status, TG_ERROR_ARGUMENT);
+    assert_string_equal(error.message, "test: a feature map of 1048576 x 1048576 x 1048576 x "
+                                       "1048576 is too large or empty");
+    assert_null(tg__plan_record(plan, &sum_op, "later", 0));
+    assert_int_equal(tg__plan_finish(plan), TG_ERROR_ARGUMENT);
+    tg__plan_free(plan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(packing), cmocka_unit_test(chain_is_small),
+                                       cmocka_unit_test(absurd_sizes)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
