@@ -3,7 +3,8 @@
  * everything that is wrong, and a record of which keys were read.
  *
  * Bare Infinity, -Infinity and NaN are accepted (Python writes them). Big integers, lone
- * surrogates, duplicate keys, anything but one object at the top, more than 16 MiB: an error.
+ * surrogates, zero characters, duplicate keys, anything but one object at the top, more than 16 MiB
+ * or 2^20 values: an error.
  *
  * Reads never fail by themselves: the first error sticks in the error given to tg__config_open, and
  * reads return the default then. Message: "unet/config.json: layers_per_block is "two", expected an
@@ -44,8 +45,8 @@ bool tg__config_bool(tg__config *config, const char *key, bool otherwise);
 /* null or absent: otherwise. The string belongs to the config. */
 const char *tg__config_string(tg__config *config, const char *key, const char *otherwise);
 
-/* A string among choices (a list that ends in NULL): its index, or otherwise (-1 allowed) where it is
- * absent or null. Another one is TG_ERROR_UNSUPPORTED and named. */
+/* A string among choices (a list that ends in NULL): its index, or otherwise (-1 allowed) where it
+ * is absent or null. Another one is TG_ERROR_UNSUPPORTED and named. */
 int tg__config_choice(tg__config *config, const char *key, const char *const *choices,
                       int otherwise);
 
@@ -64,18 +65,20 @@ bool tg__config_ints(tg__config *config, const char *key, int n, int64_t least, 
 /* The same for booleans. */
 bool tg__config_bools(tg__config *config, const char *key, int n, bool otherwise, bool *dst);
 
-/* An object inside this one, as a config of its own that belongs to this one; NULL if absent. */
+/* An object inside this one, as a config of its own that belongs to this one; NULL if absent or
+ * null, or with an error if it is no object. Messages: "index.json: weight_map: x is 1, …". */
 tg__config *tg__config_object(tg__config *config, const char *key);
 
-/* The key must be absent, null, false, or equal to the JSON text given (NULL: nothing but those);
- * else TG_ERROR_UNSUPPORTED: "unet/config.json: class_embed_type "timestep" is not implemented". */
+/* The key must be absent, null, false, or equal to the short JSON text given (NULL: nothing but
+ * those); else TG_ERROR_UNSUPPORTED: "unet/config.json: class_embed_type "timestep" is not
+ * implemented". */
 void tg__config_refuse(tg__config *config, const char *key, const char *accepted);
 
-/* Iteration over keys, index from 0; NULL at the end. */
+/* Iteration over keys in their strcmp() order, index from 0; NULL at the end. */
 const char *tg__config_key(const tg__config *config, int index);
 /* Whether a read of this key took place. */
 bool tg__config_was_read(const tg__config *config, const char *key);
-/* The value as compact JSON, cut to size, for messages. Returns dst. */
+/* The value as compact JSON, cut to size (8 or more), for messages; "absent". Returns dst. */
 const char *tg__config_show(const tg__config *config, const char *key, char *dst, size_t size);
 
 #endif

@@ -16,7 +16,8 @@ tg__weights *tg__weights_open(const char *folder, const char *base, const char *
                               tg__error *error);
 
 /* Renames: for each tensor that a network asks for, the tensor of the file that has it. Called with
- * the name asked for; fills *found and returns true if there is one. context outlives the weights. */
+ * the name asked for; fills *found and returns true if there is one. context outlives the
+ * weights. */
 typedef bool (*tg__weights_lookup)(const void *context, const char *name, tg__disk_tensor *found);
 
 /* Weights that are looked up elsewhere (a single file with the original keys). where: the file's
@@ -28,8 +29,9 @@ void tg__weights_close(tg__weights *weights);
 /* False if it is not there. Does not fail. */
 bool tg__weights_find(const tg__weights *weights, const char *name, tg__disk_tensor *found);
 
-/* The tensor, which must be f32, f16 or bf16 and of this shape (rank dimensions); else an error such
- * as "unet/x.safetensors: conv_in.weight is [320,4,3], expected [320,4,3,3]", and a zeroed value. */
+/* The tensor, which must be f32, f16 or bf16 and of this shape (rank dimensions); else an error
+ * such as "unet/x.safetensors: conv_in.weight is [320,4,3], expected [320,4,3,3]", and a zeroed
+ * value. */
 tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, int rank,
                                 const int64_t *shape, tg__error *error);
 

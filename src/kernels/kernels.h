@@ -102,6 +102,10 @@ typedef struct tg__kernels {
     /* dst (rows, n) = src (rows, k) * weight (k, n) + bias; f32. */
     void (*linear_rows)(float *dst, const float *src, const float *weight, const float *bias,
                         size_t rows, int k, int n);
+
+    /* For tg__kernels_peak: rounds of multiplications from registers alone; returns how many. */
+    double (*peak_f32)(size_t rounds);
+    double (*peak_bf16)(size_t rounds);
 } tg__kernels;
 
 /* Fills the table with the best kernels up to cap (TG_CPU_AUTO: no cap) that this CPU and its
@@ -125,6 +129,5 @@ void tg__kernels_init_c(tg__kernels *kernels);
 void tg__kernels_init_avx2(tg__kernels *kernels);
 void tg__kernels_init_avx512(tg__kernels *kernels);
 void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
-void tg__kernels_init_amx(tg__kernels *kernels);
 
 #endif

@@ -13,9 +13,9 @@ static tg__tensor time_embedding(tg__plan *p, const tg__unet *u)
     t = tg__timestep_embedding(p, t, u->time_linear_1.in, c->flip_sin_to_cos, c->freq_shift);
     t = tg__linear(p, t, &u->time_linear_1, (tg__product_options){.activation = act});
     t = tg__linear(p, t, &u->time_linear_2, (tg__product_options){0});
-    t = tg__activate(p, "time_embedding", t, c->time_post_activation);
-    t = tg__activate(p, "time_embedding", t, c->time_embed_activation);
-    return tg__activate(p, "time_embedding", t, act); /* each residual block would do it anew */
+    t = tg__activate(p, "time_embedding.post_act", t, c->time_post_activation);
+    t = tg__activate(p, "time_embed_act", t, c->time_embed_activation);
+    return tg__activate(p, "time_act", t, act); /* each residual block would do it anew */
 }
 
 /* What a pass through the network hands from block to block. */

@@ -99,9 +99,9 @@ tg__tensor tg__attention_op(tg__plan *plan, const char *name, tg__slice q, tg__s
         return (tg__tensor){0};
     int c = heads * head_dim;
     if (q.first + c > x.c || k.first + c > y.c || v.first + c > v.tensor.c || x.n != y.n ||
-        y.w != v.tensor.w || x.dtype != y.dtype || head_dim > 512)
+        y.h * y.w != v.tensor.h * v.tensor.w || x.dtype != y.dtype || head_dim > 512)
         tg__shape_error(plan, name, x, y);
-    tg__tensor dst = tg__plan_tensor(plan, x.dtype, x.n, 1, (int64_t)x.h * x.w, c);
+    tg__tensor dst = tg__plan_tensor(plan, x.dtype, x.n, x.h, x.w, c);
     tg__node *node = tg__plan_record(plan, &attention_op, name, sizeof(attention_state));
     if (!node)
         return (tg__tensor){0};
@@ -113,7 +113,7 @@ tg__tensor tg__attention_op(tg__plan *plan, const char *name, tg__slice q, tg__s
                                         .images = x.n,
                                         .heads = heads,
                                         .head_dim = head_dim,
-                                        .q_rows = dst.w,
+                                        .q_rows = x.h * x.w,
                                         .kv_rows = y.h * y.w,
                                         .scale = 1.f / sqrtf((float)head_dim),
                                         .causal = causal,
@@ -126,6 +126,7 @@ tg__tensor tg__attention_op(tg__plan *plan, const char *name, tg__slice q, tg__s
     node->src[K] = y;
     node->src[V] = v.tensor;
     node->macs = 2 * (int64_t)tg__count(dst) * y.h * y.w;
-    tg__set_shape(plan, node, "%dx%d heads of %d, %dx%d", x.n, heads, head_dim, dst.w, y.h * y.w);
+    tg__set_shape(plan, node, "%dx%d heads of %d, %dx%d", x.n, heads, head_dim, x.h * x.w,
+                  y.h * y.w);
     return dst;
 }

@@ -56,7 +56,7 @@ typedef struct tg__slice {
     int first;
 } tg__slice;
 
-/* softmax(q k^T / sqrt(head_dim)) v; the result is (n, 1, q's tokens, heads * head_dim). */
+/* softmax(q k^T / sqrt(head_dim)) v; the result has q's positions and heads * head_dim channels. */
 tg__tensor tg__attention_op(tg__plan *plan, const char *name, tg__slice q, tg__slice k, tg__slice v,
                             int heads, int head_dim, bool causal);
 

@@ -210,6 +210,17 @@ static const char *keep(tg_model *m, const char *text)
     return copy;
 }
 
+static const char *single_file_prediction(const tg_model *m)
+{
+    const char *unknown, *prediction = tg__single_file_prediction(&m->single, &unknown);
+    char shown[80];
+    if (unknown)
+        tg__log(&m->log, TG_LOG_WARNING,
+                "%s: modelspec.prediction_type \"%s\" is not known; taking %s", m->path,
+                tg__printable(shown, sizeof shown, unknown), prediction);
+    return prediction;
+}
+
 static void open_scheduler(tg_model *m, const tg_model_options *o, const char *class_name)
 {
     if (tg__failed(&m->error))
@@ -224,8 +235,8 @@ static void open_scheduler(tg_model *m, const tg_model_options *o, const char *c
     free(text);
     m->scheduler_where = keep(m, where);
     const char *prediction = o->prediction_type;
-    if (!prediction && m->is_single_file)
-        prediction = tg__single_file_prediction(&m->single, NULL);
+    if (!prediction && m->is_single_file && !o->config_dir)
+        prediction = single_file_prediction(m);
     m->scheduler = (tg__scheduler_override){
         .class_name = keep(m, o->scheduler ? o->scheduler : class_name),
         .karras = o->karras,

@@ -34,26 +34,26 @@ static void rules_of_a_step(void **state)
 {
     (void)state;
     tg_gate v2 = {10, 5, 1, 2}, slow = {10, 5, 3, 2}, off = {0, 1, 1, 0};
-    assert_true(tg__gate_same(tg__gate_at(&v2, 0, true),
-                              (tg__gate_step){true, TG__COMPUTE, TG__COMPUTE}));
-    assert_true(tg__gate_same(tg__gate_at(&v2, 2, true),
-                              (tg__gate_step){true, TG__COMPUTE, TG__STORE}));
-    assert_true(tg__gate_same(tg__gate_at(&v2, 4, true),
-                              (tg__gate_step){true, TG__COMPUTE, TG__REUSE}));
-    assert_true(tg__gate_same(tg__gate_at(&v2, 5, true),
-                              (tg__gate_step){true, TG__COMPUTE, TG__STORE}));
+    assert_true(
+        tg__gate_same(tg__gate_at(&v2, 0, true), (tg__gate_step){true, TG__COMPUTE, TG__COMPUTE}));
+    assert_true(
+        tg__gate_same(tg__gate_at(&v2, 2, true), (tg__gate_step){true, TG__COMPUTE, TG__STORE}));
+    assert_true(
+        tg__gate_same(tg__gate_at(&v2, 4, true), (tg__gate_step){true, TG__COMPUTE, TG__REUSE}));
+    assert_true(
+        tg__gate_same(tg__gate_at(&v2, 5, true), (tg__gate_step){true, TG__COMPUTE, TG__STORE}));
     assert_true(tg__gate_same(tg__gate_at(&v2, 9, true),
                               (tg__gate_step){true, TG__STORE_MEAN, TG__STORE_MEAN}));
-    assert_true(tg__gate_same(tg__gate_at(&v2, 9, false),
-                              (tg__gate_step){false, TG__STORE, TG__STORE}));
-    assert_true(tg__gate_same(tg__gate_at(&v2, 10, true),
-                              (tg__gate_step){false, TG__REUSE, TG__STORE}));
-    assert_true(tg__gate_same(tg__gate_at(&slow, 10, true),
-                              (tg__gate_step){false, TG__REUSE, TG__REUSE}));
-    assert_true(tg__gate_same(tg__gate_at(&slow, 12, true),
-                              (tg__gate_step){false, TG__REUSE, TG__STORE}));
-    assert_true(tg__gate_same(tg__gate_at(&v2, -1, true),
-                              (tg__gate_step){true, TG__COMPUTE, TG__COMPUTE}));
+    assert_true(
+        tg__gate_same(tg__gate_at(&v2, 9, false), (tg__gate_step){false, TG__STORE, TG__STORE}));
+    assert_true(
+        tg__gate_same(tg__gate_at(&v2, 10, true), (tg__gate_step){false, TG__REUSE, TG__STORE}));
+    assert_true(
+        tg__gate_same(tg__gate_at(&slow, 10, true), (tg__gate_step){false, TG__REUSE, TG__REUSE}));
+    assert_true(
+        tg__gate_same(tg__gate_at(&slow, 12, true), (tg__gate_step){false, TG__REUSE, TG__STORE}));
+    assert_true(
+        tg__gate_same(tg__gate_at(&v2, -1, true), (tg__gate_step){true, TG__COMPUTE, TG__COMPUTE}));
     assert_true(tg__gate_same(tg__gate_at(&off, 20, true),
                               (tg__gate_step){true, TG__COMPUTE, TG__COMPUTE}));
 }

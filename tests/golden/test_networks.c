@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/* Each network alone, block by block, against the reference: tests/golden/modules (README.md there
+ * says how they were made).
+ *
+ * f32: 1e-4 of the reference's largest value; different summation orders leave a few 1e-6, and a
+ * forgotten bias or norm weight leaves 1e-2. bf16: 35 dB, as for whole pipelines. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above */
+#include <cmocka.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/parallel.h"
+#include "models/clip.h"
+#include "models/unet.h"
+#include "models/vae.h"
+
+static const double f32_tolerance = 1e-4, bf16_decibels = 35;
+
+/* A model's networks at one level of arithmetic. */
+typedef struct networks {
+    const char *name;
+    tg__error error;
+    tg__kernels kernels;
+    tg__dnnl *dnnl;
+    tg__dtype dtype;
+    tg__weights *weights[3];
+    tg__unet unet;
+    tg__vae vae;
+    tg__clip clip;
+    tg__context contexts[3];
+    tg__safetensors *golden;
+    int compared;
+} networks;
+
+static tg__config *open_config(networks *n, const char *folder)
+{
+    char path[512];
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s/%s/config.json", n->name, folder);
+    return tg__config_open(path, folder, &n->error);
+}
+
+static tg__weights *open_weights(networks *n, const char *folder, const char *base)
+{
+    char path[512];
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s/%s", n->name, folder);
+    return tg__weights_open(path, base, NULL, &n->error);
+}
+
+static void open_networks(networks *n, const char *name, tg_cpu cap, tg__dtype dtype)
+{
+    char path[512];
+    tg__unet_config unet;
+    tg__vae_config vae;
+    tg__clip_config clip;
+    *n = (networks){.name = name, .dtype = dtype};
+    tg__kernels_init(&n->kernels, cap);
+    if (cap != TG_CPU_C)
+        n->dnnl = tg__dnnl_new(TG_CPU_AUTO, &n->error);
+    tg__config *configs[] = {open_config(n, "unet"), open_config(n, "vae"),
+                             open_config(n, "text_encoder")};
+    if (tg__failed(&n->error))
+        fail_msg("%s", n->error.message);
+    tg__unet_read_config(&unet, configs[0]);
+    tg__vae_read_config(&vae, configs[1]);
+    tg__clip_read_config(&clip, configs[2]);
+    n->weights[0] = open_weights(n, "unet", "diffusion_pytorch_model");
+    n->weights[1] = open_weights(n, "vae", "diffusion_pytorch_model");
+    n->weights[2] = open_weights(n, "text_encoder", "model");
+    if (tg__failed(&n->error))
+        fail_msg("%s", n->error.message);
+    tg__unet_load(&n->unet, &unet, n->weights[0], &n->error);
+    tg__vae_load(&n->vae, &vae, n->weights[1], &n->error);
+    tg__clip_load(&n->clip, &clip, n->weights[2], &n->error);
+    for (int i = 0; i < 3; i++) {
+        n->contexts[i].kernels = &n->kernels;
+        n->contexts[i].dnnl = n->dnnl;
+        tg__config_close(configs[i]);
+    }
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/modules/%s.safetensors", name);
+    n->golden = tg__safetensors_open(path, &n->error);
+    if (tg__failed(&n->error))
+        fail_msg("%s", n->error.message);
+}
+
+static void close_networks(networks *n)
+{
+    tg__unet_free(&n->unet);
+    tg__vae_free(&n->vae);
+    tg__clip_free(&n->clip);
+    for (int i = 0; i < 3; i++) {
+        tg__weights_close(n->weights[i]);
+        tg__packs_free(&n->contexts[i].packs);
+    }
+    tg__dnnl_free(n->dnnl);
+    tg__safetensors_close(n->golden);
+}
+
+/* ------------------------------------------------------------------------------- comparison */
+
+static const tg__disk_tensor *golden(networks *n, const char *prefix, const char *what)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%s.%s", prefix, what);
+    const tg__disk_tensor *x = tg__safetensors_find(n->golden, name);
+    if (!x)
+        fail_msg("%s: no golden %s", n->name, name);
+    return x;
+}
+
+static float *golden_values(networks *n, const char *prefix, const char *what, size_t *count)
+{
+    const tg__disk_tensor *x = golden(n, prefix, what);
+    float *values = malloc(x->bytes);
+    memcpy(values, x->data, x->bytes);
+    if (count)
+        *count = x->bytes / sizeof(float);
+    return values;
+}
+
+static void compare_values(networks *n, const char *prefix, const char *what, const float *got,
+                           size_t count)
+{
+    size_t expected_count;
+    float *expected = golden_values(n, prefix, what, &expected_count);
+    assert_int_equal(count, expected_count);
+    double worst = 0, most = 0, squares = 0, low = INFINITY, high = -INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        double d = fabs((double)got[i] - expected[i]);
+        worst = !(d <= worst) ? d : worst; /* a NaN stays */
+        most = fmax(most, fabs(expected[i]));
+        squares += d * d;
+        low = fmin(low, expected[i]);
+        high = fmax(high, expected[i]);
+    }
+    double decibels = 10 * log10((high - low) * (high - low) / (squares / (double)count));
+    if (n->dtype == TG__F32 ? !(worst <= f32_tolerance * fmax(most, 1))
+                            : !(decibels >= bf16_decibels))
+        fail_msg("%s: %s.%s: off by %g of %g, %.1f dB", n->name, prefix, what, worst, most,
+                 decibels);
+    free(expected);
+    n->compared++;
+}
+
+/* A tensor of a plan, (n, h, w, c), against a golden (n, c, h, w). */
+static void compare_block(networks *n, const char *prefix, const char *what, tg__plan *plan,
+                          tg__tensor x)
+{
+    size_t plane = (size_t)x.h * (size_t)x.w, c = (size_t)x.c;
+    float *got = malloc(tg__count(x) * sizeof *got), *flat = malloc(tg__count(x) * sizeof *flat);
+    tg__to_f32_array(flat, tg__plan_data(plan, x), x.dtype, tg__count(x));
+    for (size_t i = 0; i < (size_t)x.n; i++)
+        for (size_t j = 0; j < plane; j++)
+            for (size_t k = 0; k < c; k++)
+                got[(i * c + k) * plane + j] = flat[(i * plane + j) * c + k];
+    size_t expected = golden(n, prefix, what)->bytes / sizeof(float), count = tg__count(x);
+    float *all = malloc(expected * sizeof *all);
+    /* the time embedding is computed once for all pictures */
+    for (size_t i = 0; i < expected; i++)
+        all[i] = got[x.n == 1 ? i % count : i];
+    compare_values(n, prefix, what, all, x.n == 1 && expected % count == 0 ? expected : count);
+    free(all);
+    free(got);
+    free(flat);
+}
+
+/* Block NAME's output is what the last node below NAME makes. -1: there is none. */
+static int last_node(const tg__plan *plan, const char *key_prefix, const char *block)
+{
+    char key[256];
+    int last = -1;
+    snprintf(key, sizeof key, "%s%s", key_prefix, block);
+    size_t length = strlen(key);
+    for (int i = 0; i < tg__plan_node_count(plan); i++) {
+        const char *name = tg__plan_node(plan, i)->name;
+        if (strncmp(name, key, length) == 0 && (name[length] == '.' || name[length] == '\0'))
+            last = i;
+    }
+    return last;
+}
+
+/* Runs the plan node by node, and holds each block of the list against its golden as soon as it is
+ * there. conv_norm_out is left out: ours has the activation in it. */
+static void run_and_compare(networks *n, tg__plan *plan, const char *prefix, const char *key_prefix,
+                            const char *blocks)
+{
+    char list[4096];
+    snprintf(list, sizeof list, "%s", blocks);
+    for (int i = 0; i < tg__plan_node_count(plan); i++) {
+        const tg__node *node = tg__plan_node(plan, i);
+        char copy[4096], *at = copy;
+        node->op->run(plan, node);
+        memcpy(copy, list, sizeof copy);
+        for (char *name = strtok_r(at, " ", &at); name; name = strtok_r(NULL, " ", &at)) {
+            int last = last_node(plan, key_prefix, name);
+            if (strcmp(name, "conv_norm_out") == 0 || last != i)
+                continue;
+            tg__tensor x = node->dst;
+            if (strcmp(name, "conv_out") != 0 || x.dtype == TG__F32)
+                compare_block(n, prefix, name, plan, x);
+        }
+    }
+}
+
+static void *finish_plan(networks *n, tg__plan *plan)
+{
+    if (tg__plan_finish(plan) != TG_OK)
+        fail_msg("%s: %s", n->name, n->error.message);
+    void *workspace = tg__aligned(tg__plan_workspace_bytes(plan));
+    tg__plan_bind_workspace(plan, workspace);
+    return workspace;
+}
+
+/* ------------------------------------------------------------------------------------- cases */
+
+static const char *text_of(json_t *c, const char *key)
+{
+    return json_string_value(json_object_get(c, key));
+}
+static int int_of(json_t *c, const char *key)
+{
+    return (int)json_integer_value(json_object_get(c, key));
+}
+
+static void text_case(networks *n, json_t *c)
+{
+    const char *prefix = text_of(c, "prefix");
+    const tg__disk_tensor *ids = golden(n, prefix, "ids");
+    int tokens = (int)(ids->bytes / sizeof(int32_t));
+    size_t count = (size_t)tokens * (size_t)n->clip.config.width;
+    int32_t *copy = malloc(ids->bytes);
+    memcpy(copy, ids->data, ids->bytes);
+    tg__plan *plan = tg__plan_new(&n->contexts[2], "text_encoder", n->dtype, &n->error);
+    tg__clip_record(plan, &n->clip, 1, tokens, int_of(c, "clip_skip"));
+    void *workspace = finish_plan(n, plan), *out = tg__aligned(count * sizeof(float));
+    float *got = malloc(count * sizeof *got);
+    tg__plan_bind(plan, TG__CLIP_IDS, copy);
+    tg__plan_bind(plan, TG__CLIP_OUTPUT, out);
+    tg__plan_run(plan, false);
+    tg__to_f32_array(got, out, n->dtype, count);
+    compare_values(n, prefix, "hidden", got, count);
+    tg__plan_free(plan);
+    free(workspace);
+    free(out);
+    free(got);
+    free(copy);
+}
+
+/* A golden (f32) in the plan's dtype. */
+static void *in_dtype(networks *n, float *values, size_t count)
+{
+    if (n->dtype == TG__F32)
+        return values;
+    tg__bf16 *narrow = malloc(count * sizeof *narrow);
+    for (size_t i = 0; i < count; i++)
+        narrow[i] = tg__to_bf16(values[i]);
+    free(values);
+    return narrow;
+}
+
+static void unet_case(networks *n, json_t *c)
+{
+    enum { SLOTS = 512 };
+    const char *prefix = text_of(c, "prefix");
+    int count = int_of(c, "count"), h = int_of(c, "height"), w = int_of(c, "width");
+    float timestep = (float)json_number_value(json_object_get(c, "timestep"));
+    size_t text_count, size;
+    int tokens = (int)golden(n, prefix, "text")->shape[1];
+    float *sample = golden_values(n, prefix, "sample", &size);
+    float *text_values = golden_values(n, prefix, "text", &text_count);
+    void *text = in_dtype(n, text_values, text_count), *slots[SLOTS] = {0};
+    float *out = malloc(size * sizeof *out);
+    tg__plan *keys = tg__plan_new(&n->contexts[0], "unet", n->dtype, &n->error);
+    tg__plan *plan = tg__plan_new(&n->contexts[0], "unet", n->dtype, &n->error);
+    tg__unet_record_text(keys, &n->unet, count, tokens);
+    tg__unet_record(plan, &n->unet, (tg__gate_step){0}, count, h, w, tokens);
+    void *workspaces[] = {finish_plan(n, keys), finish_plan(n, plan)};
+    assert_true(tg__plan_slot_end(keys) <= SLOTS);
+    for (int i = TG__SLOT_LAYERS; i < tg__plan_slot_end(keys); i++) {
+        slots[i] = tg__aligned(tg__plan_external_bytes(keys, i));
+        tg__plan_bind(keys, i, slots[i]);
+        tg__plan_bind(plan, i, slots[i]);
+    }
+    tg__plan_bind(keys, TG__UNET_TEXT, text);
+    tg__plan_bind(plan, TG__UNET_SAMPLE, sample);
+    tg__plan_bind(plan, TG__UNET_TIMESTEP, &timestep);
+    tg__plan_bind(plan, TG__UNET_OUTPUT, out);
+    tg__plan_run(keys, false);
+    run_and_compare(n, plan, prefix, "", text_of(c, "blocks"));
+    compare_values(n, prefix, "out", out, size);
+    tg__plan_free(keys);
+    tg__plan_free(plan);
+    for (int i = 0; i < SLOTS; i++)
+        free(slots[i]);
+    free(workspaces[0]);
+    free(workspaces[1]);
+    free(sample);
+    free(text);
+    free(out);
+}
+
+static void vae_case(networks *n, json_t *c, bool decode)
+{
+    const char *prefix = text_of(c, "prefix"), *to = decode ? "picture" : "latents";
+    int count = int_of(c, "count"), h = int_of(c, "height"), w = int_of(c, "width");
+    float *in = golden_values(n, prefix, decode ? "latents" : "picture", NULL);
+    float scale = (float)n->vae.config.scaling_factor;
+    tg__plan *plan = tg__plan_new(&n->contexts[1], "vae", n->dtype, &n->error);
+    if (decode)
+        tg__vae_record_decode(plan, &n->vae, 1 / scale, count, h, w);
+    else
+        tg__vae_record_encode(plan, &n->vae, count, h, w);
+    void *workspace = finish_plan(n, plan);
+    size_t size = tg__plan_external_bytes(plan, TG__VAE_OUTPUT) / sizeof(float);
+    float *out = malloc(size * sizeof *out);
+    tg__plan_bind(plan, TG__VAE_INPUT, in);
+    tg__plan_bind(plan, TG__VAE_OUTPUT, out);
+    run_and_compare(n, plan, prefix, decode ? "decoder." : "encoder.", text_of(c, "blocks"));
+    if (!decode) { /* of the moments the means, scaled */
+        size_t half = size / (size_t)count / 2;
+        for (size_t i = 0; i < (size_t)count; i++)
+            for (size_t j = 0; j < half; j++)
+                out[i * half + j] = out[2 * i * half + j] * scale;
+        size /= 2;
+    }
+    int64_t bytes = (int64_t)golden(n, prefix, to)->bytes / (int64_t)sizeof(float);
+    compare_values(n, prefix, to, out, bytes < (int64_t)size ? (size_t)bytes : size);
+    tg__plan_free(plan);
+    free(workspace);
+    free(in);
+    free(out);
+}
+
+static void compare_model(const char *model, tg_cpu cap, tg__dtype dtype)
+{
+    char path[512];
+    networks n;
+    json_error_t fault;
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/modules/%s.json", model);
+    json_t *cases = json_load_file(path, 0, &fault), *c;
+    assert_non_null(cases);
+    open_networks(&n, model, cap, dtype);
+    size_t i;
+    json_array_foreach(cases, i, c)
+    {
+        const char *kind = text_of(c, "kind");
+        if (strcmp(kind, "text") == 0)
+            text_case(&n, c);
+        else if (strcmp(kind, "unet") == 0)
+            unet_case(&n, c);
+        else
+            vae_case(&n, c, strcmp(kind, "decode") == 0);
+    }
+    assert_true(n.compared > 20);
+    close_networks(&n);
+    json_decref(cases);
+}
+
+static const char *const models[] = {"sd1"};
+
+static void compare_all(tg_cpu cap, tg__dtype dtype)
+{
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        compare_model(models[i], cap, dtype);
+}
+
+static void f32(void **state)
+{
+    (void)state;
+    compare_all(TG_CPU_AUTO, TG__F32);
+}
+
+static void plain_c(void **state)
+{
+    (void)state;
+    compare_all(TG_CPU_C, TG__F32);
+}
+
+static void bf16(void **state)
+{
+    (void)state;
+    tg__kernels kernels;
+    tg__kernels_init(&kernels, TG_CPU_AUTO);
+    if (kernels.level < TG_CPU_AVX512)
+        skip();
+    compare_all(TG_CPU_AUTO, TG__BF16);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(f32), cmocka_unit_test(plain_c),
+                                       cmocka_unit_test(bf16)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

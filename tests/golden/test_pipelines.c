@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* Whole pipelines through the public interface, against diffusers and tgate: tests/golden/pipelines
+ * (README.md there says how they were made).
+ *
+ * f32: final latents within 1e-3 after the whole loop, decoded pictures within 1 level of 255.
+ * bf16: latents at 35 dB or more against the same. The cases were admitted only where torch's own
+ * f32 is within 1e-4 of f64 and its own bf16 reaches 38 dB. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above */
+#include <cmocka.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tgate.h"
+
+static const double f32_tolerance = 1e-3, bf16_decibels = 35, picture_levels = 1;
+
+static const char *text_of(json_t *c, const char *key)
+{
+    return json_string_value(json_object_get(c, key));
+}
+static const char *text_or_null(json_t *c, const char *key)
+{
+    const char *text = text_of(c, key);
+    return *text ? text : NULL;
+}
+static int int_of(json_t *c, const char *key)
+{
+    return (int)json_integer_value(json_object_get(c, key));
+}
+static double number_of(json_t *c, const char *key)
+{
+    return json_number_value(json_object_get(c, key));
+}
+
+typedef struct difference {
+    double worst, decibels;
+} difference;
+
+static difference compare(tg_array got, const char *file)
+{
+    char path[512], message[512];
+    tg_array expected;
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/pipelines/%s", file);
+    if (tg_npy_read(&expected, path, message, sizeof message) != TG_OK)
+        fail_msg("%s", message);
+    assert_int_equal(got.count, expected.count);
+    assert_int_equal(got.channels, expected.channels);
+    assert_int_equal(got.height, expected.height);
+    assert_int_equal(got.width, expected.width);
+    size_t n = (size_t)got.count * (size_t)got.channels * (size_t)got.height * (size_t)got.width;
+    double worst = 0, squares = 0, low = INFINITY, high = -INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        double d = fabs((double)got.data[i] - expected.data[i]);
+        worst = !(d <= worst) ? d : worst; /* a NaN stays */
+        squares += d * d;
+        low = fmin(low, expected.data[i]);
+        high = fmax(high, expected.data[i]);
+    }
+    tg_array_free(&expected);
+    return (difference){worst, 10 * log10((high - low) * (high - low) / (squares / (double)n))};
+}
+
+static tg_model *open_model(json_t *c, tg_cpu cpu)
+{
+    char path[512];
+    tg_model *model;
+    tg_model_options options;
+    tg_model_options_init(&options);
+    options.scheduler = text_or_null(c, "scheduler");
+    options.karras = int_of(c, "karras");
+    options.prediction_type = text_or_null(c, "prediction");
+    options.cpu = cpu;
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s", text_of(c, "model"));
+    if (tg_model_open(&model, path, &options) != TG_OK)
+        fail_msg("%s: %s", text_of(c, "name"), tg_model_message(model));
+    return model;
+}
+
+static tg_generate_options options_of(json_t *c, const tg_model *model)
+{
+    tg_generate_options o;
+    tg_generate_options_init(&o, model);
+    o.steps = int_of(c, "steps");
+    o.guidance = number_of(c, "guidance");
+    o.guidance_rescale = number_of(c, "rescale");
+    o.width = int_of(c, "width");
+    o.height = int_of(c, "height");
+    o.count = int_of(c, "count");
+    o.seed = (uint64_t)int_of(c, "seed");
+    o.gate = (tg_gate){int_of(c, "gate_step"), int_of(c, "sp_interval"), int_of(c, "fi_interval"),
+                       int_of(c, "warm_up")};
+    o.decode = text_or_null(c, "picture") != NULL;
+    return o;
+}
+
+/* Prints the case's line; false if it is off. */
+static bool check_case(json_t *c, tg_dtype dtype, tg_cpu cpu)
+{
+    const char *name = text_of(c, "name");
+    tg_model *model = open_model(c, cpu);
+    tg_session *session;
+    tg_prompt *prompt;
+    tg_result *result;
+    tg_session_options so;
+    tg_session_options_init(&so);
+    so.dtype = dtype;
+    so.threads = 2;
+    tg_generate_options o = options_of(c, model);
+    if (tg_session_new(&session, model, &so) != TG_OK ||
+        tg_prompt_encode(&prompt, session, text_of(c, "prompt"), text_of(c, "negative"),
+                         int_of(c, "clip_skip")) != TG_OK ||
+        tg_generate(&result, session, prompt, &o) != TG_OK)
+        fail_msg("%s: %s", name, tg_session_message(session));
+    difference d = compare(tg_result_latents(result), text_of(c, "latents"));
+    bool good = dtype == TG_DTYPE_F32 ? d.worst <= f32_tolerance : d.decibels >= bf16_decibels;
+    double levels = 0;
+    if (o.decode && dtype == TG_DTYPE_F32) {
+        levels = compare(tg_result_pictures(result), text_of(c, "picture")).worst * 127.5;
+        good = good && levels <= picture_levels;
+    }
+    if (!good)
+        print_error("%s: latents off by %g, %.1f dB; picture off by %g levels\n", name, d.worst,
+                    d.decibels, levels);
+    tg_result_free(result);
+    tg_prompt_free(prompt);
+    tg_session_free(session);
+    tg_model_close(model);
+    return good;
+}
+
+static void check_all(tg_dtype dtype, tg_cpu cpu, size_t every)
+{
+    json_error_t fault;
+    json_t *cases = json_load_file(TG_TEST_DATA "/golden/pipelines/cases.json", 0, &fault);
+    int off = 0;
+    assert_non_null(cases);
+    assert_true(json_array_size(cases) > 2);
+    for (size_t i = 0; i < json_array_size(cases); i += every)
+        off += !check_case(json_array_get(cases, i), dtype, cpu);
+    json_decref(cases);
+    assert_int_equal(off, 0);
+}
+
+static void f32(void **state)
+{
+    (void)state;
+    check_all(TG_DTYPE_F32, TG_CPU_AUTO, 1);
+}
+
+static void bf16(void **state)
+{
+    (void)state;
+    if (!__builtin_cpu_supports("avx512bw"))
+        skip();
+    check_all(TG_DTYPE_BF16, TG_CPU_AUTO, 1);
+}
+
+/* The plain path is slow: a few of them. */
+static void plain_c(void **state)
+{
+    (void)state;
+    check_all(TG_DTYPE_F32, TG_CPU_C, 17);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(f32), cmocka_unit_test(bf16),
+                                       cmocka_unit_test(plain_c)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
