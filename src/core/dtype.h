@@ -38,25 +38,23 @@ static inline tg__bf16 tg__to_bf16(float f)
     return (tg__bf16)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
 }
 
+/* Without branches, so that a loop over it becomes vector code: the exponent is moved by a product,
+ * which sets denormals right; infinities and NaN keep all ones. */
 static inline float tg__from_f16(uint16_t x)
 {
-    uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = x >> 10 & 31, mantissa = x & 1023;
-    uint32_t bits;
+    uint32_t bits = (uint32_t)(x & 0x7FFF) << 13, special = bits >= 0x0F800000u ? 0x7F800000u : 0;
     float f;
-    if (exponent == 31) {
-        bits = sign | 0x7F800000u | mantissa << 13;
-    } else if (exponent != 0) {
-        bits = sign | (exponent + 112) << 23 | mantissa << 13;
-    } else {
-        f = (float)mantissa * 0x1p-24f;
-        memcpy(&bits, &f, sizeof bits);
-        bits |= sign;
-    }
+    memcpy(&f, &bits, sizeof f);
+    f *= 0x1p112f;
+    memcpy(&bits, &f, sizeof bits);
+    bits |= special | (uint32_t)(x & 0x8000) << 16;
     memcpy(&f, &bits, sizeof f);
     return f;
 }
 
 /* n elements of src in the given format (not TG__OTHER) as f32; src needs no alignment. */
 void tg__to_f32_array(float *dst, const void *src, tg__dtype dtype, size_t n);
+/* The same to f32 or bf16. */
+void tg__convert_array(void *dst, tg__dtype dst_dtype, const void *src, tg__dtype dtype, size_t n);
 
 #endif

@@ -23,4 +23,7 @@ void tg__rng_seed(tg__rng *rng, tg_rng kind, uint64_t seed);
 /* One draw: the n values that torch.randn(n, generator=…) gives next. */
 void tg__rng_normal(tg__rng *rng, float *dst, size_t n);
 
+/* Philox4x32-10: turns the counter (word 0 the lowest) into four random words. */
+void tg__philox(uint32_t counter[4], uint64_t key);
+
 #endif

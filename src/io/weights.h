@@ -16,9 +16,11 @@ tg__weights *tg__weights_open(const char *folder, const char *base, const char *
                               tg__error *error);
 
 /* Renames: for each tensor that a network asks for, the tensor of the file that has it. Called with
- * the name asked for; fills *found and returns true if there is one. context outlives the
- * weights. */
-typedef bool (*tg__weights_lookup)(const void *context, const char *name, tg__disk_tensor *found);
+ * the name asked for; fills *found and returns true if there is one. rank and shape: what the
+ * network expects, checked later by the caller; rank -1 where it only asks whether there is one.
+ * context outlives the weights. */
+typedef bool (*tg__weights_lookup)(const void *context, const char *name, int rank,
+                                   const int64_t *shape, tg__disk_tensor *found);
 
 /* Weights that are looked up elsewhere (a single file with the original keys). where: the file's
  * name for messages. */

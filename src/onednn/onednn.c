@@ -3,12 +3,16 @@
  * prefers. Scratchpads are the plan's memory. */
 #include "onednn/onednn.h"
 
+#include "core/parallel.h"
+
 #include <dnnl.h>
 #include <stdlib.h>
 
 struct tg__dnnl {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
+    void *plain; /* a layer's weights on their way */
+    size_t plain_bytes;
 };
 
 struct tg__product {
@@ -65,6 +69,7 @@ void tg__dnnl_free(tg__dnnl *dnnl)
 {
     if (!dnnl)
         return;
+    tg__dnnl_trim(dnnl);
     if (dnnl->stream)
         dnnl_stream_destroy(dnnl->stream);
     if (dnnl->engine)
@@ -194,39 +199,65 @@ static dnnl_status_t reorder(const tg__dnnl *dnnl, const dnnl_memory_desc_t *fro
     return status;
 }
 
-/* Rows of the layer (in_count * kernel^2 values an output) as f32. */
-static void gather(float *dst, const tg__product_spec *s)
+/* The part of a layer's weights that a product reads, in the product's dtype, as (out, in, k, k).
+ */
+typedef struct gather_job {
+    const tg__product_spec *spec;
+    char *dst;
+    size_t whole, part, skip; /* values of an output: all, what is read, what lies before it */
+} gather_job;
+
+static void gather_row(void *context, size_t row, int thread)
 {
-    const tg__layer *layer = s->layer;
-    size_t taps = (size_t)layer->kernel * (size_t)layer->kernel;
-    size_t whole = (size_t)layer->in * taps, part = (size_t)s->in_count * taps;
-    size_t skip = (size_t)s->in_first * taps;
-    size_t rows = (size_t)(layer->out / layer->parts);
-    for (int p = 0; p < layer->parts; p++) {
-        const tg__disk_tensor *w = &layer->weight[p];
-        size_t size = tg__dtype_size(w->dtype);
-        for (size_t r = 0; r < rows; r++, dst += part)
-            tg__to_f32_array(dst, (const char *)w->data + (r * whole + skip) * size, w->dtype,
-                             part);
-    }
+    (void)thread;
+    const gather_job *job = context;
+    const tg__product_spec *s = job->spec;
+    size_t rows = (size_t)(s->layer->out / s->layer->parts);
+    const tg__disk_tensor *w = &s->layer->weight[row / rows];
+    const char *src = w->data;
+    src += (row % rows * job->whole + job->skip) * tg__dtype_size(w->dtype);
+    tg__convert_array(job->dst + row * job->part * tg__dtype_size(s->dtype), s->dtype, src,
+                      w->dtype, job->part);
 }
 
-static tg_status fill_weights(const tg__dnnl *dnnl, tg__pack *pack, const tg__product_spec *s,
+/* Memory for a layer's plain weights, kept for the next layer; NULL if there is none. */
+static void *plain_memory(tg__dnnl *dnnl, size_t bytes)
+{
+    if (bytes > dnnl->plain_bytes) {
+        tg__dnnl_trim(dnnl);
+        dnnl->plain = malloc(bytes);
+        dnnl->plain_bytes = dnnl->plain ? bytes : 0;
+    }
+    return dnnl->plain;
+}
+
+void tg__dnnl_trim(tg__dnnl *dnnl)
+{
+    if (!dnnl)
+        return;
+    free(dnnl->plain);
+    dnnl->plain = NULL;
+    dnnl->plain_bytes = 0;
+}
+
+static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_spec *s,
                               tg__error *error)
 {
     const tg__layer *layer = s->layer;
     int64_t out = layer->out, in = s->in_count, k = layer->kernel;
-    float *plain = malloc((size_t)(out * in * k * k) * sizeof *plain);
-    if (!plain)
+    size_t taps = (size_t)(k * k), part = (size_t)in * taps;
+    gather_job job = {s, plain_memory(dnnl, (size_t)out * part * tg__dtype_size(s->dtype)),
+                      (size_t)layer->in * taps, part, (size_t)s->in_first * taps};
+    if (!job.dst)
         return tg__fail_memory(error);
-    gather(plain, s);
+    tg__parallel_for((size_t)out, gather_row, &job);
     dnnl_memory_desc_t from;
     if (is_matmul(s))
-        dnnl_memory_desc_init_by_tag(&from, 2, (dnnl_dims_t){in, out}, dnnl_f32, dnnl_ba);
+        dnnl_memory_desc_init_by_tag(&from, 2, (dnnl_dims_t){in, out}, type_of(s->dtype), dnnl_ba);
     else
-        dnnl_memory_desc_init_by_tag(&from, 4, (dnnl_dims_t){out, in, k, k}, dnnl_f32, dnnl_abcd);
-    dnnl_status_t status = reorder(dnnl, &from, plain, pack->layout, pack->data);
-    free(plain);
+        dnnl_memory_desc_init_by_tag(&from, 4, (dnnl_dims_t){out, in, k, k}, type_of(s->dtype),
+                                     dnnl_abcd);
+    dnnl_status_t status = reorder(dnnl, &from, job.dst, pack->layout, pack->data);
     for (int p = 0; p < layer->parts; p++)
         tg__drop_pages(layer->weight[p].data, layer->weight[p].bytes);
     return status == dnnl_success ? TG_OK : refuse(error, status, layer->name);
@@ -256,7 +287,10 @@ static tg__pack *find_or_pack(tg__dnnl *dnnl, tg__packs *packs, const tg__produc
     if (!pack)
         return NULL;
     *(dnnl_memory_desc_t *)pack->layout = d->weights;
-    return fill_weights(dnnl, pack, s, error) == TG_OK ? pack : NULL;
+    if (fill_weights(dnnl, pack, s, error) == TG_OK)
+        return pack;
+    pack->key.data = NULL; /* nobody shall find it */
+    return NULL;
 }
 
 static tg__pack *pack_bias(tg__packs *packs, const tg__layer *layer, tg__error *error)

@@ -37,6 +37,8 @@ typedef struct tg__product_spec {
 /* cap: the highest instruction set; it holds for the whole process, from the first call on. */
 tg__dnnl *tg__dnnl_new(tg_cpu cap, tg__error *error);
 void tg__dnnl_free(tg__dnnl *dnnl);
+/* Gives back what packing needed; NULL is fine. */
+void tg__dnnl_trim(tg__dnnl *dnnl);
 
 /* Packs the weights the first time they are asked for, in the layout that the first product wants;
  * later products are made for that layout. NULL on failure. */

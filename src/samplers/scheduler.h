@@ -4,8 +4,8 @@
  * tg__scheduler_set_steps. Keys, defaults and results are those of diffusers 0.30.3.
  *
  *     for (int i = 0; i < scheduler.evaluations; i++) {
- *         tg__scheduler_scale_input(s, i, input, sample);       network(input, tg__scheduler_timestep(s, i))
- *         if (tg__scheduler_wants_noise(s, i)) draw(noise);
+ *         tg__scheduler_scale_input(s, i, input, sample);       network(input,
+ * tg__scheduler_timestep(s, i)) if (tg__scheduler_wants_noise(s, i)) draw(noise);
  *         tg__scheduler_step(s, i, output, sample, noise);
  *     }
  *
@@ -18,15 +18,17 @@
 typedef struct tg__scheduler tg__scheduler;
 
 typedef struct tg__scheduler_override {
-    const char *class_name;      /* as typed: diffusers' name or a short one; NULL: the config's */
+    const char *class_name;      /* as typed: diffusers' name or a short one; NULL: the folder's */
+    const char *folder_class;    /* of model_index.json; NULL: the config's _class_name */
     int karras;                  /* 1, 0, or -1: the config's */
     const char *prediction_type; /* NULL: the config's */
     /* StableDiffusionPipeline's corrections, made before anything else reads the config: */
     bool force_stable_diffusion; /* steps_offset 1, clip_sample false */
 } tg__scheduler_override;
 
-/* Reads every key of the config. What the class refuses, an unknown scheduler or key: an error. A
- * fault of the override (unknown name, karras on a class without it) is TG_ERROR_ARGUMENT. */
+/* Reads every key of the config, whose error must be the one given here. What the class refuses, an
+ * unknown scheduler or key: an error. A fault of the override (unknown name, karras on a class
+ * without it) is TG_ERROR_ARGUMENT. */
 tg__scheduler *tg__scheduler_new(tg__config *config, const tg__scheduler_override *override,
                                  tg__error *error);
 void tg__scheduler_free(tg__scheduler *scheduler);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* Makes a model of real size with random weights from configs alone, to measure with.
+ *
+ *     random_model CONFIGS FOLDER [f32|f16|bf16]
+ *
+ * CONFIGS is a folder in diffusers' layout with configs and no weights (src/pipeline/layouts/sd15);
+ * its files are copied to FOLDER, the weights that the networks ask for are written beside them,
+ * and the shipped tokenizer. Values are uniform with a spread of 1/sqrt(inputs), norms are 1 and 0.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "io/file.h"
+#include "models/clip.h"
+#include "models/unet.h"
+#include "models/vae.h"
+
+typedef struct wanted {
+    char name[200];
+    int rank;
+    int64_t shape[TG__MAX_RANK];
+} wanted;
+
+typedef struct list {
+    wanted *items;
+    size_t count, room;
+} list;
+
+/* A lookup that has every tensor, and remembers which were asked for. */
+static bool remember(const void *context, const char *name, int rank, const int64_t *shape,
+                     tg__disk_tensor *found)
+{
+    list *l = (list *)(uintptr_t)context;
+    int64_t count = 1;
+    if (rank < 0)
+        return false;
+    if (l->count == l->room) {
+        l->room = l->room ? 2 * l->room : 1024;
+        l->items = realloc(l->items, l->room * sizeof *l->items);
+        if (!l->items)
+            return false;
+    }
+    wanted *w = &l->items[l->count++];
+    *w = (wanted){.rank = rank};
+    snprintf(w->name, sizeof w->name, "%s", name);
+    *found = (tg__disk_tensor){
+        .name = "", .file = "", .dtype = TG__F32, .dtype_name = "F32", .rank = rank, .data = ""};
+    for (int i = 0; i < rank; i++) {
+        w->shape[i] = found->shape[i] = shape[i];
+        count *= shape[i];
+    }
+    found->bytes = (size_t)count * sizeof(float);
+    return true;
+}
+
+static int64_t count_of(const wanted *w)
+{
+    int64_t count = 1;
+    for (int i = 0; i < w->rank; i++)
+        count *= w->shape[i];
+    return count;
+}
+
+static uint16_t to_f16(float f) /* normal range and zero: all that is needed here */
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    int exponent = (int)(bits >> 23 & 255) - 112;
+    return exponent <= 0 ? 0
+                         : (uint16_t)(bits >> 16 & 0x8000) | (uint16_t)(exponent << 10) |
+                               (uint16_t)(bits >> 13 & 1023);
+}
+
+static void write_values(FILE *file, const wanted *w, tg__dtype dtype, uint64_t *random)
+{
+    int64_t count = count_of(w), inputs = w->rank > 1 ? count / w->shape[0] : 0;
+    float spread = inputs ? sqrtf(3.f / (float)inputs) : 0;
+    float fixed = !inputs && strstr(w->name, "norm") && strstr(w->name, ".weight") ? 1 : 0;
+    for (int64_t i = 0; i < count; i++) {
+        *random = *random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        float x = fixed + spread * ((float)(*random >> 40) * 0x1p-23f - 1);
+        uint16_t narrow = dtype == TG__F16 ? to_f16(x) : tg__to_bf16(x);
+        if (dtype == TG__F32)
+            fwrite(&x, sizeof x, 1, file);
+        else
+            fwrite(&narrow, sizeof narrow, 1, file);
+    }
+}
+
+static bool write_weights(const char *path, const list *l, tg__dtype dtype)
+{
+    static const char *const names[] = {"F32", "F16", "BF16"};
+    char *header = NULL;
+    size_t size = 0;
+    int64_t offset = 0, bytes = (int64_t)tg__dtype_size(dtype);
+    FILE *text = open_memstream(&header, &size), *file = fopen(path, "wb");
+    uint64_t random = 1;
+    if (!text || !file)
+        return false;
+    for (size_t i = 0; i < l->count; i++) {
+        const wanted *w = &l->items[i];
+        fprintf(text, "%c\"%s\":{\"dtype\":\"%s\",\"shape\":[", i ? ',' : '{', w->name,
+                names[dtype]);
+        for (int j = 0; j < w->rank; j++)
+            fprintf(text, "%s%lld", j ? "," : "", (long long)w->shape[j]);
+        fprintf(text, "],\"data_offsets\":[%lld,%lld]}", (long long)offset,
+                (long long)(offset + count_of(w) * bytes));
+        offset += count_of(w) * bytes;
+    }
+    fputc('}', text);
+    while (ftell(text) % 8)
+        fputc(' ', text);
+    fclose(text);
+    uint64_t length = size;
+    fwrite(&length, sizeof length, 1, file);
+    fwrite(header, 1, size, file);
+    for (size_t i = 0; i < l->count; i++)
+        write_values(file, &l->items[i], dtype, &random);
+    free(header);
+    return fclose(file) == 0;
+}
+
+/* What the network NAME of the configs asks for. */
+static bool ask(const char *configs, const char *name, list *l, tg__error *error)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s/config.json", configs, name);
+    tg__config *config = tg__config_open(path, name, error);
+    tg__weights *weights = tg__weights_from(remember, l, name, error);
+    if (config && weights && strcmp(name, "unet") == 0) {
+        tg__unet unet = {0};
+        tg__unet_config values;
+        if (tg__unet_read_config(&values, config) == TG_OK)
+            tg__unet_load(&unet, &values, weights, error);
+        tg__unet_free(&unet);
+    } else if (config && weights && strcmp(name, "vae") == 0) {
+        tg__vae vae = {0};
+        tg__vae_config values;
+        if (tg__vae_read_config(&values, config) == TG_OK)
+            tg__vae_load(&vae, &values, weights, error);
+        tg__vae_free(&vae);
+    } else if (config && weights) {
+        tg__clip clip = {0};
+        tg__clip_config values;
+        if (tg__clip_read_config(&values, config) == TG_OK)
+            tg__clip_load(&clip, &values, weights, error);
+        tg__clip_free(&clip);
+    }
+    tg__weights_close(weights);
+    tg__config_close(config);
+    return !tg__failed(error);
+}
+
+static bool copy(const char *from, const char *to, const char *name)
+{
+    char source[4096], target[4096];
+    tg__error error = {0};
+    size_t length;
+    snprintf(source, sizeof source, "%s/%s", from, name);
+    snprintf(target, sizeof target, "%s/%s", to, name);
+    char *text = tg__file_read(source, 1 << 24, &length, &error);
+    FILE *file = text ? fopen(target, "wb") : NULL;
+    bool good = file && fwrite(text, 1, length, file) == length;
+    if (file && fclose(file) != 0)
+        good = false;
+    free(text);
+    return good;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const folders[] = {"unet", "vae", "text_encoder", "scheduler", "tokenizer"};
+    static const char *const bases[] = {"diffusion_pytorch_model", "diffusion_pytorch_model",
+                                        "model"};
+    static const char *const files[] = {"model_index.json", "unet/config.json", "vae/config.json",
+                                        "text_encoder/config.json",
+                                        "scheduler/scheduler_config.json"};
+    tg__error error = {0};
+    char path[4096];
+    if (argc < 3)
+        return fprintf(stderr, "random_model CONFIGS FOLDER [f32|f16|bf16]\n"), 2;
+    const char *format = argc > 3 ? argv[3] : "f16";
+    tg__dtype dtype = strcmp(format, "f32") == 0    ? TG__F32
+                      : strcmp(format, "bf16") == 0 ? TG__BF16
+                                                    : TG__F16;
+    mkdir(argv[2], 0777);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        snprintf(path, sizeof path, "%s/%s", argv[2], folders[i]);
+        if (mkdir(path, 0777) != 0 && errno != EEXIST)
+            return perror(path), 1;
+    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (!copy(argv[1], argv[2], files[i]))
+            return perror(files[i]), 1;
+    for (int i = 0; i < 3; i++) {
+        list l = {0};
+        if (!ask(argv[1], folders[i], &l, &error))
+            return fprintf(stderr, "random_model: %s\n", error.message), 1;
+        snprintf(path, sizeof path, "%s/%s/%s.safetensors", argv[2], folders[i], bases[i]);
+        if (!write_weights(path, &l, dtype))
+            return perror(path), 1;
+        free(l.items);
+    }
+    return 0;
+}

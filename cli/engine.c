@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "outputs.h"
+#include "report.h"
+
+/* The order of --dtype's list. */
+static_assert(TG_DTYPE_AUTO == 0 && TG_DTYPE_F32 == 1 && TG_DTYPE_BF16 == 2, "auto|f32|bf16");
+
+void engine_init(struct engine *engine, const struct options *options)
+{
+    *engine = (struct engine){.options = options};
+    console_init(&engine->console, options);
+}
+
+void engine_close(struct engine *engine)
+{
+    console_clear(&engine->console);
+    tg_session_free(engine->session);
+    tg_model_close(engine->model);
+}
+
+/* TG_CPU caps the instruction set; empty is as good as absent. */
+static int read_cpu(enum command command, tg_cpu *cpu)
+{
+    static const struct {
+        const char *name;
+        tg_cpu cpu;
+    } levels[] = {
+        {"", TG_CPU_AUTO},         {"c", TG_CPU_C},     {"avx2", TG_CPU_AVX2},
+        {"avx512", TG_CPU_AVX512}, {"amx", TG_CPU_AMX}, {"avx512_bf16", TG_CPU_AVX512_BF16},
+    };
+    const char *text = getenv("TG_CPU");
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        if (strcmp(text ? text : "", levels[i].name) == 0) {
+            *cpu = levels[i].cpu;
+            return EXIT_DONE;
+        }
+    }
+    return fail_usage(command, "TG_CPU=%s: expected c, avx2, avx512, avx512_bf16 or amx", text);
+}
+
+int engine_open_model(struct engine *engine)
+{
+    const struct options *options = engine->options;
+    tg_model_options model_options;
+    tg_model_options_init(&model_options);
+    model_options.variant = options->variant;
+    model_options.config_dir = options->config;
+    model_options.tokenizer_dir = options->tokenizer;
+    model_options.scheduler = options->scheduler;
+    model_options.karras = options->karras ? 1 : -1;
+    model_options.prediction_type = options->prediction_type;
+    model_options.log = console_log;
+    model_options.log_user = &engine->console;
+    int code = read_cpu(options->command, &model_options.cpu);
+    if (code != EXIT_DONE)
+        return code;
+    return engine_model_result(engine,
+                               tg_model_open(&engine->model, options->argument[0], &model_options));
+}
+
+int engine_open_session(struct engine *engine)
+{
+    tg_session_options session_options;
+    tg_session_options_init(&session_options);
+    session_options.dtype = (tg_dtype)engine->options->dtype;
+    session_options.threads = engine->options->threads;
+    session_options.profile = engine->options->profile;
+    return engine_session_result(engine,
+                                 tg_session_new(&engine->session, engine->model, &session_options));
+}
+
+int engine_model_result(struct engine *engine, tg_status status)
+{
+    console_clear(&engine->console);
+    return fail_status(engine->options->command, status, tg_model_message(engine->model));
+}
+
+int engine_session_result(struct engine *engine, tg_status status)
+{
+    console_clear(&engine->console);
+    return fail_status(engine->options->command, status, tg_session_message(engine->session));
+}
+
+int engine_check_interrupt(struct engine *engine)
+{
+    if (!console_interrupted())
+        return EXIT_DONE;
+    console_clear(&engine->console);
+    return fail_status(engine->options->command, TG_ERROR_CANCELLED, NULL);
+}
+
+void engine_report_files(struct engine *engine, const struct outputs *outputs)
+{
+    for (size_t i = 0; i < outputs->count && !engine->console.quiet; i++)
+        say("wrote %s", outputs->items[i].path);
+}
+
+const char *engine_dtype(const struct engine *engine)
+{
+    return tg_session_dtype(engine->session) == TG_DTYPE_BF16 ? "bf16" : "f32";
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tgate generate: pictures from prompts. A run goes through stages, from what costs nothing to what
+ * takes minutes, so that whatever can be refused is refused at once; the first stage that does not
+ * succeed ends it.
+ */
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+
+#include "commands.h"
+#include "engine.h"
+#include "json.h"
+#include "outputs.h"
+#include "parameters.h"
+#include "profile.h"
+#include "prompts.h"
+#include "report.h"
+#include "utf8.h"
+
+/* The order of --rng's list. */
+_Static_assert(TG_RNG_TORCH_CPU == 0 && TG_RNG_TORCH_CUDA == 1, "torch-cpu|torch-cuda");
+
+enum { MOST_PICTURES = 1000000 };
+
+struct run {
+    const struct options *options;
+    struct engine engine;
+    struct prompts prompts;
+    tg_prompt **encoded; /* one for each prompt */
+    tg_array latents;    /* of --latents */
+    tg_model_info info;
+    tg_generate_options generate;
+    struct outputs outputs; /* all pictures, then the latents of each prompt */
+    size_t pictures;        /* how many of the outputs are pictures */
+    double start, opened;   /* seconds on the clock; seconds it took to open model and session */
+    tg_seconds seconds;     /* sums over the prompts, as the next two */
+    double gmac, gmac_plain;
+};
+
+/* ------------------------------------------------------------------- what costs nothing */
+
+static int check_text(const struct options *options, const char *option, const char *text)
+{
+    if (!text || utf8_valid(text))
+        return EXIT_DONE;
+    return fail_usage(options->command, "--%s: expected UTF-8", option);
+}
+
+static int check_options(struct run *run)
+{
+    const struct options *o = run->options;
+    if (GIVEN(o, prompt) && GIVEN(o, prompts))
+        return fail_usage(o->command, "--prompts %s: not together with --prompt", o->prompts);
+    if (!GIVEN(o, prompt) && !GIVEN(o, prompts))
+        return fail_usage(o->command, "expected -p TEXT or --prompts FILE");
+    const char *of_gate = GIVEN(o, sp_interval)   ? "sp-interval"
+                          : GIVEN(o, fi_interval) ? "fi-interval"
+                          : GIVEN(o, warm_up)     ? "warm-up"
+                                                  : NULL;
+    if (GIVEN(o, gate_step) && o->gate_step == 0 && of_gate)
+        return fail_usage(o->command, "--%s: has no meaning with --gate-step off", of_gate);
+    int code = check_text(o, "prompt", o->prompt);
+    if (code == EXIT_DONE)
+        code = check_text(o, "negative", o->negative);
+    if (code == EXIT_DONE && o->output)
+        code = output_check_picture(o->command, "output", o->output);
+    if (code == EXIT_DONE && o->save_latents)
+        code = output_check_array(o->command, "save-latents", o->save_latents);
+    return code;
+}
+
+static int read_inputs(struct run *run)
+{
+    const struct options *options = run->options;
+    char message[1024] = "";
+    int code = prompts_read(&run->prompts, options);
+    if (code != EXIT_DONE || !options->latents)
+        return code;
+    return fail_status(options->command,
+                       tg_npy_read(&run->latents, options->latents, message, sizeof message),
+                       message);
+}
+
+static int open_model(struct run *run)
+{
+    double start = console_seconds();
+    int code = engine_open_model(&run->engine);
+    if (code == EXIT_DONE)
+        run->info = tg_model_describe(run->engine.model);
+    run->opened = console_seconds() - start;
+    return code;
+}
+
+static int agree(const struct run *run, const char *option, bool given, int asked, int64_t found)
+{
+    if (!given || asked == found)
+        return EXIT_DONE;
+    return fail_usage(run->options->command, "--%s %d: --latents %s has %lld", option, asked,
+                      run->options->latents, (long long)found);
+}
+
+/* The file sets count, width and height; saying the same again does no harm. */
+static int take_size_of_latents(struct run *run)
+{
+    const struct options *o = run->options;
+    const tg_array *latents = &run->latents;
+    int64_t width = (int64_t)latents->width * run->info.size_multiple;
+    int64_t height = (int64_t)latents->height * run->info.size_multiple;
+    int code = agree(run, "width", GIVEN(o, width), o->width, width);
+    if (code == EXIT_DONE)
+        code = agree(run, "height", GIVEN(o, height), o->height, height);
+    if (code == EXIT_DONE)
+        code = agree(run, "count", GIVEN(o, count), o->count, latents->count);
+    if (code == EXIT_DONE && (width > INT32_MAX || height > INT32_MAX))
+        code = fail("%s: %dx%d latents are too large", o->latents, latents->width, latents->height);
+    run->generate.latents = latents;
+    run->generate.count = latents->count;
+    run->generate.width = (int)width;
+    run->generate.height = (int)height;
+    return code;
+}
+
+/* 32 bits: all that the CPU generator uses, and a short file name. */
+static int draw_seed(struct run *run)
+{
+    uint32_t seed;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        return fail("no random seed could be drawn (--seed gives one)");
+    run->generate.seed = seed;
+    if (!run->options->quiet)
+        say("seed %u", (unsigned)seed);
+    return EXIT_DONE;
+}
+
+/* What was given replaces the model's default. */
+static void merge_options(struct run *run)
+{
+    const struct options *o = run->options;
+    tg_generate_options *g = &run->generate;
+#define MERGE(field, id) \
+    if (GIVEN(o, id))    \
+        field = o->id;
+    MERGE(g->steps, steps)
+    MERGE(g->guidance, guidance)
+    MERGE(g->guidance_rescale, guidance_rescale)
+    MERGE(g->width, width)
+    MERGE(g->height, height)
+    MERGE(g->count, count)
+    MERGE(g->seed, seed)
+    MERGE(g->gate.gate_step, gate_step)
+    MERGE(g->gate.sp_interval, sp_interval)
+    MERGE(g->gate.fi_interval, fi_interval)
+    MERGE(g->gate.warm_up, warm_up)
+#undef MERGE
+    g->rng = (tg_rng)o->rng;
+    g->decode = o->output || !o->save_latents;
+    g->progress = console_progress;
+    g->progress_user = &run->engine.console;
+}
+
+static int settle(struct run *run)
+{
+    const struct options *options = run->options;
+    char message[1024] = "";
+    int code = EXIT_DONE;
+    tg_generate_options_init(&run->generate, run->engine.model);
+    merge_options(run);
+    if (options->latents)
+        code = take_size_of_latents(run);
+    if (code == EXIT_DONE)
+        code = fail_status(options->command,
+                           tg_generate_check(run->engine.model, &run->generate, options->clip_skip,
+                                             message, sizeof message),
+                           message);
+    if (code == EXIT_DONE && !GIVEN(options, seed))
+        code = draw_seed(run);
+    return code;
+}
+
+static int name_outputs(struct run *run)
+{
+    const struct options *options = run->options;
+    size_t prompts = (size_t)run->prompts.count;
+    size_t pictures = prompts * (size_t)run->generate.count;
+    char standard[40];
+    int code = EXIT_DONE;
+    if (pictures > MOST_PICTURES)
+        return fail_usage(options->command, "%zu pictures: expected at most %d", pictures,
+                          MOST_PICTURES);
+    snprintf(standard, sizeof standard, "tgate-%llu.png", (unsigned long long)run->generate.seed);
+    if (run->generate.decode) {
+        run->pictures = pictures;
+        code = outputs_add(&run->outputs, options->output ? options->output : standard, pictures);
+    }
+    if (code == EXIT_DONE && options->save_latents)
+        code = outputs_add(&run->outputs, options->save_latents, prompts);
+    return code == EXIT_DONE ? outputs_check(&run->outputs, options->command) : code;
+}
+
+/* ------------------------------------------------------------------------ what takes time */
+
+static int open_session(struct run *run)
+{
+    double start = console_seconds();
+    int code = engine_open_session(&run->engine);
+    run->opened += console_seconds() - start;
+    return code;
+}
+
+/* All prompts before the first picture, so that the text encoder's memory can go. */
+static int encode_prompts(struct run *run)
+{
+    const struct options *options = run->options;
+    struct engine *engine = &run->engine;
+    run->encoded = calloc((size_t)run->prompts.count, sizeof *run->encoded);
+    if (!run->encoded)
+        return fail_memory();
+    for (int i = 0; i < run->prompts.count; i++) {
+        tg_progress progress = {TG_PHASE_TEXT, i, run->prompts.count, 0, 0};
+        if (!console_progress(&engine->console, &progress))
+            return engine_check_interrupt(engine);
+        int code = engine_session_result(
+            engine, tg_prompt_encode(&run->encoded[i], engine->session, run->prompts.items[i],
+                                     options->negative, options->clip_skip));
+        if (code != EXIT_DONE)
+            return code;
+    }
+    tg_session_release_text_encoder(engine->session);
+    return EXIT_DONE;
+}
+
+static int stage_picture(struct run *run, const tg_result *result, int prompt, int index)
+{
+    struct parameters parameters = {
+        .options = run->options,
+        .generate = &run->generate,
+        .scheduler = run->info.scheduler,
+        .prompt = run->prompts.items[prompt],
+        .index = index,
+    };
+    size_t output = (size_t)prompt * (size_t)run->generate.count + (size_t)index;
+    char *text = parameters_text(&parameters);
+    if (!text)
+        return fail_memory();
+    int code = outputs_stage_picture(&run->outputs, output, tg_result_image(result, index), text);
+    free(text);
+    return code;
+}
+
+static int stage_result(struct run *run, const tg_result *result, int prompt)
+{
+    int code = EXIT_DONE;
+    for (int i = 0; run->pictures && i < run->generate.count && code == EXIT_DONE; i++)
+        code = stage_picture(run, result, prompt, i);
+    if (code == EXIT_DONE && run->options->save_latents)
+        code = outputs_stage_array(&run->outputs, run->pictures + (size_t)prompt,
+                                   tg_result_latents(result));
+    return code;
+}
+
+static void add_figures(struct run *run, const tg_result *result)
+{
+    tg_seconds seconds = tg_result_seconds(result);
+    run->seconds.load += seconds.load;
+    run->seconds.text += seconds.text;
+    run->seconds.denoise += seconds.denoise;
+    run->seconds.decode += seconds.decode;
+    run->gmac += tg_result_gmac(result);
+    run->gmac_plain += tg_result_gmac_plain(result);
+}
+
+static int make_pictures(struct run *run)
+{
+    struct engine *engine = &run->engine;
+    int code = EXIT_DONE;
+    engine->console.prompts = run->prompts.count;
+    for (int i = 0; i < run->prompts.count && code == EXIT_DONE; i++) {
+        tg_result *result = NULL;
+        engine->console.prompt = i + 1;
+        code = engine_session_result(
+            engine, tg_generate(&result, engine->session, run->encoded[i], &run->generate));
+        if (code == EXIT_DONE) {
+            add_figures(run, result);
+            code = stage_result(run, result, i);
+        }
+        tg_result_free(result);
+    }
+    return code == EXIT_DONE ? engine_check_interrupt(engine) : code;
+}
+
+/* -------------------------------------------------------------------------- what is said */
+
+static void print_settings(struct json *json, const struct run *run)
+{
+    const tg_generate_options *g = &run->generate;
+    json_open(json, "prompts", '[');
+    for (int i = 0; i < run->prompts.count; i++)
+        json_text(json, NULL, run->prompts.items[i]);
+    json_close(json, ']');
+    json_text(json, "negative_prompt", run->options->negative ? run->options->negative : "");
+    json_unsigned(json, "seed", g->seed);
+    json_integer(json, "width", g->width);
+    json_integer(json, "height", g->height);
+    json_integer(json, "count", g->count);
+    json_integer(json, "steps", g->steps);
+    json_real(json, "guidance", g->guidance);
+    json_text(json, "scheduler", run->info.scheduler);
+    json_text(json, "dtype", engine_dtype(&run->engine));
+    json_integer(json, "threads", tg_session_threads(run->engine.session));
+    if (g->gate.gate_step == 0) {
+        json_null(json, "gate");
+        return;
+    }
+    json_open(json, "gate", '{');
+    json_integer(json, "gate_step", g->gate.gate_step);
+    json_integer(json, "sp_interval", g->gate.sp_interval);
+    json_integer(json, "fi_interval", g->gate.fi_interval);
+    json_integer(json, "warm_up", g->gate.warm_up);
+    json_close(json, '}');
+}
+
+static void print_json(const struct run *run)
+{
+    struct json json = {.out = stdout};
+    struct rusage usage = {0};
+    getrusage(RUSAGE_SELF, &usage);
+    json_open(&json, NULL, '{');
+    print_settings(&json, run);
+    json_open(&json, "seconds", '{');
+    json_real(&json, "load", run->opened + run->seconds.load);
+    json_real(&json, "text", run->seconds.text);
+    json_real(&json, "denoise", run->seconds.denoise);
+    json_real(&json, "decode", run->seconds.decode);
+    json_real(&json, "total", console_seconds() - run->start);
+    json_close(&json, '}');
+    json_open(&json, "gmac", '{');
+    json_real(&json, "done", run->gmac);
+    json_real(&json, "plain", run->gmac_plain);
+    json_close(&json, '}');
+    json_real(&json, "peak_rss_mib", (double)usage.ru_maxrss / 1024);
+    json_open(&json, "files", '[');
+    for (size_t i = 0; i < run->outputs.count; i++)
+        json_text(&json, NULL, run->outputs.items[i].path);
+    json_close(&json, ']');
+    json_close(&json, '}');
+    putchar('\n');
+}
+
+/* Before the files get their names: if nobody can be told, the run has failed. */
+static int report(struct run *run)
+{
+    int code = run->options->profile ? profile_print(&run->engine) : EXIT_DONE;
+    if (code != EXIT_DONE || !run->options->json)
+        return code;
+    print_json(run);
+    return finish_output();
+}
+
+static int commit(struct run *run)
+{
+    int code = outputs_commit(&run->outputs);
+    if (code == EXIT_DONE)
+        engine_report_files(&run->engine, &run->outputs);
+    return code;
+}
+
+static void close_run(struct run *run)
+{
+    outputs_free(&run->outputs);
+    for (int i = 0; run->encoded && i < run->prompts.count; i++)
+        tg_prompt_free(run->encoded[i]);
+    free(run->encoded);
+    engine_close(&run->engine);
+    tg_array_free(&run->latents);
+    prompts_free(&run->prompts);
+}
+
+int run_generate(const struct options *options)
+{
+    static int (*const stages[])(struct run *) = {
+        check_options, read_inputs,    open_model,    settle, name_outputs,
+        open_session,  encode_prompts, make_pictures, report, commit,
+    };
+    struct run run = {
+        .options = options,
+        .outputs.force = options->force,
+        .start = console_seconds(),
+    };
+    int code = EXIT_DONE;
+    console_catch_signals();
+    engine_init(&run.engine, options);
+    for (size_t i = 0; i < sizeof stages / sizeof *stages && code == EXIT_DONE; i++)
+        code = stages[i](&run);
+    close_run(&run);
+    return code;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#define _XOPEN_SOURCE 700 /* open_memstream, realpath */
+#include "parameters.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "json.h"
+
+static void write_name(FILE *out, const char *key, const char *value)
+{
+    fprintf(out, ", %s: ", key);
+    if (strpbrk(value, ",:\n\""))
+        json_quote(out, value);
+    else
+        fputs(value, out);
+}
+
+/* The model by its last name, "." and a trailing slash resolved, ".safetensors" cut off. */
+static void write_model(FILE *out, const char *path)
+{
+    char *full = realpath(path, NULL);
+    const char *text = full ? full : path, *slash = strrchr(text, '/');
+    char name[256];
+    snprintf(name, sizeof name, "%s", slash ? slash + 1 : text);
+    char *dot = strrchr(name, '.');
+    if (dot && strcasecmp(dot, ".safetensors") == 0)
+        *dot = '\0';
+    write_name(out, "Model", name);
+    free(full);
+}
+
+static void write_settings(FILE *out, const struct parameters *parameters)
+{
+    const struct options *options = parameters->options;
+    const tg_generate_options *generate = parameters->generate;
+    const tg_gate *gate = &generate->gate;
+    char text[128];
+    fprintf(out, "Steps: %d", generate->steps);
+    write_name(out, "Sampler", parameters->scheduler);
+    if (options->karras)
+        write_name(out, "Schedule type", "Karras");
+    fprintf(out, ", CFG scale: %g, Seed: %" PRIu64 ", Size: %dx%d", generate->guidance,
+            generate->seed, generate->width, generate->height);
+    write_model(out, options->argument[0]);
+    if (options->clip_skip) /* the field counts from the last layer as 1 */
+        fprintf(out, ", Clip skip: %" PRId64, (int64_t)options->clip_skip + 1);
+    if (generate->guidance_rescale > 0)
+        fprintf(out, ", CFG rescale: %g", generate->guidance_rescale);
+    if (generate->count > 1)
+        fprintf(out, ", Batch size: %d, Batch pos: %d", generate->count, parameters->index);
+    if (gate->gate_step > 0) {
+        snprintf(text, sizeof text, "gate %d, sp %d, fi %d, warm-up %d", gate->gate_step,
+                 gate->sp_interval, gate->fi_interval, gate->warm_up);
+        write_name(out, "T-GATE", text);
+    }
+    write_name(out, "RNG", generate->rng == TG_RNG_TORCH_CUDA ? "NV" : "CPU");
+    fprintf(out, ", Version: tgate %s", tg_version());
+}
+
+char *parameters_text(const struct parameters *parameters)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    fprintf(out, "%s\n", parameters->prompt);
+    if (parameters->options->negative && *parameters->options->negative)
+        fprintf(out, "Negative prompt: %s\n", parameters->options->negative);
+    write_settings(out, parameters);
+    int failed = ferror(out);
+    if (fclose(out) != 0 || failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* The .safetensors reader. The header is parsed once and kept: names and metadata point into it.
+ * A file is accepted only if its tensors cover the data without overlap or hole; what comes out
+ * cannot point outside the mapping, whatever the header says. */
+#include "io/safetensors.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "io/file.h"
+#include "io/json.h"
+
+/* The length in front, and the format's own limit for what follows it. */
+enum { LENGTH_BYTES = 8, MOST_HEADER_BYTES = 100000000 };
+
+struct tg__safetensors {
+    char where[TG__WHERE_BYTES];
+    const unsigned char *map;
+    size_t size;
+    const unsigned char *data; /* in map, behind the header */
+    size_t data_bytes;
+    tg__json_text *header;
+    const tg__json *metadata; /* NULL: none */
+    tg__disk_tensor *tensors; /* in the order of their data */
+    const tg__disk_tensor **by_name;
+    size_t count;
+};
+
+typedef struct format {
+    const char *name;
+    size_t bits;
+    tg__dtype dtype;
+} format;
+
+/* Every number format that a file may hold; TG__OTHER is accepted because files have surplus
+ * tensors. */
+static const format formats[] = {
+    {"F32", 32, TG__F32},          {"F16", 16, TG__F16},      {"BF16", 16, TG__BF16},
+    {"F64", 64, TG__OTHER},        {"I64", 64, TG__OTHER},    {"U64", 64, TG__OTHER},
+    {"C64", 64, TG__OTHER},        {"I32", 32, TG__OTHER},    {"U32", 32, TG__OTHER},
+    {"I16", 16, TG__OTHER},        {"U16", 16, TG__OTHER},    {"I8", 8, TG__OTHER},
+    {"U8", 8, TG__OTHER},          {"BOOL", 8, TG__OTHER},    {"F8_E4M3", 8, TG__OTHER},
+    {"F8_E5M2", 8, TG__OTHER},     {"F8_E8M0", 8, TG__OTHER}, {"F8_E4M3FNUZ", 8, TG__OTHER},
+    {"F8_E5M2FNUZ", 8, TG__OTHER}, {"F6_E2M3", 6, TG__OTHER}, {"F6_E3M2", 6, TG__OTHER},
+    {"F4", 4, TG__OTHER},
+};
+
+/* ------------------------------------------------------------------------------- one tensor */
+
+/* "WHERE: NAME WHAT"; always false. */
+__attribute__((format(printf, 4, 5))) static bool refuse(const tg__safetensors *file,
+                                                         const char *name, tg__error *error,
+                                                         const char *what, ...)
+{
+    char shown[TG__WHERE_BYTES], text[512];
+    va_list arguments;
+    va_start(arguments, what);
+    vsnprintf(text, sizeof text, what, arguments);
+    va_end(arguments);
+    tg__fail(error, TG_ERROR_FORMAT, "%s: %s %s", file->where,
+             tg__printable(shown, sizeof shown, name), text);
+    return false;
+}
+
+/* The same for a value that is not what it should be; NULL: it is not there. */
+static bool refuse_value(const tg__safetensors *file, const char *name, tg__error *error,
+                         const char *key, const tg__json *value, const char *expected)
+{
+    char shown[100];
+    if (!value)
+        return refuse(file, name, error, "has no %s", key);
+    return refuse(file, name, error, "has %s %s, expected %s", key,
+                  tg__json_show(value, shown, sizeof shown), expected);
+}
+
+static const format *find_format(const char *name)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (strcmp(formats[i].name, name) == 0)
+            return &formats[i];
+    return NULL;
+}
+
+static bool is_count(const tg__json *value)
+{
+    return value->type == TG__JSON_INTEGER && value->integer >= 0;
+}
+
+static bool read_shape(const tg__json *shape, tg__disk_tensor *tensor)
+{
+    if (!shape || shape->type != TG__JSON_LIST || shape->count > TG__MAX_RANK)
+        return false;
+    tensor->rank = (int)shape->count;
+    for (uint32_t i = 0; i < shape->count; i++) {
+        if (!is_count(&shape->items[i]))
+            return false;
+        tensor->shape[i] = shape->items[i].integer;
+    }
+    return true;
+}
+
+/* The bytes that the shape takes; false if they are not a whole number that fits. */
+static bool needed_bytes(const tg__disk_tensor *tensor, const format *stored, size_t *bytes)
+{
+    size_t bits = stored->bits;
+    for (int i = 0; i < tensor->rank; i++)
+        if (__builtin_mul_overflow(bits, (size_t)tensor->shape[i], &bits))
+            return false;
+    *bytes = bits / 8;
+    return bits % 8 == 0;
+}
+
+static bool read_offsets(const tg__safetensors *file, const tg__json *offsets,
+                         tg__disk_tensor *tensor)
+{
+    if (!offsets || offsets->type != TG__JSON_LIST || offsets->count != 2 ||
+        !is_count(&offsets->items[0]) || !is_count(&offsets->items[1]))
+        return false;
+    size_t begin = (size_t)offsets->items[0].integer, end = (size_t)offsets->items[1].integer;
+    if (begin > end || end > file->data_bytes)
+        return false;
+    tensor->data = file->data + begin;
+    tensor->bytes = end - begin;
+    return true;
+}
+
+static bool read_tensor(const tg__safetensors *file, const tg__json *entry, tg__disk_tensor *tensor,
+                        tg__error *error)
+{
+    char expected[96];
+    if (entry->type != TG__JSON_OBJECT)
+        return refuse(file, entry->key, error,
+                      "is no object, expected one with dtype, shape and data_offsets");
+    const tg__json *dtype = tg__json_member(entry, "dtype");
+    const tg__json *shape = tg__json_member(entry, "shape");
+    const tg__json *offsets = tg__json_member(entry, "data_offsets");
+    const format *stored =
+        dtype && dtype->type == TG__JSON_STRING ? find_format(dtype->string) : NULL;
+    if (!stored)
+        return refuse_value(file, entry->key, error, "dtype", dtype, "F32, F16, BF16 or the like");
+    *tensor = (tg__disk_tensor){.name = entry->key,
+                                .file = file->where,
+                                .dtype = stored->dtype,
+                                .dtype_name = stored->name};
+    if (!read_shape(shape, tensor)) {
+        snprintf(expected, sizeof expected, "a list of at most %d sizes, none negative",
+                 TG__MAX_RANK);
+        return refuse_value(file, entry->key, error, "shape", shape, expected);
+    }
+    if (!read_offsets(file, offsets, tensor)) {
+        snprintf(expected, sizeof expected, "[begin, end] within the %zu bytes of data",
+                 file->data_bytes);
+        return refuse_value(file, entry->key, error, "data_offsets", offsets, expected);
+    }
+    size_t bytes;
+    snprintf(expected, sizeof expected, "one of %s that takes its %zu bytes", stored->name,
+             tensor->bytes);
+    if (!needed_bytes(tensor, stored, &bytes) || bytes != tensor->bytes)
+        return refuse_value(file, entry->key, error, "shape", shape, expected);
+    return true;
+}
+
+/* ----------------------------------------------------------------------------- all of them */
+
+static int by_place(const void *a, const void *b)
+{
+    const tg__disk_tensor *x = a, *y = b;
+    const char *p = x->data, *q = y->data;
+    if (p != q)
+        return p < q ? -1 : 1;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const tg__disk_tensor *const *)a)->name,
+                  (*(const tg__disk_tensor *const *)b)->name);
+}
+
+/* Each tensor has to begin where the one before it ends, the last to end with the file. */
+static bool check_cover(const tg__safetensors *file, tg__error *error)
+{
+    size_t end = 0;
+    for (size_t i = 0; i < file->count; i++) {
+        const tg__disk_tensor *tensor = &file->tensors[i];
+        size_t begin = (size_t)((const unsigned char *)tensor->data - file->data);
+        if (begin != end)
+            return refuse(file, tensor->name, error, "begins at byte %zu of the data, expected %zu",
+                          begin, end);
+        end += tensor->bytes;
+    }
+    if (end == file->data_bytes)
+        return true;
+    tg__fail(error, TG_ERROR_FORMAT,
+             "%s: its tensors take %zu bytes, expected all %zu behind the "
+             "header",
+             file->where, end, file->data_bytes);
+    return false;
+}
+
+static bool check_metadata(const tg__safetensors *file, const tg__json *metadata, tg__error *error)
+{
+    if (metadata->type != TG__JSON_OBJECT)
+        return refuse(file, metadata->key, error, "is no object, expected one of strings");
+    for (uint32_t i = 0; i < metadata->count; i++) {
+        char key[128];
+        if (metadata->items[i].type != TG__JSON_STRING)
+            return refuse_value(file, metadata->key, error,
+                                tg__printable(key, sizeof key, metadata->items[i].key),
+                                &metadata->items[i], "a string");
+    }
+    return true;
+}
+
+static bool read_tensors(tg__safetensors *file, tg__error *error)
+{
+    const tg__json *root = tg__json_root(file->header);
+    if (root->type != TG__JSON_OBJECT) {
+        tg__fail(error, TG_ERROR_FORMAT, "%s: its header is no JSON object", file->where);
+        return false;
+    }
+    const tg__json *metadata = tg__json_member(root, "__metadata__");
+    if (metadata && metadata->type != TG__JSON_NULL) {
+        if (!check_metadata(file, metadata, error))
+            return false;
+        file->metadata = metadata;
+    }
+    file->tensors = calloc((size_t)root->count + 1, sizeof *file->tensors);
+    file->by_name = calloc((size_t)root->count + 1, sizeof *file->by_name);
+    if (!file->tensors || !file->by_name) {
+        tg__fail_memory(error);
+        return false;
+    }
+    for (uint32_t i = 0; i < root->count; i++)
+        if (&root->items[i] != metadata &&
+            !read_tensor(file, &root->items[i], &file->tensors[file->count++], error))
+            return false;
+    qsort(file->tensors, file->count, sizeof *file->tensors, by_place);
+    for (size_t i = 0; i < file->count; i++)
+        file->by_name[i] = &file->tensors[i];
+    qsort(file->by_name, file->count, sizeof *file->by_name, by_name);
+    return check_cover(file, error);
+}
+
+/* ------------------------------------------------------------------------------- the file */
+
+static bool map_file(tg__safetensors *file, const char *path, tg__error *error)
+{
+    int fd = tg__file_open(path, file->where, &file->size, error);
+    if (fd < 0)
+        return false;
+    if (file->size < LENGTH_BYTES) {
+        tg__fail(error, TG_ERROR_FORMAT, "%s: is %zu bytes long, expected at least %d", file->where,
+                 file->size, LENGTH_BYTES);
+    } else {
+        void *map = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (map == MAP_FAILED)
+            tg__fail(error, errno == ENOMEM ? TG_ERROR_MEMORY : TG_ERROR_IO,
+                     "%s: its %zu bytes cannot be mapped (%s)", file->where, file->size,
+                     strerror(errno));
+        else
+            file->map = map;
+    }
+    close(fd);
+    return file->map != NULL;
+}
+
+static bool read_header(tg__safetensors *file, tg__error *error)
+{
+    uint64_t length = 0;
+    for (int i = LENGTH_BYTES - 1; i >= 0; i--)
+        length = length << 8 | file->map[i];
+    size_t most = file->size - LENGTH_BYTES;
+    most = most < MOST_HEADER_BYTES ? most : MOST_HEADER_BYTES;
+    if (length > most) {
+        tg__fail(error, TG_ERROR_FORMAT, "%s: its header is %llu bytes long, expected at most %zu",
+                 file->where, (unsigned long long)length, most);
+        return false;
+    }
+    file->data = file->map + LENGTH_BYTES + length;
+    file->data_bytes = file->size - LENGTH_BYTES - (size_t)length;
+    char *text = malloc((size_t)length + 1);
+    if (!text) {
+        tg__fail_memory(error);
+        return false;
+    }
+    memcpy(text, file->map + LENGTH_BYTES, (size_t)length);
+    text[length] = '\0';
+    char where[TG__WHERE_BYTES + 16];
+    snprintf(where, sizeof where, "%s: header", file->where);
+    /* The six values or more of a tensor take over fifty bytes: an honest header has fewer. */
+    file->header = tg__json_parse(text, (size_t)length, (size_t)length / 4 + 16, where, error);
+    return file->header != NULL;
+}
+
+tg__safetensors *tg__safetensors_open(const char *path, tg__error *error)
+{
+    tg__safetensors *file = calloc(1, sizeof *file);
+    if (!file) {
+        tg__fail_memory(error);
+        return NULL;
+    }
+    tg__path_where(file->where, sizeof file->where, path);
+    if (map_file(file, path, error) && read_header(file, error) && read_tensors(file, error))
+        return file;
+    tg__safetensors_close(file);
+    return NULL;
+}
+
+void tg__safetensors_close(tg__safetensors *file)
+{
+    if (!file)
+        return;
+    if (file->map)
+        munmap((void *)file->map, file->size);
+    tg__json_free(file->header);
+    free(file->tensors);
+    free(file->by_name);
+    free(file);
+}
+
+size_t tg__safetensors_count(const tg__safetensors *file) { return file->count; }
+
+const tg__disk_tensor *tg__safetensors_at(const tg__safetensors *file, size_t index)
+{
+    return &file->tensors[index];
+}
+
+const tg__disk_tensor *tg__safetensors_find(const tg__safetensors *file, const char *name)
+{
+    const tg__disk_tensor wanted = {.name = name}, *key = &wanted;
+    const tg__disk_tensor **found =
+        bsearch(&key, file->by_name, file->count, sizeof *file->by_name, by_name);
+    return found ? *found : NULL;
+}
+
+const char *tg__safetensors_metadata(const tg__safetensors *file, const char *key)
+{
+    const tg__json *value = file->metadata ? tg__json_member(file->metadata, key) : NULL;
+    return value ? value->string : NULL;
+}

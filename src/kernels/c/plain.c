@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* All kernels in plain C: the oracle of the tests, and the path that sanitizers can follow. Simple
+ * and exact before fast; sums are doubles. */
+#include <math.h>
+
+#include "kernels/kernels.h"
+
+static float get(const void *p, size_t i, bool bf16)
+{
+    return bf16 ? tg__from_bf16(((const tg__bf16 *)p)[i]) : ((const float *)p)[i];
+}
+
+static void put(void *p, size_t i, double x, bool bf16)
+{
+    if (bf16)
+        ((tg__bf16 *)p)[i] = tg__to_bf16((float)x);
+    else
+        ((float *)p)[i] = (float)x;
+}
+
+/* ---------------------------------------------------------------------------------- attention */
+
+enum { QUERY_BLOCK = 32 };
+
+static size_t packed_bytes(const tg__attention *a)
+{
+    (void)a;
+    return 0;
+}
+
+/* The weights of one row's keys and the sums of its output. */
+static size_t scratch_bytes(const tg__attention *a)
+{
+    return ((size_t)a->kv_rows + (size_t)a->head_dim) * sizeof(double);
+}
+
+static void pack(void *packed, const tg__attention *a, int image, int head)
+{
+    (void)packed, (void)a, (void)image, (void)head;
+}
+
+/* Softmax of one row's scores; returns the weights' sum. */
+static double attention_weights(double *weights, const tg__attention *a, size_t q, size_t k,
+                                int keys)
+{
+    double top = -INFINITY, sum = 0;
+    for (int i = 0; i < keys; i++, k += a->k_stride) {
+        double score = 0;
+        for (size_t c = 0; c < (size_t)a->head_dim; c++)
+            score += (double)get(a->q, q + c, a->bf16) * (double)get(a->k, k + c, a->bf16);
+        weights[i] = score * (double)a->scale;
+        top = weights[i] > top ? weights[i] : top;
+    }
+    for (int i = 0; i < keys; i++) {
+        weights[i] = exp(weights[i] - top);
+        sum += weights[i];
+    }
+    return sum;
+}
+
+static void attend_row(const tg__attention *a, double *scratch, size_t image, size_t first,
+                       size_t row)
+{
+    size_t q_row = image * (size_t)a->q_rows + row, kv_row = image * (size_t)a->kv_rows;
+    size_t v = kv_row * a->v_stride + first, head_dim = (size_t)a->head_dim;
+    int keys = a->causal && row < (size_t)a->kv_rows ? (int)row + 1 : a->kv_rows;
+    double *weights = scratch, *sums = scratch + a->kv_rows;
+    double total = attention_weights(weights, a, q_row * a->q_stride + first,
+                                     kv_row * a->k_stride + first, keys);
+    for (size_t c = 0; c < head_dim; c++)
+        sums[c] = 0;
+    for (int i = 0; i < keys; i++, v += a->v_stride)
+        for (size_t c = 0; c < head_dim; c++)
+            sums[c] += weights[i] * (double)get(a->v, v + c, a->bf16);
+    for (size_t c = 0; c < head_dim; c++)
+        put(a->dst, q_row * a->dst_stride + first + c, sums[c] / total, a->bf16);
+}
+
+static void attend(const tg__attention *a, const void *packed, void *scratch, int image, int head,
+                   int row, int rows)
+{
+    (void)packed;
+    for (int i = row; i < row + rows; i++)
+        attend_row(a, scratch, (size_t)image, (size_t)head * (size_t)a->head_dim, (size_t)i);
+}
+
+/* -------------------------------------------------------------------------------------- norms */
+
+/* The vector of g is in x and in the shift alike, and so in neither. */
+static void sum_source(double *sums, double *squares, const void *src, size_t c, size_t row,
+                       size_t rows, bool bf16)
+{
+    for (size_t i = row * c; i < (row + rows) * c; i++) {
+        double x = (double)get(src, i, bf16) - (double)get(src, i % c, bf16);
+        sums[i % c] += x;
+        squares[i % c] += x * x;
+    }
+}
+
+static void group_norm_sums(double *sums, const tg__group_norm *g, size_t row, size_t rows)
+{
+    size_t a_c = (size_t)g->a_c, b_c = (size_t)g->b_c, c = a_c + b_c;
+    memset(sums, 0, 2 * c * sizeof *sums);
+    sum_source(sums, sums + c, g->a, a_c, row, rows, g->bf16);
+    sum_source(sums + a_c, sums + c + a_c, g->b, b_c, row, rows, g->bf16);
+}
+
+static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+
+static void group_norm_apply(const tg__group_norm *g, const float *scale, const float *offset,
+                             size_t row, size_t rows)
+{
+    size_t a_c = (size_t)g->a_c, b_c = (size_t)g->b_c, c = a_c + b_c;
+    for (size_t end = row + rows; row < end; row++) {
+        for (size_t i = 0; i < c; i++) {
+            float x = i < a_c ? get(g->a, row * a_c + i, g->bf16)
+                              : get(g->b, row * b_c + i - a_c, g->bf16);
+            double y = (double)x * (double)scale[i] + (double)offset[i];
+            put(g->dst, row * c + i, g->silu ? y * sigmoid(y) : y, g->bf16);
+        }
+    }
+}
+
+static void layer_norm(void *dst, const void *src, size_t rows, int c, const float *weight,
+                       const float *bias, float eps, bool bf16)
+{
+    size_t n = (size_t)c;
+    for (size_t row = 0; row < rows; row++) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < n; i++)
+            sum += (double)get(src, row * n + i, bf16);
+        double mean = sum / c;
+        for (size_t i = 0; i < n; i++) {
+            double x = (double)get(src, row * n + i, bf16) - mean;
+            squares += x * x;
+        }
+        double factor = 1 / sqrt(squares / c + (double)eps);
+        for (size_t i = 0; i < n; i++) {
+            double y = ((double)get(src, row * n + i, bf16) - mean) * factor;
+            y = y * (weight ? (double)weight[i] : 1) + (bias ? (double)bias[i] : 0);
+            put(dst, row * n + i, y, bf16);
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------------- elementwise */
+
+static double gelu_of(double x) { return 0.5 * x * erfc(-x * 0.70710678118654752); }
+
+static void geglu(void *dst, const void *src, size_t rows, int c, bool bf16)
+{
+    size_t n = (size_t)c;
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t i = 0; i < n; i++) {
+            double x = (double)get(src, row * 2 * n + i, bf16);
+            double gate = (double)get(src, (row * 2 + 1) * n + i, bf16);
+            put(dst, row * n + i, x * gelu_of(gate), bf16);
+        }
+    }
+}
+
+static void add(void *dst, const void *a, const void *b, size_t n, bool bf16)
+{
+    for (size_t i = 0; i < n; i++)
+        put(dst, i, (double)(get(a, i, bf16) + get(b, i, bf16)), bf16);
+}
+
+static void mean(void *dst, const void *a, const void *b, size_t n, bool bf16)
+{
+    for (size_t i = 0; i < n; i++)
+        put(dst, i, (double)((get(a, i, bf16) + get(b, i, bf16)) * 0.5f), bf16);
+}
+
+static void silu(void *dst, const void *src, size_t n, bool bf16)
+{
+    for (size_t i = 0; i < n; i++) {
+        double x = (double)get(src, i, bf16);
+        put(dst, i, x * sigmoid(x), bf16);
+    }
+}
+
+static void gelu(void *dst, const void *src, size_t n, bool bf16)
+{
+    for (size_t i = 0; i < n; i++)
+        put(dst, i, gelu_of((double)get(src, i, bf16)), bf16);
+}
+
+static void quick_gelu(void *dst, const void *src, size_t n, bool bf16)
+{
+    for (size_t i = 0; i < n; i++) {
+        double x = (double)get(src, i, bf16);
+        put(dst, i, x * sigmoid(1.702 * x), bf16);
+    }
+}
+
+static void bf16_from_f32(tg__bf16 *dst, const float *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dst[i] = tg__to_bf16(src[i]);
+}
+
+static void f32_from_bf16(float *dst, const tg__bf16 *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dst[i] = tg__from_bf16(src[i]);
+}
+
+static void f32_from_f16(float *dst, const void *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint16_t x;
+        memcpy(&x, (const char *)src + 2 * i, sizeof x);
+        dst[i] = tg__from_f16(x);
+    }
+}
+
+/* ----------------------------------------------------------------------------------- products */
+
+/* dst += x * weight: the innermost loop of both products, over neighbours, which compilers turn
+ * into vectors. */
+static void add_scaled(float *restrict dst, const float *restrict weight, float x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dst[i] += x * weight[i];
+}
+
+static void set_bias(float *dst, const float *bias, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dst[i] = bias ? bias[i] : 0;
+}
+
+static void conv2d_row(float *dst, const float *src, const float *weight, const float *bias, int h,
+                       int w, int c, int dst_w, int dst_c, int k, int stride, int pad_top,
+                       int pad_left, int y)
+{
+    size_t in = (size_t)c, out = (size_t)dst_c;
+    for (int x = 0; x < dst_w; x++, dst += out) {
+        set_bias(dst, bias, out);
+        for (int tap = 0; tap < k * k; tap++) {
+            int from_y = y * stride - pad_top + tap / k, from_x = x * stride - pad_left + tap % k;
+            if (from_y < 0 || from_y >= h || from_x < 0 || from_x >= w)
+                continue;
+            const float *pixel = src + ((size_t)from_y * (size_t)w + (size_t)from_x) * in;
+            for (size_t i = 0; i < in; i++)
+                add_scaled(dst, weight + ((size_t)tap * in + i) * out, pixel[i], out);
+        }
+    }
+}
+
+static void linear_rows(float *dst, const float *src, const float *weight, const float *bias,
+                        size_t rows, int k, int n)
+{
+    size_t in = (size_t)k, out = (size_t)n;
+    for (size_t row = 0; row < rows; row++, dst += out, src += in) {
+        set_bias(dst, bias, out);
+        for (size_t i = 0; i < in; i++)
+            add_scaled(dst, weight + i * out, src[i], out);
+    }
+}
+
+static double peak(size_t rounds)
+{
+    enum { SUMS = 32 };
+    float sums[SUMS] = {0}, total = 0;
+    for (size_t round = 0; round < rounds; round++)
+        for (int i = 0; i < SUMS; i++)
+            sums[i] = sums[i] * 0.5f + 0.5f;
+    for (int i = 0; i < SUMS; i++)
+        total += sums[i];
+    volatile float used = total; /* or the compiler drops all of it */
+    (void)used;
+    return (double)rounds * SUMS;
+}
+
+void tg__kernels_init_c(tg__kernels *kernels)
+{
+    static const tg__attention_kernel attention = {packed_bytes, scratch_bytes, pack, attend,
+                                                   QUERY_BLOCK};
+    *kernels = (tg__kernels){
+        .attention_f32 = attention,
+        .attention_bf16 = attention,
+        .group_norm_sums = group_norm_sums,
+        .group_norm_apply = group_norm_apply,
+        .layer_norm = layer_norm,
+        .geglu = geglu,
+        .add = add,
+        .mean = mean,
+        .silu = silu,
+        .gelu = gelu,
+        .quick_gelu = quick_gelu,
+        .bf16_from_f32 = bf16_from_f32,
+        .f32_from_bf16 = f32_from_bf16,
+        .f32_from_f16 = f32_from_f16,
+        .conv2d_row = conv2d_row,
+        .linear_rows = linear_rows,
+        .peak_f32 = peak,
+        .peak_bf16 = peak,
+    };
+}

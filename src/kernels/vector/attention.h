@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/* Fused attention with online softmax (Dao et al., arXiv 2205.14135), written once for every vector
+ * width and for two kinds of products: f32, and pairs of bf16.
+ *
+ * The lanes of a vector are query rows. So maxima and sums of the softmax are lane by lane, no head
+ * size needs padding, and keys and values are read one 32-bit unit at a time, broadcast. A unit
+ * holds UNIT consecutive factors of a product's sum: one f32, or two bf16. Of a piece of work (ROWS
+ * query rows) scratch holds the queries and the sums of the output, both transposed, and the
+ * weights of BLOCK keys, which stay in L1. Both inner loops keep KEYS x QUERIES vectors of sums in
+ * registers and load KEYS + QUERIES for each KEYS * QUERIES multiplications.
+ *
+ * The softmax needs no exact maximum: a row's base is any number that the scores seen so far exceed
+ * by at most 2^SLACK, f32 being as precise there. It rarely moves, and when it does the block is
+ * done anew.
+ *
+ * Included behind vector.h and enum { UNIT, QUERIES }; the includer defines the unit_ functions. */
+#ifndef TG_KERNELS_VECTOR_ATTENTION_H
+#define TG_KERNELS_VECTOR_ATTENTION_H
+
+#include <math.h>
+
+#include "kernels/kernels.h"
+#include "kernels/vector/math.h"
+
+enum {
+    KEYS = 6,
+    BLOCK = 12 * KEYS * UNIT,
+    ROWS = QUERIES * LANES, /* query rows of a piece of work */
+    SLACK = 40,
+};
+
+/* ------------------------------------------------------------------- what the includer defines */
+
+/* LANES units of a query from element i on, of which left >= 1 remain; what is beyond is 0. The
+ * scale is put in here or in unit_exponent. */
+static vec unit_load(const void *src, size_t i, size_t left, bool bf16, float scale);
+
+/* sum + a * b */
+TG_SPECIALISED vec unit_multiply(vec a, vec b, vec sum);
+
+/* What a score is the power of 2 of. */
+TG_SPECIALISED vec unit_exponent(vec score, vec scale);
+
+/* 2^x, as precise as units are */
+TG_SPECIALISED vec unit_exp2(vec x);
+
+/* Stores KEYS rows of LANES weights as KEYS / UNIT rows of units, ROWS apart; returns sum + their
+ * sum. */
+TG_SPECIALISED vec unit_store(float *dst, const vec weights[KEYS], vec sum);
+
+/* rows rows of n elements, stride apart, as dense rows of units: a unit's factors are neighbours in
+ * a row (keys) or in a column (values); where there is no neighbour it is 0. */
+static void unit_pack_keys(float *dst, const void *src, size_t stride, size_t rows, size_t n,
+                           bool bf16);
+static void unit_pack_values(float *dst, const void *src, size_t stride, size_t rows, size_t n,
+                             bool bf16);
+
+/* -------------------------------------------------------------------------------------- memory */
+
+/* A piece of work, and where its parts lie in scratch: rows of ROWS values each. */
+typedef struct work {
+    const tg__attention *a;
+    const float *keys, *values; /* packed: units */
+    float *query;               /* key_units rows of units */
+    float *weights;             /* BLOCK / UNIT rows of units */
+    float *output;              /* head_dim rows */
+    float *base, *top, *sum;    /* of the exponents: what is taken off, their maximum; row sums */
+    float *block_sum;
+    float *visible; /* how many keys of this panel each row sees */
+    float scale;    /* of scores, to become exponents of 2 */
+    size_t head_dim, key_units;
+    int row, rows, vectors; /* vectors of query rows */
+} work;
+
+static size_t units(size_t n) { return (n + UNIT - 1) / UNIT; }
+static size_t key_rows(const tg__attention *a)
+{
+    return ((size_t)a->kv_rows + KEYS - 1) / KEYS * KEYS;
+}
+static size_t key_floats(const tg__attention *a)
+{
+    return key_rows(a) * units((size_t)a->head_dim);
+}
+
+static size_t packed_bytes(const tg__attention *a)
+{
+    return (key_floats(a) + units((size_t)a->kv_rows) * (size_t)a->head_dim) * sizeof(float);
+}
+
+static size_t scratch_bytes(const tg__attention *a)
+{
+    size_t head_dim = (size_t)a->head_dim;
+    return (units(head_dim) + BLOCK / UNIT + head_dim + 5) * ROWS * sizeof(float);
+}
+
+static work work_of(const tg__attention *a, const void *packed, void *scratch, int row, int rows)
+{
+    work w = {.a = a, .keys = packed, .row = row, .rows = rows};
+    w.scale = a->scale * 1.44269504f;
+    w.head_dim = (size_t)a->head_dim;
+    w.key_units = units(w.head_dim);
+    w.values = w.keys + key_floats(a);
+    w.query = scratch;
+    w.weights = w.query + w.key_units * ROWS;
+    w.output = w.weights + BLOCK / UNIT * ROWS;
+    w.base = w.output + w.head_dim * ROWS;
+    w.top = w.base + ROWS;
+    w.sum = w.top + ROWS;
+    w.block_sum = w.sum + ROWS;
+    w.visible = w.block_sum + ROWS;
+    w.vectors = (rows + LANES - 1) / LANES;
+    return w;
+}
+
+static size_t element_size(const tg__attention *a)
+{
+    return a->bf16 ? sizeof(tg__bf16) : sizeof(float);
+}
+
+/* The first element of a head's slice of an image. */
+static size_t slice_start(int image, int rows, size_t stride, int head, int head_dim)
+{
+    return (size_t)image * (size_t)rows * stride + (size_t)head * (size_t)head_dim;
+}
+
+static void pack(void *packed, const tg__attention *a, int image, int head)
+{
+    float *keys = packed, *values = keys + key_floats(a);
+    const char *k = a->k, *v = a->v;
+    k += slice_start(image, a->kv_rows, a->k_stride, head, a->head_dim) * element_size(a);
+    v += slice_start(image, a->kv_rows, a->v_stride, head, a->head_dim) * element_size(a);
+    size_t rows = (size_t)a->kv_rows, row_units = units((size_t)a->head_dim);
+    unit_pack_keys(keys, k, a->k_stride, rows, (size_t)a->head_dim, a->bf16);
+    memset(keys + rows * row_units, 0, (key_rows(a) - rows) * row_units * sizeof *keys);
+    unit_pack_values(values, v, a->v_stride, rows, (size_t)a->head_dim, a->bf16);
+}
+
+/* ------------------------------------------------------------------------ queries and results */
+
+static void load_queries(const work *w, int image, int head)
+{
+    const tg__attention *a = w->a;
+    size_t start = slice_start(image, a->q_rows, a->q_stride, head, a->head_dim) +
+                   (size_t)w->row * a->q_stride;
+    for (int first = 0; first < w->vectors * LANES; first += LANES) {
+        for (size_t c = 0; c < w->key_units; c += LANES) {
+            vec t[LANES];
+            for (int i = 0; i < LANES; i++) {
+                size_t at = start + (size_t)(first + i) * a->q_stride + c * UNIT;
+                t[i] = first + i < w->rows
+                           ? unit_load(a->q, at, w->head_dim - c * UNIT, a->bf16, w->scale)
+                           : vec_zero();
+            }
+            vec_transpose(t);
+            size_t n = w->key_units - c < LANES ? w->key_units - c : LANES;
+            for (size_t i = 0; i < n; i++)
+                vec_store(w->query + (c + i) * ROWS + first, t[i]);
+        }
+    }
+}
+
+TG_SPECIALISED void store_vectors(const work *w, int image, int head, bool bf16)
+{
+    const tg__attention *a = w->a;
+    size_t start = slice_start(image, a->q_rows, a->dst_stride, head, a->head_dim) +
+                   (size_t)w->row * a->dst_stride;
+    for (int first = 0; first < w->rows; first += LANES) {
+        vec factor = vec_div(vec_set(1), vec_load(w->sum + first));
+        for (size_t c = 0; c < w->head_dim; c += LANES) {
+            vec t[LANES];
+            for (size_t i = 0; i < LANES; i++)
+                t[i] = c + i < w->head_dim
+                           ? vec_mul(vec_load(w->output + (c + i) * ROWS + first), factor)
+                           : vec_zero();
+            vec_transpose(t);
+            for (int i = 0; i < LANES && first + i < w->rows; i++)
+                put(a->dst, start + (size_t)(first + i) * a->dst_stride + c, t[i], w->head_dim - c,
+                    bf16);
+        }
+    }
+}
+
+static void store_output(const work *w, int image, int head)
+{
+    if (w->a->bf16)
+        store_vectors(w, image, head, true);
+    else
+        store_vectors(w, image, head, false);
+}
+
+/* ------------------------------------------------------------------------------------- scores */
+
+/* KEYS keys against `vectors` vectors of queries: their exponentials become weights, their sums and
+ * maxima are taken along. masked: keys from visible[row] on do not count. */
+TG_SPECIALISED void score_panel(const work *w, float *weights, const float *keys, int vectors,
+                                bool masked)
+{
+    vec s[QUERIES][KEYS];
+    TG_UNROLL
+    for (int i = 0; i < vectors; i++) {
+        TG_UNROLL
+        for (int j = 0; j < KEYS; j++)
+            s[i][j] = vec_zero();
+    }
+    size_t n = w->key_units;
+    const float *query = w->query;
+    for (size_t c = 0; c < n; c++, query += ROWS) {
+        vec q[QUERIES];
+        TG_UNROLL
+        for (int i = 0; i < vectors; i++)
+            q[i] = vec_load(query + i * LANES);
+        TG_UNROLL
+        for (int j = 0; j < KEYS; j++) {
+            vec k = vec_set(keys[(size_t)j * n + c]);
+            TG_UNROLL
+            for (int i = 0; i < vectors; i++)
+                s[i][j] = unit_multiply(k, q[i], s[i][j]);
+        }
+    }
+    vec scale = vec_set(w->scale);
+    TG_UNROLL
+    for (int i = 0; i < vectors; i++) {
+        vec base = vec_load(w->base + i * LANES), top = vec_load(w->top + i * LANES);
+        vec sum = vec_load(w->block_sum + i * LANES);
+        TG_UNROLL
+        for (int j = 0; j < KEYS; j++) {
+            vec x = unit_exponent(s[i][j], scale);
+            if (masked)
+                x = vec_less(vec_set((float)j), vec_load(w->visible + i * LANES), x,
+                             vec_set(-INFINITY));
+            top = vec_max(top, x);
+            s[i][j] = unit_exp2(vec_sub(x, base));
+        }
+        vec_store(w->top + i * LANES, top);
+        vec_store(w->block_sum + i * LANES, unit_store(weights + i * LANES, s[i], sum));
+    }
+}
+
+TG_SPECIALISED void score_panels(const work *w, int start, int stop, int vectors)
+{
+    const tg__attention *a = w->a;
+    int all_see = a->causal && w->row < a->kv_rows ? w->row + 1 : a->kv_rows;
+    for (int key = start; key < stop; key += KEYS) {
+        const float *keys = w->keys + (size_t)key * w->key_units;
+        float *weights = w->weights + (size_t)(key - start) / UNIT * ROWS;
+        if (key + KEYS <= all_see) {
+            score_panel(w, weights, keys, vectors, false);
+            continue;
+        }
+        for (int i = 0; i < vectors * LANES; i++) {
+            int sees = a->causal && w->row + i < a->kv_rows ? w->row + i + 1 : a->kv_rows;
+            int here = sees - key;
+            w->visible[i] = (float)(here < 0 ? 0 : here > KEYS ? KEYS : here);
+        }
+        score_panel(w, weights, keys, vectors, true);
+    }
+}
+
+static void score_block(const work *w, int start, int stop)
+{
+    for (int i = 0; i < ROWS; i++) {
+        w->top[i] = -INFINITY;
+        w->block_sum[i] = 0;
+    }
+    if (w->vectors == QUERIES)
+        score_panels(w, start, stop, QUERIES);
+    else if (w->vectors == 1)
+        score_panels(w, start, stop, 1);
+    else if (QUERIES > 2 && w->vectors == 2)
+        score_panels(w, start, stop, QUERIES > 2 ? 2 : 1);
+    else if (QUERIES > 3)
+        score_panels(w, start, stop, QUERIES > 3 ? 3 : 1);
+}
+
+/* Moves the bases that the block's scores have left behind; whether there were any. Before the
+ * first block nothing depends on the base, and it may fall too. */
+static bool rebase(const work *w, bool first)
+{
+    bool moved = false;
+    for (int i = 0; i < w->rows; i++) {
+        float above = w->top[i] - w->base[i];
+        if (!(above > SLACK || (first && above < -SLACK)))
+            continue;
+        moved = true;
+        float factor = first ? 0 : exp2f(-above);
+        w->base[i] = w->top[i];
+        w->sum[i] *= factor;
+        for (size_t c = 0; c < w->head_dim; c++)
+            w->output[c * ROWS + (size_t)i] *= factor;
+    }
+    return moved;
+}
+
+/* ------------------------------------------------------------------------------------- values */
+
+/* n channels of the values times the weights of `keys` units. A block's sums begin at 0: they lose
+ * less so than if they were added to large ones one by one. */
+TG_SPECIALISED void add_values(const work *w, size_t channel, size_t key, size_t keys, int n,
+                               int vectors)
+{
+    vec s[KEYS][QUERIES];
+    float *output = w->output + channel * ROWS;
+    const float *values = w->values + key * w->head_dim + channel, *weights = w->weights;
+    TG_UNROLL
+    for (int j = 0; j < n; j++) {
+        TG_UNROLL
+        for (int i = 0; i < vectors; i++)
+            s[j][i] = vec_zero();
+    }
+    for (size_t c = 0; c < keys; c++, weights += ROWS, values += w->head_dim) {
+        vec p[QUERIES];
+        TG_UNROLL
+        for (int i = 0; i < vectors; i++)
+            p[i] = vec_load(weights + i * LANES);
+        TG_UNROLL
+        for (int j = 0; j < n; j++) {
+            vec v = vec_set(values[j]);
+            TG_UNROLL
+            for (int i = 0; i < vectors; i++)
+                s[j][i] = unit_multiply(v, p[i], s[j][i]);
+        }
+    }
+    TG_UNROLL
+    for (int j = 0; j < n; j++) {
+        TG_UNROLL
+        for (int i = 0; i < vectors; i++)
+            vec_store(output + j * ROWS + i * LANES,
+                      vec_add(vec_load(output + j * ROWS + i * LANES), s[j][i]));
+    }
+}
+
+/* All channels, in pieces of KEYS or (so that none is much smaller) one less. */
+TG_SPECIALISED void add_all_values(const work *w, size_t key, size_t keys, int vectors)
+{
+    size_t pieces = (w->head_dim + KEYS - 1) / KEYS;
+    for (size_t i = 0; i < pieces; i++) {
+        size_t channel = i * w->head_dim / pieces, end = (i + 1) * w->head_dim / pieces;
+        switch (end - channel) {
+        case 6:
+            add_values(w, channel, key, keys, 6, vectors);
+            break;
+        case 5:
+            add_values(w, channel, key, keys, 5, vectors);
+            break;
+        case 4:
+            add_values(w, channel, key, keys, 4, vectors);
+            break;
+        case 3:
+            add_values(w, channel, key, keys, 3, vectors);
+            break;
+        case 2:
+            add_values(w, channel, key, keys, 2, vectors);
+            break;
+        default:
+            add_values(w, channel, key, keys, 1, vectors);
+        }
+    }
+}
+
+static void value_block(const work *w, int start, int stop)
+{
+    size_t key = (size_t)start / UNIT, keys = units((size_t)(stop - start));
+    for (int i = 0; i < ROWS; i++)
+        w->sum[i] += w->block_sum[i];
+    if (w->vectors == QUERIES)
+        add_all_values(w, key, keys, QUERIES);
+    else if (w->vectors == 1)
+        add_all_values(w, key, keys, 1);
+    else if (QUERIES > 2 && w->vectors == 2)
+        add_all_values(w, key, keys, QUERIES > 2 ? 2 : 1);
+    else if (QUERIES > 3)
+        add_all_values(w, key, keys, QUERIES > 3 ? 3 : 1);
+}
+
+static void run(const tg__attention *a, const void *packed, void *scratch, int image, int head,
+                int row, int rows)
+{
+    work w = work_of(a, packed, scratch, row, rows);
+    load_queries(&w, image, head);
+    memset(w.output, 0, w.head_dim * ROWS * sizeof *w.output);
+    for (int i = 0; i < ROWS; i++)
+        w.base[i] = w.sum[i] = 0;
+    int end = a->causal && row + rows < a->kv_rows ? row + rows : a->kv_rows;
+    for (int start = 0; start < end; start += BLOCK) {
+        int stop = end - start < BLOCK ? end : start + BLOCK;
+        score_block(&w, start, stop);
+        if (rebase(&w, start == 0))
+            score_block(&w, start, stop);
+        value_block(&w, start, stop);
+    }
+    store_output(&w, image, head);
+}
+
+static const tg__attention_kernel attention = {packed_bytes, scratch_bytes, pack, run, ROWS};
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Attention with f32 products, of f32 data or of bf16 data (which become f32 when packed). */
+#ifndef TG_KERNELS_VECTOR_ATTENTION_F32_H
+#define TG_KERNELS_VECTOR_ATTENTION_F32_H
+
+enum { UNIT = 1 };
+
+#include "kernels/vector/attention.h"
+
+static vec unit_load(const void *src, size_t i, size_t left, bool bf16, float scale)
+{
+    return vec_mul(bf16 ? get(src, i, left, true) : get(src, i, left, false), vec_set(scale));
+}
+
+TG_SPECIALISED vec unit_multiply(vec a, vec b, vec sum) { return vec_fma(a, b, sum); }
+
+TG_SPECIALISED vec unit_exponent(vec score, vec scale)
+{
+    (void)scale;
+    return score;
+}
+
+TG_SPECIALISED vec unit_exp2(vec x) { return vec_exp2(x); }
+
+TG_SPECIALISED vec unit_store(float *dst, const vec weights[KEYS], vec sum)
+{
+    TG_UNROLL
+    for (int i = 0; i < KEYS; i++) {
+        vec_store(dst + i * ROWS, weights[i]);
+        sum = vec_add(sum, weights[i]);
+    }
+    return sum;
+}
+
+TG_SPECIALISED void copy_rows(float *dst, const void *src, size_t stride, size_t rows, size_t n,
+                              bool bf16)
+{
+    for (size_t row = 0; row < rows; row++)
+        for (size_t i = 0; i < n; i += LANES)
+            put(dst, row * n + i, get(src, row * stride + i, n - i, bf16), n - i, false);
+}
+
+static void unit_pack_keys(float *dst, const void *src, size_t stride, size_t rows, size_t n,
+                           bool bf16)
+{
+    if (bf16)
+        copy_rows(dst, src, stride, rows, n, true);
+    else
+        copy_rows(dst, src, stride, rows, n, false);
+}
+
+static void unit_pack_values(float *dst, const void *src, size_t stride, size_t rows, size_t n,
+                             bool bf16)
+{
+    unit_pack_keys(dst, src, stride, rows, n, bf16);
+}
+
+#endif

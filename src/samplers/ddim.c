@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* DDIM without noise (eta = 0), arXiv 2010.02502 equation 12. */
+#include <math.h>
+
+#include "samplers/class.h"
+
+/* CLEAN_* make the clean sample, NEXT_* the next sample from it. */
+enum { CLEAN_SAMPLE, CLEAN_OUTPUT, NEXT_CLEAN, NEXT_SAMPLE, NEXT_OUTPUT, ROW };
+
+static tg_status prepare(tg__scheduler *s, tg__error *error)
+{
+    s->row_size = ROW;
+    s->slot_count = 1;
+    return tg__prepare_whole(s, error);
+}
+
+static void fill_row(const tg__scheduler *s, int i, double *row)
+{
+    int t = (int)s->timesteps[i], next = t - s->keys.train_steps / s->steps;
+    float alpha = tg__alpha(s, t);
+    float alpha_next = next >= 0                  ? tg__alpha(s, next)
+                       : s->keys.set_alpha_to_one ? 1
+                                                  : s->alphas_cumprod[0];
+    double root = sqrt((double)alpha), noise_root = sqrt((double)(1 - alpha));
+    tg__mix clean = tg__clean_of(s->keys.prediction, root, noise_root);
+    tg__mix noise = tg__noise_of(s->keys.prediction, root, noise_root);
+    double noise_next = sqrt((double)(1 - alpha_next));
+    row[CLEAN_SAMPLE] = clean.sample;
+    row[CLEAN_OUTPUT] = clean.output;
+    row[NEXT_CLEAN] = sqrt((double)alpha_next);
+    row[NEXT_SAMPLE] = noise_next * noise.sample;
+    row[NEXT_OUTPUT] = noise_next * noise.output;
+}
+
+static void step(tg__scheduler *s, int i, const double *row, const float *output, float *sample,
+                 const float *noise)
+{
+    float *clean = tg__slot(s, 0);
+    (void)i;
+    (void)noise;
+    TG__COMBINE(clean, s->n, {row[CLEAN_SAMPLE], sample}, {row[CLEAN_OUTPUT], output});
+    tg__restrain(s, clean);
+    TG__COMBINE(sample, s->n, {row[NEXT_CLEAN], clean}, {row[NEXT_SAMPLE], sample},
+                {row[NEXT_OUTPUT], output});
+}
+
+const tg__sampler tg__ddim = {
+    .name = "DDIMScheduler",
+    .keys = TG__HAS_SPACING | TG__HAS_ZERO_SNR | TG__HAS_CLIP | TG__HAS_THRESHOLDING |
+            TG__HAS_ALPHA_TO_ONE,
+    .betas = TG__COMMON_BETAS,
+    .predictions = TG__ALL_PREDICTIONS,
+    .beta_start = 0.0001,
+    .beta_end = 0.02,
+    .spacing = TG__LEADING,
+    .clip_sample = true,
+    .set_alpha_to_one = true,
+    .order = 1,
+    .prepare = prepare,
+    .row = fill_row,
+    .step = step,
+};

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* DDPM: the posterior of the diffusion itself, arXiv 2006.11239 equation 7. */
+#include <math.h>
+
+#include "samplers/class.h"
+
+enum { CLEAN_SAMPLE, CLEAN_OUTPUT, NEXT_CLEAN, NEXT_SAMPLE, NEXT_NOISE, ROW };
+
+static tg_status prepare(tg__scheduler *s, tg__error *error)
+{
+    s->row_size = ROW;
+    s->slot_count = 1;
+    return tg__prepare_whole(s, error);
+}
+
+static bool wants_noise(const tg__scheduler *s, int i) { return s->timesteps[i] > 0; }
+
+/* In f32: 1 - alpha / alpha_next is a difference of nearly equal numbers. */
+static void fill_row(const tg__scheduler *s, int i, double *row)
+{
+    int t = (int)s->timesteps[i], next = t - s->keys.train_steps / s->steps;
+    float alpha = tg__alpha(s, t), alpha_next = next >= 0 ? tg__alpha(s, next) : 1;
+    float beta = 1 - alpha, beta_next = 1 - alpha_next;
+    float step_alpha = alpha / alpha_next, step_beta = 1 - step_alpha;
+    tg__mix clean = tg__clean_of(s->keys.prediction, sqrt((double)alpha), sqrt((double)beta));
+    row[CLEAN_SAMPLE] = clean.sample;
+    row[CLEAN_OUTPUT] = clean.output;
+    row[NEXT_CLEAN] = (double)(sqrtf(alpha_next) * step_beta / beta);
+    row[NEXT_SAMPLE] = (double)(sqrtf(step_alpha) * beta_next / beta);
+    if (wants_noise(s, i)) {
+        float small = beta_next / beta * step_beta;
+        float variance = s->keys.fixed_large ? step_beta : fmaxf(small, 1e-20f);
+        row[NEXT_NOISE] = sqrt((double)variance);
+    }
+}
+
+static void step(tg__scheduler *s, int i, const double *row, const float *output, float *sample,
+                 const float *noise)
+{
+    float *clean = tg__slot(s, 0);
+    (void)i;
+    TG__COMBINE(clean, s->n, {row[CLEAN_SAMPLE], sample}, {row[CLEAN_OUTPUT], output});
+    tg__restrain(s, clean);
+    TG__COMBINE(sample, s->n, {row[NEXT_CLEAN], clean}, {row[NEXT_SAMPLE], sample},
+                {row[NEXT_NOISE], noise});
+}
+
+const tg__sampler tg__ddpm = {
+    .name = "DDPMScheduler",
+    .keys =
+        TG__HAS_SPACING | TG__HAS_ZERO_SNR | TG__HAS_CLIP | TG__HAS_THRESHOLDING | TG__HAS_VARIANCE,
+    .betas = TG__COMMON_BETAS | TG__SET(TG__BETAS_SIGMOID),
+    .predictions = TG__ALL_PREDICTIONS,
+    .beta_start = 0.0001,
+    .beta_end = 0.02,
+    .spacing = TG__LEADING,
+    .clip_sample = true,
+    .order = 1,
+    .prepare = prepare,
+    .row = fill_row,
+    .step = step,
+    .wants_noise = wants_noise,
+};

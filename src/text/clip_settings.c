@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/* A folder saved by a later version of the reference has everything in tokenizer_config.json, under
+ * added_tokens_decoder among others. Before that, added_tokens.json listed the tokens beside the
+ * vocabulary, and special_tokens_map.json had the last word on what the special ones are. */
+#include "text/clip_settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/clip_pretokenize.h"
+
+enum {
+    MOST_TOKEN_BYTES = 1024, /* of an added token: a search may follow that many at once */
+    USUAL_CONTEXT = 77,
+    SHOWN_BYTES = 200,
+};
+
+/* ---------------------------------------------------------------------------------- one token */
+
+static tg_status add(tg__clip_settings *s, tg__clip_added added, tg__error *error)
+{
+    if (s->count == s->room) {
+        size_t room = s->room ? 2 * s->room : 8;
+        tg__clip_added *larger = realloc(s->added, room * sizeof *larger);
+        if (!larger)
+            return tg__fail_memory(error);
+        s->added = larger;
+        s->room = room;
+    }
+    s->added[s->count++] = added;
+    return TG_OK;
+}
+
+static tg_status check_content(const tg__clip_source *source, const char *key, const char *content,
+                               tg__error *error)
+{
+    char shown[SHOWN_BYTES];
+    size_t length = strlen(content);
+    if (length > 0 && length <= MOST_TOKEN_BYTES)
+        return TG_OK;
+    return tg__fail(error, TG_ERROR_FORMAT,
+                    "%s: the token of %s is %zu bytes long, expected 1 to %d", source->where,
+                    tg__printable(shown, sizeof shown, key), length, MOST_TOKEN_BYTES);
+}
+
+static tg_status read_bool(const tg__clip_source *source, const tg__json *object, const char *key,
+                           bool *dst, tg__error *error)
+{
+    const tg__json *value = tg__json_member(object, key);
+    if (value && value->type != TG__JSON_BOOL)
+        return tg__clip_fail_value(source, key, value, "true or false", error);
+    *dst = value && value->boolean;
+    return TG_OK;
+}
+
+/* A token is written as a string or as an object. */
+static tg_status read_token(const tg__clip_source *source, const char *key, const tg__json *value,
+                            tg__clip_added *token, tg__error *error)
+{
+    const tg__json *content = value;
+    *token = (tg__clip_added){.id = -1};
+    if (value->type == TG__JSON_OBJECT) {
+        content = tg__json_member(value, "content");
+        if (read_bool(source, value, "lstrip", &token->left, error) != TG_OK ||
+            read_bool(source, value, "rstrip", &token->right, error) != TG_OK ||
+            read_bool(source, value, "single_word", &token->single_word, error) != TG_OK)
+            return error->status;
+    }
+    if (!content || content->type != TG__JSON_STRING)
+        return tg__clip_fail_value(source, key, value,
+                                   "a string, or an object with the string content", error);
+    token->content = content->string;
+    return check_content(source, key, token->content, error);
+}
+
+/* ----------------------------------------------------------------------------- tokens with ids */
+
+/* Only digits. */
+static bool parse_id(const char *text, int32_t *id)
+{
+    const char *digit = text;
+    *id = 0;
+    for (; *digit >= '0' && *digit <= '9' && *id < TG__CLIP_ID_LIMIT; digit++)
+        *id = 10 * *id + (*digit - '0');
+    return digit > text && *digit == '\0' && *id < TG__CLIP_ID_LIMIT;
+}
+
+/* added_tokens_decoder: id to token. */
+static tg_status read_decoder(tg__clip_settings *s, const tg__json *decoder, tg__error *error)
+{
+    if (decoder->type != TG__JSON_OBJECT)
+        return tg__clip_fail_value(&s->config, "added_tokens_decoder", decoder, "an object", error);
+    for (uint32_t i = 0; i < decoder->count; i++) {
+        const tg__json *item = &decoder->items[i];
+        const tg__json key = {.type = TG__JSON_STRING, .string = item->key};
+        tg__clip_added token;
+        int32_t id;
+        if (!parse_id(item->key, &id))
+            return tg__clip_fail_value(&s->config, "a key of added_tokens_decoder", &key,
+                                       TG__CLIP_EXPECTED_ID, error);
+        if (item->type != TG__JSON_OBJECT)
+            return tg__clip_fail_value(&s->config, item->key, item, "an object", error);
+        if (read_token(&s->config, item->key, item, &token, error) != TG_OK)
+            return error->status;
+        token.id = id;
+        if (add(s, token, error) != TG_OK)
+            return error->status;
+    }
+    return TG_OK;
+}
+
+/* added_tokens.json: content to id. */
+static tg_status read_ids(tg__clip_settings *s, tg__error *error)
+{
+    for (uint32_t i = 0; s->ids.object && i < s->ids.object->count; i++) {
+        const tg__json *item = &s->ids.object->items[i];
+        if (!tg__clip_is_id(item))
+            return tg__clip_fail_value(&s->ids, item->key, item, TG__CLIP_EXPECTED_ID, error);
+        tg__clip_added token = {.content = item->key, .id = (int32_t)item->integer};
+        if (check_content(&s->ids, item->key, item->key, error) != TG_OK ||
+            add(s, token, error) != TG_OK)
+            return error->status;
+    }
+    return TG_OK;
+}
+
+/* ------------------------------------------------------------------------------ special tokens */
+
+/* Where special tokens are among the added ones, those with a name of their own. The first of them
+ * with some content settles its flags. */
+typedef struct special_range {
+    size_t first, last;
+    bool overrides; /* the flags of an object count more than added_tokens_decoder's */
+} special_range;
+
+static tg_status add_special(tg__clip_settings *s, const special_range *range, tg__clip_added token,
+                             tg__error *error)
+{
+    for (size_t i = range->first; i < range->last; i++)
+        if (strcmp(s->added[i].content, token.content) == 0)
+            return TG_OK;
+    return add(s, token, error);
+}
+
+/* Reads one with a name. It is *content unless the files name another; if both are NULL, there is
+ * none. */
+static tg_status read_special(tg__clip_settings *s, special_range *range, const char *key,
+                              const char **content, tg__error *error)
+{
+    const tg__clip_source *source = &s->map;
+    const tg__json *value = tg__clip_source_member(source, key);
+    tg__clip_added token = {.content = *content, .id = -1};
+    if (!value) {
+        source = &s->config;
+        value = tg__clip_source_member(source, key);
+    }
+    if (value && value->type != TG__JSON_NULL) {
+        if (read_token(source, key, value, &token, error) != TG_OK)
+            return error->status;
+        token.overrides = range->overrides && value->type == TG__JSON_OBJECT;
+    }
+    *content = token.content;
+    if (token.content && add_special(s, range, token, error) != TG_OK)
+        return error->status;
+    range->last = s->count;
+    return TG_OK;
+}
+
+static tg_status read_more_specials(tg__clip_settings *s, const special_range *range,
+                                    const tg__clip_source *source, tg__error *error)
+{
+    static const char key[] = "additional_special_tokens";
+    const tg__json *list = tg__clip_source_member(source, key);
+    if (!list || list->type == TG__JSON_NULL)
+        return TG_OK;
+    if (list->type != TG__JSON_LIST)
+        return tg__clip_fail_value(source, key, list, "a list", error);
+    for (uint32_t i = 0; i < list->count; i++) {
+        tg__clip_added token;
+        if (read_token(source, key, &list->items[i], &token, error) != TG_OK)
+            return error->status;
+        token.overrides = list->items[i].type == TG__JSON_OBJECT;
+        if (add_special(s, range, token, error) != TG_OK)
+            return error->status;
+    }
+    return TG_OK;
+}
+
+/* The order decides which ids new tokens get. */
+static tg_status read_specials(tg__clip_settings *s, bool overrides, tg__error *error)
+{
+    const char *separator = NULL, *class = NULL, *mask = NULL;
+    const struct {
+        const char *key, **content;
+    } named[] = {{"bos_token", &s->begin},  {"eos_token", &s->end}, {"unk_token", &s->unknown},
+                 {"sep_token", &separator}, {"pad_token", &s->pad}, {"cls_token", &class},
+                 {"mask_token", &mask}};
+    special_range range = {.first = s->count, .last = s->count, .overrides = overrides};
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++)
+        if (read_special(s, &range, named[i].key, named[i].content, error) != TG_OK)
+            return error->status;
+    if (read_more_specials(s, &range, &s->config, error) != TG_OK)
+        return error->status;
+    return read_more_specials(s, &range, &s->map, error);
+}
+
+/* ------------------------------------------------------------------------------------ the rest */
+
+static tg_status read_context(tg__clip_settings *s, tg__error *error)
+{
+    const char *key = "model_max_length";
+    const tg__json *value = tg__clip_source_member(&s->config, key);
+    if (!value) {
+        key = "max_len";
+        value = tg__clip_source_member(&s->config, key);
+    }
+    s->context = INT32_MAX;
+    if (!value || value->type == TG__JSON_NULL)
+        return TG_OK;
+    double number = value->type == TG__JSON_INTEGER ? (double)value->integer
+                    : value->type == TG__JSON_REAL  ? value->real
+                                                    : 0;
+    if (!(number >= 2) || (number < INT32_MAX && number != (double)(int32_t)number))
+        return tg__clip_fail_value(&s->config, key, value, "a whole number from 2", error);
+    if (number < INT32_MAX)
+        s->context = (int)number;
+    return TG_OK;
+}
+
+/* The begin token comes first and padding last, in everything we do. */
+static tg_status check_sides(const tg__clip_settings *s, tg__error *error)
+{
+    static const char *const keys[] = {"padding_side", "truncation_side"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const tg__json *value = tg__clip_source_member(&s->config, keys[i]);
+        char shown[SHOWN_BYTES];
+        if (value && (value->type != TG__JSON_STRING || strcmp(value->string, "right") != 0))
+            return tg__fail(error, TG_ERROR_UNSUPPORTED,
+                            "%s: %s is %s, only \"right\" is implemented", s->config.where, keys[i],
+                            tg__json_show(value, shown, sizeof shown));
+    }
+    return TG_OK;
+}
+
+static void set_usual(tg__clip_settings *s)
+{
+    s->begin = TG__CLIP_BEGIN;
+    s->end = s->unknown = s->pad = TG__CLIP_END;
+}
+
+tg_status tg__clip_settings_read(tg__clip_settings *s, const char *folder, tg__error *error)
+{
+    set_usual(s);
+    if (tg__clip_source_read_if_any(&s->config, folder, "tokenizer_config.json", error) != TG_OK)
+        return error->status;
+    const tg__json *decoder = tg__clip_source_member(&s->config, "added_tokens_decoder");
+    if (decoder) {
+        read_decoder(s, decoder, error);
+    } else {
+        tg__clip_source_read_if_any(&s->map, folder, "special_tokens_map.json", error);
+        tg__clip_source_read_if_any(&s->ids, folder, "added_tokens.json", error);
+        read_ids(s, error);
+    }
+    if (tg__failed(error) || read_specials(s, !decoder, error) != TG_OK ||
+        read_context(s, error) != TG_OK || check_sides(s, error) != TG_OK)
+        return error->status;
+    if (s->config.object)
+        return read_bool(&s->config, s->config.object, "split_special_tokens", &s->split_added,
+                         error);
+    return TG_OK;
+}
+
+tg_status tg__clip_settings_usual(tg__clip_settings *s, const char *pad, tg__error *error)
+{
+    set_usual(s);
+    s->pad = pad;
+    s->context = USUAL_CONTEXT;
+    return read_specials(s, false, error);
+}
+
+void tg__clip_settings_free(tg__clip_settings *s)
+{
+    free(s->added);
+    tg__clip_source_free(&s->config);
+    tg__clip_source_free(&s->map);
+    tg__clip_source_free(&s->ids);
+    *s = (tg__clip_settings){0};
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* The command with the demo model: which files appear, under which names, whole or not at all; what
+ * is said where; how a run is interrupted. What the pictures look like is tested elsewhere. */
+#include "cli/command.h"
+
+#include <jansson.h>
+
+/* Small and short: 64x64, two steps. */
+#define SMALL "generate \"$M\" --steps 2 --width 64 --height 64 "
+
+/* The beginning of a file in the folder. */
+static void assert_begins(const char *name, const char *magic, size_t size)
+{
+    char path[256], found[16] = "";
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fread(found, 1, size, file), size);
+    fclose(file);
+    assert_memory_equal(found, magic, size);
+}
+
+static void assert_png(const char *name) { assert_begins(name, "\x89PNG\r\n\x1A\n", 8); }
+static void assert_npy(const char *name) { assert_begins(name, "\x93NUMPY", 6); }
+
+/* The object that --json printed, and nothing behind it. */
+static json_t *parse_output(void)
+{
+    json_error_t error;
+    json_t *root = json_loads(last.out, 0, &error);
+    if (!root)
+        fail_msg("%s: %s", error.text, last.out);
+    assert_true(json_is_object(root));
+    return root;
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_run(0, tgate(SMALL "-p 'a fox' --seed 5"));
+    assert_string_equal(last.err, "tgate: wrote tgate-5.png\n");
+    assert_string_equal(last.out, "");
+    assert_files("tgate-5.png");
+    assert_png("tgate-5.png");
+    assert_run(0, tgate(SMALL "-p 'a fox' --seed 5 -qo cat.PNG --count 2"));
+    assert_string_equal(last.err, "");
+    assert_files("cat-1.PNG cat-2.PNG tgate-5.png");
+    assert_png("cat-2.PNG");
+}
+
+static void test_prompts(void **state)
+{
+    (void)state;
+    assert_run(0, shell("printf '\\357\\273\\277a cat\\r\\n\\n \\na dog' >p.txt; exec \"$T\" " SMALL
+                        "--prompts p.txt --count 2 --seed 0 -o x.webp --save-latents l.npy"));
+    assert_string_equal(last.err, "tgate: wrote x-1.webp\ntgate: wrote x-2.webp\n"
+                                  "tgate: wrote x-3.webp\ntgate: wrote x-4.webp\n"
+                                  "tgate: wrote l-1.npy\ntgate: wrote l-2.npy\n");
+    assert_files("l-1.npy l-2.npy p.txt x-1.webp x-2.webp x-3.webp x-4.webp");
+    assert_npy("l-2.npy");
+    assert_begins("x-4.webp", "RIFF", 4);
+    /* a line of the file gives what -p gives */
+    assert_run(0, tgate(SMALL "-p 'a dog' --count 2 --seed 0 --save-latents m.npy"));
+    assert_run(0, shell("cmp l-2.npy m.npy"));
+    /* one prompt alone is not numbered */
+    assert_run(0, shell("echo a | \"$T\" " SMALL "--prompts - --seed 1 -qo one.jpg"));
+    assert_begins("one.jpg", "\xFF\xD8", 2);
+}
+
+static void test_existing(void **state)
+{
+    (void)state;
+    assert_run(0, shell("echo mine >cat-2.png"));
+    assert_run(1, tgate(SMALL "-p a --seed 1 --count 3 -o cat.png"));
+    assert_string_equal(last.err, "tgate: cat-2.png: exists already (--force replaces it)\n");
+    assert_files("cat-2.png");
+    assert_run(0, shell("test \"$(cat cat-2.png)\" = mine"));
+    assert_run(0, tgate(SMALL "-p a --seed 1 --count 2 -o cat.png --force"));
+    assert_files("cat-1.png cat-2.png");
+    assert_png("cat-2.png");
+    assert_run(0, shell("rm *.png; mkdir cat.png; ln -s nowhere dog.png"));
+    assert_run(1, tgate(SMALL "-p a --seed 1 -o cat.png --force"));
+    assert_string_equal(last.err, "tgate: cat.png: cannot be replaced: expected a regular file\n");
+    assert_run(1, tgate(SMALL "-p a --seed 1 -o dog.png"));
+    assert_string_equal(last.err, "tgate: dog.png: exists already (--force replaces it)\n");
+    assert_files("cat.png dog.png");
+}
+
+static void test_unwritable(void **state)
+{
+    (void)state;
+    assert_run(1, tgate(SMALL "-p a --seed 1 -o none/cat.png"));
+    assert_string_equal(last.err, "tgate: none/cat.png: cannot be written: folder none/: "
+                                  "No such file or directory\n");
+    assert_run(0, shell("echo >file"));
+    assert_run(1, tgate(SMALL "-p a --seed 1 -o file/cat.png"));
+    assert_string_equal(last.err, "tgate: file/cat.png: cannot be written: folder file/: "
+                                  "Not a directory\n");
+    assert_run(1, tgate(SMALL "-p a --seed 1 -o cat.png --save-latents none/l.npy"));
+    assert_string_equal(last.err, "tgate: none/l.npy: cannot be written: folder none/: "
+                                  "No such file or directory\n");
+    assert_run(1, tgate(SMALL "-p a --seed 1 -o \"$(head -c 300 /dev/zero | tr '\\0' a).png\""));
+    assert_non_null(strstr(last.err, ".png: cannot be written: File name too long\n"));
+    assert_run(1, tgate(SMALL "-p a --seed 1 -o /proc/cat.png"));
+    assert_files("file");
+}
+
+static void test_one_name_twice(void **state)
+{
+    (void)state;
+    assert_run(2, tgate(SMALL "-p a --seed 1 -o l.npy --save-latents ./l.npy"));
+    assert_non_null(
+        strstr(last.err, "l.npy: would be written twice, by --output and --save-latents\n"));
+    assert_run(2, tgate(SMALL "-p a --seed 1 --count 2 -o l.npy --save-latents l-2.npy --force"));
+    assert_files("");
+}
+
+static void test_json(void **state)
+{
+    const char *text;
+    json_t *root, *gate, *seconds;
+    json_int_t gate_step, width, count;
+    double total;
+    (void)state;
+    assert_run(0, tgate(SMALL "-p 'say \"a\\b\"' -n 'tab\t' --seed 18446744073709551615 --json -q "
+                              "-o cat.png --save-latents l.npy --gate-step 1 --threads 1"));
+    assert_string_equal(last.err, "");
+    assert_non_null(strstr(last.out, "\"seed\": 18446744073709551615,"));
+    text = strstr(last.out, "18446744073709551615"); /* more than jansson's integers hold */
+    memcpy(last.out + (text - last.out), "1                   ", 20);
+    root = parse_output();
+    assert_int_equal(json_unpack(root, "{s:[s], s:s}", "prompts", &text, "negative_prompt", &text),
+                     0);
+    assert_string_equal(text, "tab\t");
+    assert_int_equal(json_unpack(root, "{s:I, s:I, s:o, s:o}", "width", &width, "count", &count,
+                                 "gate", &gate, "seconds", &seconds),
+                     0);
+    assert_int_equal(width, 64);
+    assert_int_equal(count, 1);
+    assert_int_equal(json_unpack(gate, "{s:I}", "gate_step", &gate_step), 0);
+    assert_int_equal(gate_step, 1);
+    assert_int_equal(json_unpack(seconds, "{s:F}", "total", &total), 0);
+    assert_true(total > 0);
+    static const char *const keys[] = {"height",  "steps", "guidance",     "scheduler", "dtype",
+                                       "threads", "gmac",  "peak_rss_mib", "files"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        assert_non_null(json_object_get(root, keys[i]));
+    assert_int_equal(json_array_size(json_object_get(root, "files")), 2);
+    json_decref(root);
+    assert_run(0, tgate(SMALL "-p a --seed 3 --json -q --gate-step off -o dog.png"));
+    root = parse_output();
+    assert_true(json_is_null(json_object_get(root, "gate")));
+    json_decref(root);
+    assert_files("cat.png dog.png l.npy");
+}
+
+/* If the result cannot be told, the run has failed, and leaves nothing. */
+static void test_json_lost(void **state)
+{
+    (void)state;
+    assert_run(1, tgate(SMALL "-p a --seed 1 --json >/dev/full"));
+    assert_string_equal(last.err,
+                        "tgate: standard output cannot be written: No space left on device\n");
+    assert_run(1, tgate(SMALL "-p a --seed 1 --json >&-"));
+    assert_files("");
+}
+
+static void test_seed_drawn(void **state)
+{
+    unsigned long long said, drawn;
+    char name[64];
+    json_t *root;
+    (void)state;
+    assert_run(0, tgate(SMALL "-p '' --json"));
+    assert_int_equal(sscanf(last.err, "tgate: seed %llu\n", &said), 1);
+    root = parse_output();
+    drawn = (unsigned long long)json_integer_value(json_object_get(root, "seed"));
+    json_decref(root);
+    assert_int_equal(said, drawn);
+    snprintf(name, sizeof name, "tgate-%llu.png", drawn);
+    assert_files(name);
+}
+
+static void test_latents(void **state)
+{
+    (void)state;
+    assert_run(0, tgate(SMALL "-p a --seed 1 --count 2 -q --save-latents l.npy"));
+    assert_run(0, tgate("generate \"$M\" --steps 2 -p a --seed 1 -q --latents l.npy --width 64 "
+                        "--count 2 --save-latents m.npy"));
+    assert_files("l.npy m.npy");
+    assert_run(2, tgate("generate \"$M\" -p a --latents l.npy --width 128"));
+    assert_string_equal(last.err, "tgate: --width 128: --latents l.npy has 64\n"
+                                  "tgate: see 'tgate generate --help'\n");
+    assert_run(2, tgate("generate \"$M\" -p a --latents l.npy --height 65"));
+    assert_string_equal(last.err, "tgate: --height 65: --latents l.npy has 64\n"
+                                  "tgate: see 'tgate generate --help'\n");
+    assert_run(2, tgate("generate \"$M\" -p a --latents l.npy --count 1"));
+    assert_string_equal(last.err, "tgate: --count 1: --latents l.npy has 2\n"
+                                  "tgate: see 'tgate generate --help'\n");
+    assert_run(1, tgate("generate \"$M\" -p a --latents none.npy"));
+    assert_run(0, tgate("decode \"$M\" --latents l.npy -o d.png"));
+    assert_string_equal(last.err, "tgate: wrote d-1.png\ntgate: wrote d-2.png\n");
+    assert_run(0, tgate("encode \"$M\" d-1.png --save-latents e.npy --threads 1"));
+    assert_string_equal(last.err, "tgate: wrote e.npy\n");
+    assert_run(1, tgate("encode \"$M\" d-1.png --save-latents e.npy"));
+    assert_string_equal(last.err, "tgate: e.npy: exists already (--force replaces it)\n");
+    assert_files("d-1.png d-2.png e.npy l.npy m.npy");
+}
+
+static void test_refused_by_the_library(void **state)
+{
+    static const char *const lines[] = {
+        "generate \"$M\" -p a --width 65",
+        "generate \"$M\" -p a --scheduler frobnicate",
+        "generate \"$M\" -p a --prediction-type frobnicate",
+        "generate \"$M\" -p a --steps 1001",
+        "generate \"$M\" -p a --clip-skip 1000",
+        "generate \"$M\" -p a --scheduler ddim --karras",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        assert_run(2, tgate(lines[i]));
+        assert_int_equal(strncmp(last.err, "tgate: ", 7), 0);
+        assert_non_null(strstr(last.err, "\ntgate: see 'tgate generate --help'\n"));
+    }
+    assert_run(1, tgate("generate no/such/model -p a"));
+    assert_run(1, tgate("info no/such/model"));
+    assert_run(1, tgate("tokenize no/such/model a"));
+    assert_files("");
+}
+
+static void test_info(void **state)
+{
+    json_t *root;
+    (void)state;
+    assert_run(0, tgate("info \"$M\""));
+    assert_string_equal(last.err, "");
+    assert_non_null(strstr(last.out, "UNet2DConditionModel"));
+    assert_run(0, tgate("info --json \"$M\""));
+    root = parse_output();
+    assert_int_equal(json_integer_value(json_object_get(root, "width")), 128);
+    assert_true(json_array_size(json_object_get(root, "networks")) >= 3);
+    json_decref(root);
+    assert_run(1, tgate("info --json \"$M\" >/dev/full"));
+}
+
+static void test_tokenize(void **state)
+{
+    int lines = 0;
+    (void)state;
+    assert_run(0, tgate("tokenize \"$M\" 'a fox'"));
+    assert_string_equal(last.err, "");
+    for (const char *p = last.out; *p; p++)
+        lines += *p == '\n';
+    assert_int_equal(lines, 1);
+    assert_int_equal(last.out[strspn(last.out, "0123456789 ")], '\n');
+    assert_run(0, tgate("tokenize \"$M\" -v -- '-v'"));
+    assert_non_null(strstr(last.out, "<|startoftext|>"));
+    assert_run(0, tgate("tokenize \"$M\"/tokenizer ''"));
+}
+
+/* A wish to stop during the steps: exit 130, and nothing is left, not even what was ready. */
+static void test_interrupt(void **state)
+{
+    static const char *const signals[] = {"INT", "TERM"};
+    (void)state;
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        char line[512];
+        snprintf(
+            line, sizeof line,
+            "exec timeout --preserve-status -k 15 -s %s 0.7 \"$T\" generate \"$M\" -p a --seed 1 "
+            "--steps 1000 --width 64 --height 64 -o cat.png",
+            signals[i]);
+        assert_run(130, shell(line));
+        assert_string_equal(last.err, "tgate: interrupted\n");
+        assert_files("");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        COMMAND_TEST(test_names),          COMMAND_TEST(test_prompts),
+        COMMAND_TEST(test_existing),       COMMAND_TEST(test_unwritable),
+        COMMAND_TEST(test_one_name_twice), COMMAND_TEST(test_json),
+        COMMAND_TEST(test_json_lost),      COMMAND_TEST(test_seed_drawn),
+        COMMAND_TEST(test_latents),        COMMAND_TEST(test_refused_by_the_library),
+        COMMAND_TEST(test_info),           COMMAND_TEST(test_tokenize),
+        COMMAND_TEST(test_interrupt),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

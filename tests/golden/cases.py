@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""What make_pipelines.py computes."""
+
+LONG = ("a painting of seventeen small boats on a wide river at dawn, mist above the water, "
+        "mountains far behind, a heron standing in the reeds, soft light, fine detail, muted "
+        "colours, a village with a church tower on the other bank, smoke rising from chimneys, "
+        "and in the sky, hardly visible, the last stars of the night fading one after another")
+
+# (prompt, clip_skip)
+MODULE_TEXTS = [("a red circle on a blue square", 0), ("", 0), (LONG, 0),
+                ("Caf\u00e9 \u4f60\u597d, it's 12.5% off!", 1), ("a red circle", 2)]
+
+SECOND_ORDER = ["HeunDiscreteScheduler", "KDPM2DiscreteScheduler"]
+FIRST_ORDER = ["DDIMScheduler", "DDPMScheduler", "PNDMScheduler", "LMSDiscreteScheduler",
+               "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler",
+               "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler",
+               "UniPCMultistepScheduler", "DEISMultistepScheduler"]
+WITH_KARRAS = ["LMSDiscreteScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler",
+               "DPMSolverSinglestepScheduler", "UniPCMultistepScheduler",
+               "DEISMultistepScheduler"] + SECOND_ORDER
+DDIM = "DDIMScheduler"
+
+DEFAULTS = {"prompt": "a red circle above two green squares", "negative": "", "clip_skip": 0,
+            "steps": 10, "guidance": 5.0, "rescale": 0.0, "width": 64, "height": 64, "count": 1,
+            "seed": 42, "start": "", "scheduler": "", "karras": -1, "prediction": "",
+            "gate_step": 0, "sp_interval": 1, "fi_interval": 1, "warm_up": 0, "decode": False}
+
+
+def case(model, name, gate=(), **changes):
+    """gate: gate_step, sp_interval, fi_interval, warm_up; start: noise from a file of its own;
+    decode: with the picture."""
+    gated = dict(zip(("gate_step", "sp_interval", "fi_interval", "warm_up"), gate))
+    assert not set(changes) - set(DEFAULTS), changes
+    return {"name": f"{model}-{name}", "model": model} | DEFAULTS | gated | changes
+
+
+def short(scheduler):
+    name = scheduler.removesuffix("Scheduler").lower()
+    return name.removesuffix("discrete").removesuffix("multistep") or name
+
+
+def each_scheduler():
+    """Plain and gated, as the files of two models configure them."""
+    cases = []
+    for model, size in (("sd1", {}), ("sd2", {"width": 80, "height": 64})):
+        for i, name in enumerate(FIRST_ORDER + SECOND_ORDER):
+            steps = 8 + i % 4
+            cases.append(case(model, short(name), scheduler=name, steps=steps, **size))
+            gate = (5, 2, 2, 1) if i % 2 else (6, 3, 1, 2)
+            cases.append(case(model, f"{short(name)}-gate", gate, scheduler=name, steps=steps,
+                              **size))
+    for i, name in enumerate(WITH_KARRAS):
+        model = "sd2" if i % 2 else "sd1"
+        cases.append(case(model, f"{short(name)}-karras", scheduler=name, karras=1, steps=9))
+        cases.append(case(model, f"{short(name)}-karras-gate", (4, 2, 3, 1), scheduler=name,
+                          karras=1, steps=9))
+    return cases
+
+
+def gates():
+    """The corners of T-GATE's table."""
+    rows = {
+        "v1": (4,), "v2": (8, 3, 1, 2), "v2-fi": (5, 2, 3, 1), "first": (1,),
+        "first-fi": (1, 1, 2, 0), "last": (12, 3, 2, 2), "never": (20, 3, 2, 2),
+        "warm-late": (5, 2, 3, 9), "warm-at-gate": (6, 2, 2, 5), "warm-before": (6, 2, 2, 4),
+        "warm-none": (9, 4, 5, 0), "sp-wide": (9, 50, 50, 3), "second": (2, 2, 2, 1),
+    }
+    cases = [case("sd1", f"gate-{name}", row, scheduler=DDIM, steps=12,
+                  decode=name in ("v1", "v2")) for name, row in rows.items()]
+    for name in SECOND_ORDER:
+        for kind, row in (("first", (1, 1, 2, 0)), ("last", (7, 2, 1, 1)), ("v1", (3,)),
+                          ("warm", (6, 2, 2, 3)), ("never", (9, 3, 1, 1))):
+            cases.append(case("sd1", f"{short(name)}-gate-{kind}", row, scheduler=name, steps=7))
+    for kind, row in (("first", (1, 1, 2, 0)), ("warm", (6, 2, 2, 3)), ("last", (9, 3, 1, 0))):
+        cases.append(case("sd1", f"pndm-gate-{kind}", row, steps=9))
+        cases.append(case("odd3", f"pndm-prk-gate-{kind}", row, steps=9))
+    return cases
+
+
+def requests():
+    """Guidance, batches, sizes, texts, seeds."""
+    plain = {"scheduler": DDIM}
+    gate = (5, 2, 2, 1)
+    pairs = {
+        "rescale": {"rescale": 0.7},
+        "rescale-batch": {"rescale": 0.4, "count": 2},
+        "unguided": {"guidance": 1.0},
+        "unguided-batch": {"guidance": 0.0, "count": 2},
+        "unguided-rescale": {"guidance": 1.0, "rescale": 0.5},
+        "batch2": {"count": 2, "seed": 7},
+        "batch3": {"count": 3, "width": 48, "height": 72},
+        "strong": {"guidance": 9.0, "negative": "large white house by the sea"},
+        "clip-skip": {"clip_skip": 1, "negative": "night"},
+        "clip-skip2": {"clip_skip": 2},
+        "long": {"prompt": LONG},
+        "long-negative": {"prompt": "", "negative": LONG},
+        "wide": {"width": 128, "height": 96},
+        "odd-size": {"width": 72, "height": 56},
+        "few-values": {"width": 24, "height": 40, "seed": 5},
+        "big-seed": {"seed": 2**40 + 3},
+        "start": {"start": "noise"},
+        "start-noise": {"start": "noise", "scheduler": "DDPMScheduler", "count": 2},
+    }
+    cases = []
+    for i, (name, changes) in enumerate(pairs.items()):
+        model = "sd2" if i % 2 else "sd1"
+        cases.append(case(model, name, **plain | changes))
+        cases.append(case(model, f"{name}-gate", gate, **plain | changes))
+    for name in FIRST_ORDER + SECOND_ORDER:
+        cases.append(case("sd2", f"{short(name)}-unguided-gate", (4, 2, 2, 1), scheduler=name,
+                          guidance=1.0, count=2, steps=8))
+        for steps in (1, 2):
+            cases.append(case("sd2", f"{short(name)}-{steps}-steps", scheduler=name, steps=steps))
+    cases += [
+        case("sd1", "ddim-decode", scheduler=DDIM, decode=True),
+        case("sd1", "default", steps=25, guidance=7.5, width=96, decode=True),
+        case("sd1", "default-gate", (10, 5, 1, 2), steps=25, guidance=7.5, width=96, decode=True),
+        case("sd2", "default", steps=25, guidance=7.5, height=96, decode=True),
+        case("sd2", "default-gate", (10, 5, 1, 2), steps=25, guidance=7.5, height=96, decode=True),
+        case("sd2", "default-v1-gate", (5,), steps=25, guidance=7.5),
+        case("sd2", "as-epsilon", prediction="epsilon", **plain),
+        case("sd1", "as-v-prediction", prediction="v_prediction", **plain),
+        case("odd2", "as-sample", prediction="sample"),
+    ]
+    return cases
+
+
+def odd_models():
+    """The other models with their own schedulers and a few more."""
+    cases = []
+    for model in ("odd1", "odd2", "odd3"):
+        cases += [
+            case(model, "default", steps=12, decode=True),
+            case(model, "default-gate", (5, 2, 2, 1), steps=12, decode=True),
+            case(model, "odd-size", width=56, height=72, count=2),
+            case(model, "odd-size-gate", (4, 3, 1, 1), width=56, height=72, count=2),
+            case(model, "unguided-gate", (4, 2, 2, 0), guidance=1.0, count=2),
+            case(model, "long-gate", (6, 2, 3, 2), prompt=LONG, negative="a house"),
+        ]
+        # Without clip_sample in the config DDIM clips: chaotic but for odd2.
+        for name in ("LMSDiscreteScheduler" if model != "odd2" else DDIM, "PNDMScheduler", "EulerAncestralDiscreteScheduler",
+                     "UniPCMultistepScheduler", "DPMSolverMultistepScheduler",
+                     "HeunDiscreteScheduler"):
+            cases.append(case(model, short(name), scheduler=name))
+            cases.append(case(model, f"{short(name)}-gate", (5, 2, 2, 1), scheduler=name))
+    return cases
+
+
+def pipeline_cases():
+    cases = each_scheduler() + gates() + requests() + odd_models()
+    names = [c["name"] for c in cases]
+    assert len(set(names)) == len(names), sorted(n for n in names if names.count(n) > 1)
+    return cases

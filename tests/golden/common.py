@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: MIT
+"""What make_models.py and make_pipelines.py share: loading a golden model, drawing noise in f32,
+and a denoising loop of our own that follows T-GATE's rules for every scheduler."""
+
+import dataclasses
+import json
+import pathlib
+import sys
+
+import diffusers
+import numpy
+import torch
+import transformers
+from diffusers.models.attention_processor import AttnProcessor2_0
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
+from diffusers.schedulers import scheduling_dpmsolver_singlestep as dpmsolver_singlestep
+from diffusers.utils.torch_utils import randn_tensor
+
+PINNED = {torch: "2.13.0", diffusers: "0.30.3", transformers: "4.44.2"}
+for module, version in PINNED.items():
+    assert module.__version__.split("+")[0] == version, f"{module.__name__} {module.__version__}"
+
+torch.set_num_threads(1)
+torch.set_grad_enabled(False)
+diffusers.utils.logging.set_verbosity_error()
+transformers.utils.logging.set_verbosity_error()
+diffusers.utils.logging.disable_progress_bar()
+
+HERE = pathlib.Path(__file__).resolve().parent
+MODELS = HERE / "models"
+
+
+def write_json(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def write_cases(path, cases):
+    """A JSON array with one flat object a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(json.dumps(case, ensure_ascii=True) for case in cases)
+    path.write_text(f"[\n{lines}\n]\n")
+
+
+def read_cases(path):
+    return json.loads(path.read_text())
+
+
+def load(name, dtype=torch.float32):
+    """A golden model as a fresh pipeline."""
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(
+        MODELS / name,
+        variant="fp16" if list((MODELS / name / "unet").glob("*.fp16.*")) else None,
+        torch_dtype=torch.float32,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(dtype)
+
+
+# ------------------------------------------------------------------------------------- noise
+
+
+def f32_randn(shape, generator=None, device=None, dtype=None, layout=None):
+    """Noise is always drawn in f32, whatever the precision of a run."""
+    return randn_tensor(shape, generator=generator, dtype=torch.float32).to(dtype)
+
+
+def draw_noise_in_f32(scheduler):
+    """Changes nothing for f32."""
+    module = sys.modules[type(scheduler).__module__]
+    if hasattr(module, "randn_tensor"):
+        module.randn_tensor = f32_randn
+
+
+class Numpy:
+    """numpy for a module that hands a torch tensor to linspace: this numpy then answers with a
+    tensor, which the module cannot turn around."""
+
+    def __getattr__(self, name):
+        return getattr(numpy, name)
+
+    def linspace(self, start, stop, count, **kwargs):
+        return numpy.linspace(start, float(stop), count, **kwargs)
+
+
+dpmsolver_singlestep.np = Numpy()
+
+
+# ---------------------------------------------------------------------------------- the gate
+
+
+@dataclasses.dataclass
+class Gate:
+    gate_step: int
+    sp_interval: int = 1
+    fi_interval: int = 1
+    warm_up: int = 0
+
+
+@dataclasses.dataclass
+class Row:
+    """What one evaluation does; cross and self are "compute", "store" or "reuse"."""
+
+    guided: bool
+    cross: str = "compute"
+    self: str = "compute"
+    halve: bool = False  # what is stored is the mean of both halves of the batch
+
+
+def gate_row(gate, step, cfg):
+    """One row of T-GATE's table."""
+    if gate is None or step < 0:
+        return Row(cfg)
+    every = lambda interval: "store" if step % interval == 0 else "reuse"
+    if step < gate.gate_step - 1:
+        if step < gate.warm_up:
+            return Row(cfg)
+        return Row(cfg, self="store" if step == gate.warm_up else every(gate.sp_interval))
+    if step == gate.gate_step - 1:
+        return Row(cfg, cross="store", self="store", halve=cfg)
+    return Row(False, cross="reuse", self=every(gate.fi_interval))
+
+
+def step_of(scheduler, evaluation, evaluations, steps):
+    """The inference step that an evaluation of the network belongs to."""
+    if isinstance(scheduler, diffusers.PNDMScheduler):
+        return evaluation - (evaluations - steps)
+    return evaluation // scheduler.order
+
+
+class GatedAttention:
+    """An attention processor that obeys the row of the evaluation under way."""
+
+    def __init__(self, state):
+        self.state = state
+        self.stored = None
+        self.compute = AttnProcessor2_0()
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, **kwargs):
+        row = self.state["row"]
+        mode = row.self if encoder_hidden_states is None else row.cross
+        if mode == "reuse" and self.stored is not None:
+            return self.stored
+        out = self.compute(attn, hidden_states, encoder_hidden_states, **kwargs)
+        if mode == "store":
+            self.stored = out.chunk(2)[0].add(out.chunk(2)[1]).div(2) if row.halve else out
+        return out
+
+
+# ---------------------------------------------------------------------------------- the loop
+
+
+@dataclasses.dataclass
+class Request:
+    prompt: str = "a red circle"
+    negative: str = ""
+    clip_skip: int = 0
+    steps: int = 10
+    guidance: float = 5.0
+    rescale: float = 0.0
+    height: int = 64
+    width: int = 64
+    count: int = 1
+    seed: int = 0
+    gate: Gate | None = None
+    start: torch.Tensor | None = None  # unit noise; nothing is drawn for it then
+
+
+def text_states(pipe, request):
+    """The embeddings of the positive and of the negative prompt, (count, tokens, width) each."""
+    # transformers makes its mask in the default type from a bound of the network's type.
+    wide = pipe.text_encoder.dtype == torch.float64
+    torch.set_default_dtype(torch.float64 if wide else torch.float32)
+    positive, negative = pipe.encode_prompt(
+        request.prompt, "cpu", request.count, request.guidance > 1, request.negative,
+        clip_skip=request.clip_skip or None)
+    torch.set_default_dtype(torch.float32)
+    return positive, negative
+
+
+def denoise(pipe, request, dtype=torch.float32):
+    """Final latents, f64. The networks run in the pipeline's own precision; samples and the
+    scheduler's arithmetic are in dtype."""
+    unet, scheduler = pipe.unet, pipe.scheduler
+    generator = torch.Generator("cpu").manual_seed(request.seed)
+    draw_noise_in_f32(scheduler)
+    cfg = request.guidance > 1
+    positive, negative = text_states(pipe, request)
+    both = torch.cat([negative, positive]) if cfg else positive
+    single = negative if cfg else positive
+    scheduler.set_timesteps(request.steps)
+    factor = pipe.vae_scale_factor
+    shape = (request.count, unet.config.in_channels, request.height // factor,
+             request.width // factor)
+    start = f32_randn(shape, generator) if request.start is None else request.start
+    sample = start.to(dtype) * scheduler.init_noise_sigma
+    extra = pipe.prepare_extra_step_kwargs(generator, 0.0)
+    state = {}
+    unet.set_attn_processor({name: GatedAttention(state) for name in unet.attn_processors})
+    evaluations = len(scheduler.timesteps)
+    for i, t in enumerate(scheduler.timesteps):
+        row = gate_row(request.gate, step_of(scheduler, i, evaluations, request.steps), cfg)
+        state["row"] = row
+        given = torch.cat([sample] * 2) if row.guided else sample
+        given = scheduler.scale_model_input(given, t)
+        out = unet(given.to(unet.dtype), t, both if row.guided else single,
+                   return_dict=False)[0].to(dtype)
+        if row.guided:
+            without, with_text = out.chunk(2)
+            out = without + request.guidance * (with_text - without)
+            if request.rescale > 0:
+                out = rescale_noise_cfg(out, with_text, request.rescale)
+        sample = scheduler.step(out, t, sample, **extra, return_dict=False)[0]
+    return sample.double()
+
+
+def psnr(found, expected):
+    """Decibels; the peak is the range of the expected values."""
+    error = (found.double() - expected.double()).square().mean().sqrt()
+    return float(20 * torch.log10((expected.max() - expected.min()).double() / error))
+
+
+def with_scheduler(pipe, name, karras=-1, prediction=""):
+    """The pipeline with a scheduler of another class, and these keys of its config changed."""
+    changes = {"use_karras_sigmas": bool(karras)} if karras >= 0 else {}
+    if prediction:
+        changes["prediction_type"] = prediction
+    pipe.scheduler = getattr(diffusers, name).from_config(pipe.scheduler.config, **changes)
+    return pipe

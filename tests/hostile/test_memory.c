@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory: none of ours is taken between the first and the last step, and whichever allocation fails,
+ * the call says so and leaves nothing broken behind. The linker's --wrap puts these functions between
+ * the library and the C library. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above */
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tgate.h"
+
+static long allocations; /* so far */
+static long fail_at;     /* the allocation that fails; 0: none */
+static bool failed;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+
+static bool fails(void)
+{
+    bool now = ++allocations == fail_at;
+    failed = failed || now;
+    return now;
+}
+
+void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+void *__wrap_realloc(void *old, size_t size) { return fails() ? NULL : __real_realloc(old, size); }
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return fails() ? NULL : __real_aligned_alloc(alignment, size);
+}
+
+typedef struct steps {
+    long at_first, at_last;
+    int seen;
+} steps;
+
+static bool count_steps(void *user, const tg_progress *p)
+{
+    steps *s = user;
+    if (p->phase == TG_PHASE_DENOISE) {
+        s->at_first = p->step == 0 ? allocations : s->at_first;
+        s->at_last = allocations;
+        s->seen++;
+    }
+    return true;
+}
+
+/* From opening to the picture. The first status that is not TG_OK. */
+static tg_status whole_run(const char *path, steps *s, tg_dtype dtype)
+{
+    tg_model *model = NULL;
+    tg_session *session = NULL;
+    tg_prompt *prompt = NULL;
+    tg_result *result = NULL;
+    tg_generate_options o;
+    tg_session_options so;
+    tg_session_options_init(&so);
+    so.dtype = dtype;
+    so.threads = 1;
+    tg_status status = tg_model_open(&model, path, NULL);
+    if (status == TG_OK)
+        status = tg_session_new(&session, model, &so);
+    if (status == TG_OK)
+        status = tg_prompt_encode(&prompt, session, "a red circle", "blue", 0);
+    if (status == TG_OK) {
+        tg_generate_options_init(&o, model);
+        o.steps = 6;
+        o.width = o.height = 64;
+        o.gate = (tg_gate){3, 2, 2, 0};
+        o.progress = count_steps;
+        o.progress_user = s;
+        status = tg_generate(&result, session, prompt, &o);
+        assert_true((status == TG_OK) == (result != NULL));
+    }
+    if (status == TG_ERROR_MEMORY) {
+        const char *message = session ? tg_session_message(session) : tg_model_message(model);
+        assert_non_null(strstr(message, "out of memory"));
+    }
+    tg_result_free(result);
+    tg_prompt_free(prompt);
+    tg_session_free(session);
+    tg_model_close(model);
+    return status;
+}
+
+static void no_allocation_in_the_loop(void **state)
+{
+    (void)state;
+    steps s = {0};
+    fail_at = 0;
+    assert_int_equal(whole_run(TG_TEST_DATA "/golden/models/sd1", &s, TG_DTYPE_F32), TG_OK);
+    assert_true(s.seen > 6);
+    assert_true(s.at_first > 100);
+    assert_int_equal(s.at_last - s.at_first, 0);
+}
+
+/* Every allocation of the first ones, then ever fewer. */
+static void each_allocation_fails(void **state)
+{
+    (void)state;
+    const char *path = TG_TEST_DATA "/golden/models/sd1";
+    steps s = {0};
+    allocations = fail_at = 0;
+    assert_int_equal(whole_run(path, &s, TG_DTYPE_F32), TG_OK);
+    long all = allocations, tried = 0;
+    for (long at = 1; at <= all; at += 1 + at / 100) {
+        allocations = 0;
+        fail_at = at;
+        failed = false;
+        tg_status status = whole_run(path, &s, TG_DTYPE_F32);
+        fail_at = 0;
+        if (!failed || status != TG_ERROR_MEMORY)
+            fail_msg("allocation %ld of %ld: failed %d, status %d", at, all, failed, (int)status);
+        tried++;
+    }
+    assert_true(tried > 200);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(no_allocation_in_the_loop),
+                                       cmocka_unit_test(each_allocation_fails)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

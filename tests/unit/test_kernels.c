@@ -1,0 +1,836 @@
+/* SPDX-License-Identifier: MIT */
+/* Every kernel at every level this CPU has, against naive arithmetic in double precision. What a
+ * kernel reads ends at a page that cannot be touched; what it writes ends there too and has
+ * canaries in front and in the gaps between rows.
+ *
+ * Tolerances. f32 kernels compute in f32: a few times 2^-24 of the largest number involved. bf16
+ * kernels do the same and round the result: 2^-8 of it more. Plain C rounds once, at the end. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "kernels/kernels.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define ULP 0x1p-24 /* half of one, relative: what rounding to f32 loses */
+#define BF16_ULP 0x1p-8
+
+/* ------------------------------------------------------------------------------------- memory */
+
+enum { CANARY = 0xA5, ROOM = 256 }; /* canary bytes in front */
+
+typedef struct block {
+    char *map;
+    size_t map_bytes, bytes;
+    char *data; /* ends (but for alignment) where the forbidden page begins */
+} block;
+
+static block block_new(size_t bytes, size_t alignment)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t room = (bytes + ROOM + alignment + page - 1) / page * page;
+    block b = {.map_bytes = room + page, .bytes = bytes};
+    b.map = mmap(NULL, b.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(b.map != MAP_FAILED);
+    assert_int_equal(mprotect(b.map + room, page, PROT_NONE), 0);
+    memset(b.map, CANARY, room);
+    b.data = b.map + (room - bytes) / alignment * alignment;
+    return b;
+}
+
+/* Nothing was written in front of the data or between its end and the forbidden page. */
+static void block_check(const block *b)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (const char *p = b->map; p < b->map + b->map_bytes - page; p++)
+        if (p < b->data || p >= b->data + b->bytes)
+            assert_int_equal((unsigned char)*p, CANARY);
+}
+
+static void block_free(block *b) { munmap(b->map, b->map_bytes); }
+
+static block values_new(size_t n, bool bf16) { return block_new(n * (bf16 ? 2 : 4), bf16 ? 2 : 4); }
+
+static double value(const void *p, size_t i, bool bf16)
+{
+    return (double)(bf16 ? tg__from_bf16(((const tg__bf16 *)p)[i]) : ((const float *)p)[i]);
+}
+
+static void set_value(void *p, size_t i, double x, bool bf16)
+{
+    if (bf16)
+        ((tg__bf16 *)p)[i] = tg__to_bf16((float)x);
+    else
+        ((float *)p)[i] = (float)x;
+}
+
+static uint32_t random_state = 1;
+
+/* From -1 to 1. */
+static double random_value(void)
+{
+    random_state = random_state * 1664525u + 1013904223u;
+    return (double)(random_state >> 8) * 0x1p-23 - 1;
+}
+
+static block random_block(size_t n, double mean, double spread, bool bf16)
+{
+    block b = values_new(n, bf16);
+    for (size_t i = 0; i < n; i++)
+        set_value(b.data, i, mean + spread * random_value(), bf16);
+    return b;
+}
+
+static void check_close(double found, double expected, double tolerance, const char *what, size_t i)
+{
+    if (isnan(expected) ? isnan(found) : found == expected || fabs(found - expected) <= tolerance)
+        return;
+    fail_msg("%s: value %zu is %.9g, expected %.9g within %.3g", what, i, found, expected,
+             tolerance);
+}
+
+/* ------------------------------------------------------------------------------------- levels */
+
+typedef struct variant {
+    const char *name;
+    tg__kernels kernels;
+} variant;
+
+/* Every level, and the bf16 dot product where the CPU has it but the table prefers f32. */
+static size_t variants(variant list[8])
+{
+    static const char *const names[] = {"auto", "c", "avx2", "avx512", "avx512_bf16", "amx"};
+    size_t n = 0;
+    for (int level = TG_CPU_C; level <= (int)tg__cpu_level(); level++, n++) {
+        tg__kernels_init(&list[n].kernels, (tg_cpu)level);
+        list[n].name = names[level];
+    }
+    if (tg__cpu_level() >= TG_CPU_AVX512_BF16) {
+        list[n] = list[n - 1];
+        tg__kernels_init_avx512_bf16(&list[n].kernels);
+        list[n++].name = "bf16 dot product";
+    }
+    return n;
+}
+
+static void test_levels(void **state)
+{
+    (void)state;
+    tg_cpu level = tg__cpu_level();
+    tg__kernels kernels;
+    tg__kernels_init(&kernels, TG_CPU_AUTO);
+    assert_int_equal(kernels.level, level);
+    for (int cap = TG_CPU_C; cap <= TG_CPU_AMX; cap++) {
+        tg__kernels_init(&kernels, (tg_cpu)cap);
+        assert_int_equal(kernels.level, cap < (int)level ? cap : (int)level);
+        if (cap < TG_CPU_AVX512_BF16)
+            assert_false(kernels.bf16_fast);
+        assert_true(tg__kernels_peak(&kernels, false, 0.01) > 0.1);
+        assert_true(tg__kernels_peak(&kernels, true, 0.01) > 0.1);
+    }
+}
+
+/* ---------------------------------------------------------------------------------- attention */
+
+typedef struct attention_case {
+    int q_rows, kv_rows, heads, head_dim;
+    bool causal;
+    double spread; /* of q and k */
+} attention_case;
+
+static const attention_case attention_cases[] = {
+    {1, 1, 1, 1, false, 1},     {5, 3, 2, 7, false, 1},        {64, 64, 1, 160, false, 1},
+    {65, 77, 2, 40, false, 1},  {33, 100, 1, 64, false, 2},    {130, 193, 2, 40, false, 2},
+    {77, 77, 2, 64, true, 1},   {77, 77, 1, 33, true, 3},      {100, 40, 1, 17, true, 1},
+    {40, 300, 1, 20, true, 1},  {200, 200, 1, 8, true, 2},     {17, 35, 1, 512, false, 0.5},
+    {16, 97, 1, 511, false, 1}, {49, 96, 3, 80, false, 1},     {70, 288, 1, 40, false, 40},
+    {66, 250, 1, 5, true, 80},  {64, 101, 1, 40, false, 0},    {48, 192, 1, 1, false, 4},
+    {31, 6, 1, 2, false, 1},    {97, 13, 2, 15, false, 1e-20}, {20, 64, 1, 16, false, 1e-38},
+    {9, 4, 1, 3, false, 100},
+};
+
+/* Weights of one row (normalised), and the largest sum of absolute products behind a score. */
+static double reference_weights(double *weights, const tg__attention *a, int image, int head,
+                                int row)
+{
+    double top = -INFINITY, sum = 0, largest = 0;
+    int keys = a->causal && row < a->kv_rows ? row + 1 : a->kv_rows;
+    size_t q = ((size_t)image * (size_t)a->q_rows + (size_t)row) * a->q_stride;
+    for (int i = 0; i < keys; i++) {
+        size_t k = ((size_t)image * (size_t)a->kv_rows + (size_t)i) * a->k_stride;
+        double score = 0, absolute = 0;
+        for (int c = head * a->head_dim; c < (head + 1) * a->head_dim; c++) {
+            double product = value(a->q, q + (size_t)c, a->bf16) *
+                             value(a->k, k + (size_t)c, a->bf16) * (double)a->scale;
+            score += product;
+            absolute += fabs(product);
+        }
+        weights[i] = score;
+        top = fmax(top, score);
+        largest = fmax(largest, absolute);
+    }
+    for (int i = 0; i < keys; i++)
+        sum += weights[i] = exp(weights[i] - top);
+    for (int i = 0; i < a->kv_rows; i++)
+        weights[i] = i < keys ? weights[i] / sum : 0;
+    return largest;
+}
+
+/* Tolerances relative to the sum of |weight * value|. An exponent's error is the weight's relative
+ * one: products and sums of a score lose a few ULP of what was added up. bf16: the dot-product
+ * kernel rounds the weights, and every kernel the result. */
+static void check_attention(const tg__attention *a, const char *name)
+{
+    double *weights = malloc((size_t)a->kv_rows * sizeof *weights);
+    for (int i = 0; i < a->images * a->heads * a->q_rows; i++) {
+        int image = i / (a->heads * a->q_rows), head = i / a->q_rows % a->heads;
+        int row = i % a->q_rows;
+        double score = reference_weights(weights, a, image, head, row);
+        size_t at = ((size_t)image * (size_t)a->q_rows + (size_t)row) * a->dst_stride;
+        for (int c = head * a->head_dim; c < (head + 1) * a->head_dim; c++) {
+            double output = 0, magnitude = 0;
+            for (int k = 0; k < a->kv_rows; k++) {
+                size_t v = ((size_t)image * (size_t)a->kv_rows + (size_t)k) * a->v_stride;
+                double x = weights[k] * value(a->v, v + (size_t)c, a->bf16);
+                output += x;
+                magnitude += fabs(x);
+            }
+            double tolerance = magnitude * (24 + 12 * score) * ULP;
+            tolerance += a->bf16 ? magnitude * 2 * BF16_ULP : 0;
+            check_close(value(a->dst, at + (size_t)c, a->bf16), output, tolerance + 1e-44, name,
+                        at + (size_t)c);
+        }
+    }
+    free(weights);
+}
+
+static void run_attention(const tg__attention *a, const tg__attention_kernel *kernel)
+{
+    block packed = block_new(kernel->packed_bytes(a), 64);
+    block scratch = block_new(kernel->scratch_bytes(a), 64);
+    for (int i = 0; i < a->images * a->heads; i++) {
+        kernel->pack(packed.data, a, i / a->heads, i % a->heads);
+        for (int row = 0; row < a->q_rows; row += kernel->q_block) {
+            int left = a->q_rows - row;
+            kernel->run(a, packed.data, scratch.data, i / a->heads, i % a->heads, row,
+                        left < kernel->q_block ? left : kernel->q_block);
+        }
+    }
+    block_check(&packed);
+    block_check(&scratch);
+    block_free(&packed);
+    block_free(&scratch);
+}
+
+/* q is a slice of one matrix, k and v of another, dst has gaps between its rows. */
+static void attention_at(const attention_case *t, const variant *v, bool bf16)
+{
+    enum { IMAGES = 2, GAP = 3 };
+    size_t c = (size_t)t->heads * (size_t)t->head_dim, size = bf16 ? 2 : 4;
+    size_t q_rows = IMAGES * (size_t)t->q_rows, kv_rows = IMAGES * (size_t)t->kv_rows;
+    block q = random_block(q_rows * 3 * c, 0, t->spread, bf16);
+    block kv = random_block(kv_rows * 3 * c, 0, t->spread, bf16);
+    for (size_t row = 0; row < kv_rows; row++)
+        for (size_t i = 2 * c; i < 3 * c; i++)
+            set_value(kv.data, row * 3 * c + i, 2 * random_value(), bf16);
+    block dst = values_new(q_rows * (c + GAP) - GAP, bf16);
+    tg__attention a = {.dst = dst.data,
+                       .q = q.data,
+                       .k = kv.data + c * size,
+                       .v = kv.data + 2 * c * size,
+                       .dst_stride = c + GAP,
+                       .q_stride = 3 * c,
+                       .k_stride = 3 * c,
+                       .v_stride = 3 * c,
+                       .images = IMAGES,
+                       .heads = t->heads,
+                       .head_dim = t->head_dim,
+                       .q_rows = t->q_rows,
+                       .kv_rows = t->kv_rows,
+                       .scale = 1 / sqrtf((float)t->head_dim),
+                       .causal = t->causal,
+                       .bf16 = bf16};
+    run_attention(&a, bf16 ? &v->kernels.attention_bf16 : &v->kernels.attention_f32);
+    char name[128];
+    snprintf(name, sizeof name, "attention %s %s %dx%dx%d%s", v->name, bf16 ? "bf16" : "f32",
+             t->q_rows, t->kv_rows, t->head_dim, t->causal ? " causal" : "");
+    check_attention(&a, name);
+    block_check(&dst);
+    for (size_t row = 0; row + 1 < q_rows; row++)
+        for (size_t i = (row * (c + GAP) + c) * size; i < (row + 1) * (c + GAP) * size; i++)
+            assert_int_equal((unsigned char)dst.data[i], CANARY);
+    block_free(&q);
+    block_free(&kv);
+    block_free(&dst);
+}
+
+static void test_attention(void **state)
+{
+    (void)state;
+    variant list[8];
+    size_t n = variants(list);
+    for (size_t v = 0; v < n; v++)
+        for (size_t i = 0; i < COUNT(attention_cases); i++)
+            for (int bf16 = 0; bf16 < 2; bf16++)
+                attention_at(&attention_cases[i], &list[v], bf16);
+}
+
+/* Scores that are all huge, all hugely negative, or climb by thousands from block to block, four
+ * alike at a time: the output is then the mean of `winners` values from `winner` on. */
+static void extreme_at(const variant *v, bool bf16, double first, double step, size_t winner,
+                       size_t winners)
+{
+    enum { KEYS = 300, QUERIES = 70, HEAD = 8 };
+    block q = values_new(QUERIES * HEAD, bf16), k = values_new(KEYS * HEAD, bf16);
+    block values = values_new(KEYS * HEAD, bf16), dst = values_new(QUERIES * HEAD, bf16);
+    double output = 0;
+    for (size_t i = 0; i < QUERIES * HEAD; i++)
+        set_value(q.data, i, i % HEAD == 0, bf16);
+    for (size_t i = 0; i < KEYS * HEAD; i++) {
+        set_value(k.data, i, i % HEAD == 0 ? first + step * (double)(i / HEAD / 4) : 7, bf16);
+        set_value(values.data, i, (double)(i / HEAD % 128), bf16);
+    }
+    for (size_t i = winner; i < winner + winners; i++)
+        output += value(values.data, i * HEAD, bf16) / (double)winners;
+    tg__attention a = {.dst = dst.data,
+                       .q = q.data,
+                       .k = k.data,
+                       .v = values.data,
+                       .dst_stride = HEAD,
+                       .q_stride = HEAD,
+                       .k_stride = HEAD,
+                       .v_stride = HEAD,
+                       .images = 1,
+                       .heads = 1,
+                       .head_dim = HEAD,
+                       .q_rows = QUERIES,
+                       .kv_rows = KEYS,
+                       .scale = 1,
+                       .bf16 = bf16};
+    run_attention(&a, bf16 ? &v->kernels.attention_bf16 : &v->kernels.attention_f32);
+    for (size_t i = 0; i < QUERIES * HEAD; i++)
+        check_close(value(dst.data, i, bf16), output, output * (bf16 ? BF16_ULP : 8 * ULP), v->name,
+                    i);
+    block_free(&q);
+    block_free(&k);
+    block_free(&values);
+    block_free(&dst);
+}
+
+static void test_attention_extremes(void **state)
+{
+    (void)state;
+    variant list[8];
+    size_t n = variants(list);
+    for (size_t v = 0; v < n; v++) {
+        for (int bf16 = 0; bf16 < 2; bf16++) {
+            extreme_at(&list[v], bf16, 10000, 0, 0, 300);
+            extreme_at(&list[v], bf16, -10000, 0, 0, 300);
+            extreme_at(&list[v], bf16, 0, 0, 0, 300);
+            extreme_at(&list[v], bf16, 1e30, 0, 0, 300);
+            extreme_at(&list[v], bf16, -1e30, 0, 0, 300);
+            extreme_at(&list[v], bf16, -10240, 1024, 296, 4);
+            extreme_at(&list[v], bf16, 10240, -1024, 0, 4);
+            extreme_at(&list[v], bf16, -16384 * 74, 16384, 296, 4);
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------------------- norms */
+
+typedef struct group_norm_case {
+    int a_c, b_c, groups;
+    size_t rows, slice;
+    bool vector, weighted, silu;
+    double mean, spread;
+} group_norm_case;
+
+static const group_norm_case group_norm_cases[] = {
+    {1, 0, 1, 1, 1, false, false, false, 0, 1},
+    {64, 0, 32, 100, 33, false, true, true, 0, 1},
+    {32, 0, 32, 130, 130, true, true, false, 1, 2},
+    {40, 24, 4, 65, 13, true, true, true, 0, 1}, /* groups of 16: one spans both sources */
+    {33, 15, 3, 201, 70, true, true, true, -3, 1},
+    {17, 7, 1, 9, 2, false, true, false, 0, 1},
+    {5, 31, 6, 77, 77, true, false, true, 0, 5},
+    {320, 0, 32, 70, 64, true, true, true, 0, 1},
+    {48, 16, 8, 128, 50, false, true, false, 1000, 0.01}, /* std 1e-5 of the mean */
+    {35, 0, 5, 500, 100, true, true, true, 1000, 0.01},
+    {16, 0, 2, 40, 40, false, true, false, 5, 0}, /* no variance at all */
+};
+
+static double silu_of(double x) { return x / (1 + exp(-x)); }
+
+static double group_norm_input(const tg__group_norm *g, size_t row, size_t channel)
+{
+    size_t a_c = (size_t)g->a_c, b_c = (size_t)g->b_c;
+    double x = channel < a_c ? value(g->a, row * a_c + channel, g->bf16)
+                             : value(g->b, row * b_c + channel - a_c, g->bf16);
+    return x + (g->vector ? (double)g->vector[channel] : 0);
+}
+
+/* The result is x * scale + offset in f32: it loses an ULP of both, and what the sums of 16 rows in
+ * f32 have lost. The scale itself is to be right whatever the mean. */
+static void check_group(const tg__group_norm *g, const float *scale, size_t first, size_t n,
+                        const char *name)
+{
+    size_t c = (size_t)(g->a_c + g->b_c);
+    double sum = 0, squares = 0, count = (double)(g->rows * n);
+    for (size_t i = 0; i < g->rows * n; i++)
+        sum += group_norm_input(g, i / n, first + i % n);
+    double mean = sum / count;
+    for (size_t i = 0; i < g->rows * n; i++) {
+        double x = group_norm_input(g, i / n, first + i % n) - mean;
+        squares += x * x;
+    }
+    double factor = 1 / sqrt(squares / count + (double)g->eps);
+    for (size_t i = 0; i < g->rows * n; i++) {
+        size_t channel = first + i % n, at = i / n * c + channel;
+        double weight = g->weight ? (double)g->weight[channel] : 1;
+        double bias = g->bias ? (double)g->bias[channel] : 0;
+        double x = group_norm_input(g, i / n, channel);
+        double y = (x - mean) * factor * weight + bias, size = fabs(x * factor * weight);
+        double tolerance = (16 + 12 * size + 4 * fabs(mean * factor * weight)) * ULP;
+        y = g->silu ? silu_of(y) : y;
+        tolerance += g->bf16 ? fabs(y) * BF16_ULP : 8 * fabs(y) * ULP;
+        check_close(value(g->dst, at, g->bf16), y, tolerance, name, at);
+        check_close((double)scale[channel], factor * weight, fabs(factor * weight) * 1e-6, name,
+                    channel);
+    }
+}
+
+static void group_norm_at(const group_norm_case *t, const variant *v, bool bf16)
+{
+    size_t c = (size_t)(t->a_c + t->b_c), slices = (t->rows + t->slice - 1) / t->slice;
+    block a = random_block(t->rows * (size_t)t->a_c, t->mean, t->spread, bf16);
+    block b = random_block(t->rows * (size_t)t->b_c, t->mean, t->spread, bf16);
+    block dst = values_new(t->rows * c, bf16), vector = random_block(c, 0, 1, false);
+    block weight = random_block(c, 1, 0.5, false), bias = random_block(c, 0, 1, false);
+    block sums = block_new(slices * 2 * c * sizeof(double), sizeof(double));
+    block scale = values_new(c, false), offset = values_new(c, false);
+    tg__group_norm g = {.dst = dst.data,
+                        .a = a.data,
+                        .b = t->b_c ? b.data : NULL,
+                        .a_c = t->a_c,
+                        .b_c = t->b_c,
+                        .groups = t->groups,
+                        .rows = t->rows,
+                        .vector = t->vector ? (const float *)vector.data : NULL,
+                        .weight = t->weighted ? (const float *)weight.data : NULL,
+                        .bias = t->weighted ? (const float *)bias.data : NULL,
+                        .eps = 1e-6f,
+                        .silu = t->silu,
+                        .bf16 = bf16};
+    for (size_t i = 0; i < slices; i++) {
+        size_t rows = t->rows - i * t->slice < t->slice ? t->rows - i * t->slice : t->slice;
+        v->kernels.group_norm_sums((double *)sums.data + i * 2 * c, &g, i * t->slice, rows);
+    }
+    tg__group_norm_fold((float *)scale.data, (float *)offset.data, (double *)sums.data, slices, &g);
+    for (size_t i = 0; i < slices; i++) {
+        size_t rows = t->rows - i * t->slice < t->slice ? t->rows - i * t->slice : t->slice;
+        v->kernels.group_norm_apply(&g, (float *)scale.data, (float *)offset.data, i * t->slice,
+                                    rows);
+    }
+    char name[96];
+    snprintf(name, sizeof name, "group_norm %s %s %d+%d", v->name, bf16 ? "bf16" : "f32", t->a_c,
+             t->b_c);
+    size_t n = c / (size_t)t->groups;
+    for (size_t first = 0; first < c; first += n)
+        check_group(&g, (const float *)scale.data, first, n, name);
+    block *all[] = {&a, &b, &dst, &vector, &weight, &bias, &sums, &scale, &offset};
+    for (size_t i = 0; i < COUNT(all); i++) {
+        block_check(all[i]);
+        block_free(all[i]);
+    }
+}
+
+static void test_group_norm(void **state)
+{
+    (void)state;
+    variant list[8];
+    size_t n = variants(list);
+    for (size_t v = 0; v < n; v++)
+        for (size_t i = 0; i < COUNT(group_norm_cases); i++)
+            for (int bf16 = 0; bf16 < 2; bf16++)
+                group_norm_at(&group_norm_cases[i], &list[v], bf16);
+}
+
+static void check_layer_norm(const void *dst, const double *x, const float *weight,
+                             const float *bias, size_t rows, size_t c, bool bf16, const char *name)
+{
+    for (size_t row = 0; row < rows; row++, x += c) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < c; i++)
+            sum += x[i];
+        for (size_t i = 0; i < c; i++)
+            squares += (x[i] - sum / (double)c) * (x[i] - sum / (double)c);
+        double factor = 1 / sqrt(squares / (double)c + 1e-5);
+        for (size_t i = 0; i < c; i++) {
+            double y = (x[i] - sum / (double)c) * factor;
+            double result = y * (weight ? (double)weight[i] : 1) + (bias ? (double)bias[i] : 0);
+            double tolerance = (16 + 16 * fabs(y)) * ULP + (bf16 ? fabs(result) * BF16_ULP : 0);
+            check_close(value(dst, row * c + i, bf16), result, tolerance, name, row * c + i);
+        }
+    }
+}
+
+static void layer_norm_at(const variant *v, size_t c, double mean, bool weighted, bool in_place,
+                          bool bf16)
+{
+    enum { ROW_COUNT = 3 };
+    block src = random_block(ROW_COUNT * c, mean, mean != 0 ? 0.01 : 1, bf16);
+    block dst = values_new(ROW_COUNT * c, bf16);
+    block weight = random_block(c, 1, 0.5, false), bias = random_block(c, 0, 1, false);
+    double *x = malloc(ROW_COUNT * c * sizeof *x);
+    for (size_t i = 0; i < ROW_COUNT * c; i++)
+        x[i] = value(src.data, i, bf16);
+    void *to = in_place ? src.data : dst.data;
+    const float *w = weighted ? (const float *)weight.data : NULL;
+    const float *b = weighted ? (const float *)bias.data : NULL;
+    v->kernels.layer_norm(to, src.data, ROW_COUNT, (int)c, w, b, 1e-5f, bf16);
+    check_layer_norm(to, x, w, b, ROW_COUNT, c, bf16, v->name);
+    free(x);
+    block *all[] = {&src, &dst, &weight, &bias};
+    for (size_t i = 0; i < COUNT(all); i++) {
+        block_check(all[i]);
+        block_free(all[i]);
+    }
+}
+
+static void test_layer_norm(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 2, 7, 8, 9, 15, 16, 17, 33, 64, 100, 320, 1281};
+    variant list[8];
+    size_t n = variants(list);
+    for (size_t v = 0; v < n; v++)
+        for (size_t i = 0; i < COUNT(sizes); i++)
+            for (int mode = 0; mode < 16; mode++)
+                layer_norm_at(&list[v], sizes[i], mode & 1 ? 1000 : 0, mode & 2, mode & 4,
+                              mode & 8);
+}
+
+/* -------------------------------------------------------------------------------- elementwise */
+
+static double gelu_of(double x) { return isinf(x) && x < 0 ? 0 : 0.5 * x * erfc(-x / sqrt(2)); }
+static double quick_gelu_of(double x) { return x / (1 + exp(-1.702 * x)); }
+
+/* Values that reach every part of a curve, then the ones that go wrong. */
+static double curve_value(size_t i)
+{
+    static const double special[] = {0,    -0.0, 1e-40, -1e-40, 1e-30, 88,       -88, 127,
+                                     -127, 1e5,  -1e5,  3e38,   -3e38, INFINITY, NAN};
+    return i % 3 == 0 ? special[i / 3 % COUNT(special)] : 12 * random_value();
+}
+
+typedef void (*unary)(void *, const void *, size_t, bool);
+
+/* The exponential loses an ULP for each unit of its argument, but where that is large the result is
+ * small or the argument itself: 1e-6 holds for all, and relative to large ones. */
+static void unary_at(unary kernel, double (*expected)(double), size_t n, bool in_place, bool bf16,
+                     const char *name)
+{
+    block src = values_new(n, bf16), dst = values_new(n, bf16);
+    double *x = malloc((n + 1) * sizeof *x);
+    for (size_t i = 0; i < n; i++) {
+        set_value(src.data, i, curve_value(i), bf16);
+        x[i] = value(src.data, i, bf16);
+    }
+    void *to = in_place ? src.data : dst.data;
+    kernel(to, src.data, n, bf16);
+    for (size_t i = 0; i < n; i++) {
+        double y = expected(x[i]);
+        check_close(value(to, i, bf16), y, 1e-6 + fabs(y) * (bf16 ? BF16_ULP : 4 * ULP), name, i);
+    }
+    block_check(&src);
+    block_check(&dst);
+    block_free(&src);
+    block_free(&dst);
+    free(x);
+}
+
+static void test_activations(void **state)
+{
+    (void)state;
+    variant list[8];
+    size_t count = variants(list);
+    for (size_t v = 0; v < count; v++) {
+        for (size_t n = 0; n < 60; n++) {
+            for (int mode = 0; mode < 4; mode++) {
+                const tg__kernels *k = &list[v].kernels;
+                unary_at(k->silu, silu_of, n, mode & 1, mode & 2, list[v].name);
+                unary_at(k->gelu, gelu_of, n, mode & 1, mode & 2, list[v].name);
+                unary_at(k->quick_gelu, quick_gelu_of, n, mode & 1, mode & 2, list[v].name);
+            }
+        }
+        unary_at(list[v].kernels.silu, silu_of, 20000, false, false, list[v].name);
+        unary_at(list[v].kernels.gelu, gelu_of, 20000, false, false, list[v].name);
+        unary_at(list[v].kernels.quick_gelu, quick_gelu_of, 20000, false, false, list[v].name);
+    }
+}
+
+static void geglu_at(const variant *v, size_t rows, size_t c, bool bf16)
+{
+    block src = random_block(rows * 2 * c, 0, 5, bf16), dst = values_new(rows * c, bf16);
+    v->kernels.geglu(dst.data, src.data, rows, (int)c, bf16);
+    for (size_t i = 0; i < rows * c; i++) {
+        size_t at = i / c * 2 * c + i % c;
+        double y = value(src.data, at, bf16) * gelu_of(value(src.data, at + c, bf16));
+        check_close(value(dst.data, i, bf16), y, 5e-6 + fabs(y) * (bf16 ? BF16_ULP : 4 * ULP),
+                    v->name, i);
+    }
+    block_check(&dst);
+    block_free(&src);
+    block_free(&dst);
+}
+
+static void test_geglu(void **state)
+{
+    (void)state;
+    variant list[8];
+    size_t count = variants(list);
+    for (size_t v = 0; v < count; v++)
+        for (size_t c = 1; c < 70; c += c < 36 ? 1 : 11)
+            for (int bf16 = 0; bf16 < 2; bf16++)
+                geglu_at(&list[v], 3, c, bf16);
+}
+
+/* Sums of two are exact up to one rounding: the levels agree to the bit. */
+static void sum_at(const variant *v, size_t n, bool bf16)
+{
+    block a = random_block(n, 0, 3, bf16), b = random_block(n, 0, 1e-3, bf16);
+    block sum = values_new(n, bf16), mean = values_new(n, bf16);
+    v->kernels.add(sum.data, a.data, b.data, n, bf16);
+    v->kernels.mean(mean.data, a.data, b.data, n, bf16);
+    for (size_t i = 0; i < n; i++) {
+        float exact = (float)(value(a.data, i, bf16) + value(b.data, i, bf16));
+        float half = exact * 0.5f;
+        exact = bf16 ? tg__from_bf16(tg__to_bf16(exact)) : exact;
+        half = bf16 ? tg__from_bf16(tg__to_bf16(half)) : half;
+        check_close(value(sum.data, i, bf16), (double)exact, 0, v->name, i);
+        check_close(value(mean.data, i, bf16), (double)half, 0, v->name, i);
+    }
+    v->kernels.add(a.data, a.data, b.data, n, bf16);
+    assert_memory_equal(a.data, sum.data, n * (bf16 ? 2 : 4));
+    block *all[] = {&a, &b, &sum, &mean};
+    for (size_t i = 0; i < COUNT(all); i++) {
+        block_check(all[i]);
+        block_free(all[i]);
+    }
+}
+
+static void test_sums(void **state)
+{
+    (void)state;
+    variant list[8];
+    size_t count = variants(list);
+    for (size_t v = 0; v < count; v++)
+        for (size_t n = 0; n < 70; n++)
+            for (int bf16 = 0; bf16 < 2; bf16++)
+                sum_at(&list[v], n, bf16);
+}
+
+/* -------------------------------------------------------------------------------- conversions */
+
+/* Ties both ways, denormals, what rounds up to infinity, infinities and NaNs, over all exponents.
+ */
+static void test_bf16(void **state)
+{
+    (void)state;
+    enum { N = 65536 * 4 + 5 };
+    static const uint32_t low[] = {0x8000, 0x7FFF, 0x8001, 0};
+    variant list[8];
+    size_t count = variants(list);
+    block floats = values_new(N, false), halves = values_new(N, true), back = values_new(N, false);
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t bits = (i / 4 & 0xFFFF) << 16 | low[i % 4];
+        memcpy(floats.data + 4 * i, &bits, sizeof bits);
+    }
+    for (size_t v = 0; v < count; v++) {
+        list[v].kernels.bf16_from_f32((tg__bf16 *)halves.data, (float *)floats.data, N);
+        list[v].kernels.f32_from_bf16((float *)back.data, (tg__bf16 *)halves.data, N);
+        for (size_t i = 0; i < N; i++) {
+            tg__bf16 half = ((tg__bf16 *)halves.data)[i];
+            assert_int_equal(half, tg__to_bf16(((float *)floats.data)[i]));
+            uint32_t bits;
+            memcpy(&bits, back.data + 4 * i, sizeof bits);
+            assert_int_equal(bits, (uint32_t)half << 16);
+        }
+    }
+    block *all[] = {&floats, &halves, &back};
+    for (size_t i = 0; i < COUNT(all); i++) {
+        block_check(all[i]);
+        block_free(all[i]);
+    }
+}
+
+/* All 65536, from an odd address: a signalling NaN may become a quiet one. */
+static void test_f16(void **state)
+{
+    (void)state;
+    enum { N = 65536 };
+    variant list[8];
+    size_t count = variants(list);
+    block halves = block_new(2 * N + 1, 1), floats = values_new(N, false);
+    for (uint32_t i = 0; i < N; i++) {
+        uint16_t half = (uint16_t)i;
+        memcpy(halves.data + 1 + 2 * i, &half, sizeof half);
+    }
+    for (size_t v = 0; v < count; v++) {
+        for (size_t n = 0; n < 40; n++)
+            list[v].kernels.f32_from_f16((float *)floats.data + N - n,
+                                         halves.data + 1 + 2 * (N - n), n);
+        list[v].kernels.f32_from_f16((float *)floats.data, halves.data + 1, N);
+        for (uint32_t i = 0; i < N; i++) {
+            float expected = tg__from_f16((uint16_t)i), found = ((float *)floats.data)[i];
+            if (isnan(expected))
+                assert_true(isnan(found));
+            else
+                assert_memory_equal(&expected, &found, sizeof found);
+        }
+    }
+    block_check(&floats);
+    block_free(&halves);
+    block_free(&floats);
+}
+
+/* The last elements of short arrays. */
+static void test_short_conversions(void **state)
+{
+    (void)state;
+    variant list[8];
+    size_t count = variants(list);
+    for (size_t v = 0; v < count; v++) {
+        for (size_t n = 0; n < 70; n++) {
+            block floats = random_block(n, 0, 1, false), halves = values_new(n, true);
+            block back = values_new(n, false);
+            list[v].kernels.bf16_from_f32((tg__bf16 *)halves.data, (float *)floats.data, n);
+            list[v].kernels.f32_from_bf16((float *)back.data, (tg__bf16 *)halves.data, n);
+            for (size_t i = 0; i < n; i++)
+                assert_true(value(back.data, i, false) == value(halves.data, i, true) &&
+                            value(halves.data, i, true) ==
+                                (double)tg__from_bf16(tg__to_bf16(((float *)floats.data)[i])));
+            block *all[] = {&floats, &halves, &back};
+            for (size_t i = 0; i < COUNT(all); i++) {
+                block_check(all[i]);
+                block_free(all[i]);
+            }
+        }
+    }
+}
+
+/* ----------------------------------------------------------------------------------- products */
+
+typedef struct conv_case {
+    int h, w, c, dst_h, dst_w, dst_c, k, stride, pad_top, pad_left;
+} conv_case;
+
+/* One output, summed in another order than the kernel's. */
+static double reference_conv(const conv_case *t, const float *src, const float *weight, int y,
+                             int x, int o)
+{
+    double sum = 0;
+    for (int i = 0; i < t->c; i++) {
+        for (int from_x = 0; from_x < t->w; from_x++) {
+            for (int from_y = 0; from_y < t->h; from_y++) {
+                int tap_y = from_y - y * t->stride + t->pad_top;
+                int tap_x = from_x - x * t->stride + t->pad_left;
+                if (tap_y >= 0 && tap_y < t->k && tap_x >= 0 && tap_x < t->k)
+                    sum += (double)src[(from_y * t->w + from_x) * t->c + i] *
+                           (double)weight[((tap_y * t->k + tap_x) * t->c + i) * t->dst_c + o];
+            }
+        }
+    }
+    return sum;
+}
+
+static void test_conv2d(void **state)
+{
+    (void)state;
+    static const conv_case cases[] = {
+        {5, 7, 3, 5, 7, 5, 3, 1, 1, 1}, {8, 6, 4, 4, 3, 9, 3, 2, 1, 1},
+        {7, 9, 2, 3, 4, 3, 3, 2, 0, 0}, {4, 5, 6, 4, 5, 7, 1, 1, 0, 0},
+        {1, 1, 1, 1, 1, 1, 3, 1, 1, 1}, {8, 8, 3, 2, 2, 4, 4, 4, 0, 0},
+    };
+    tg__kernels kernels;
+    tg__kernels_init(&kernels, TG_CPU_AUTO);
+    for (size_t n = 0; n < COUNT(cases); n++) {
+        const conv_case *t = &cases[n];
+        block src = random_block((size_t)(t->h * t->w * t->c), 0, 1, false);
+        block weight = random_block((size_t)(t->k * t->k * t->c * t->dst_c), 0, 1, false);
+        block bias = random_block((size_t)t->dst_c, 0, 1, false);
+        block dst = values_new((size_t)(t->dst_w * t->dst_c), false);
+        for (int i = 0; i < 2 * t->dst_h * t->dst_w * t->dst_c; i++) {
+            int y = i / 2 / (t->dst_w * t->dst_c), at = i / 2 % (t->dst_w * t->dst_c),
+                o = at % t->dst_c;
+            const float *b = i % 2 ? (const float *)bias.data : NULL;
+            kernels.conv2d_row((float *)dst.data, (float *)src.data, (float *)weight.data, b, t->h,
+                               t->w, t->c, t->dst_w, t->dst_c, t->k, t->stride, t->pad_top,
+                               t->pad_left, y);
+            double expected =
+                reference_conv(t, (float *)src.data, (float *)weight.data, y, at / t->dst_c, o) +
+                (b ? (double)b[o] : 0);
+            check_close(value(dst.data, (size_t)at, false), expected, 1e-5, "conv2d", (size_t)i);
+        }
+        block *all[] = {&src, &weight, &bias, &dst};
+        for (size_t i = 0; i < COUNT(all); i++) {
+            block_check(all[i]);
+            block_free(all[i]);
+        }
+    }
+}
+
+static void test_linear(void **state)
+{
+    (void)state;
+    enum { ROW_COUNT = 5, K = 37, N = 19 };
+    tg__kernels kernels;
+    tg__kernels_init(&kernels, TG_CPU_AUTO);
+    block src = random_block(ROW_COUNT * K, 0, 1, false), weight = random_block(K * N, 0, 1, false);
+    block bias = random_block(N, 0, 1, false), dst = values_new(ROW_COUNT * N, false);
+    for (int with = 0; with < 2; with++) {
+        kernels.linear_rows((float *)dst.data, (float *)src.data, (float *)weight.data,
+                            with ? (float *)bias.data : NULL, ROW_COUNT, K, N);
+        for (size_t i = 0; i < ROW_COUNT * N; i++) {
+            double sum = with ? value(bias.data, i % N, false) : 0;
+            for (size_t k = K; k-- > 0;)
+                sum += value(src.data, i / N * K + k, false) *
+                       value(weight.data, k * N + i % N, false);
+            check_close(value(dst.data, i, false), sum, 1e-5, "linear", i);
+        }
+    }
+    block *all[] = {&src, &weight, &bias, &dst};
+    for (size_t i = 0; i < COUNT(all); i++) {
+        block_check(all[i]);
+        block_free(all[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_extremes),
+        cmocka_unit_test(test_group_norm),
+        cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_geglu),
+        cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_f16),
+        cmocka_unit_test(test_short_conversions),
+        cmocka_unit_test(test_conv2d),
+        cmocka_unit_test(test_linear),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* Schedulers against diffusers 0.30.3: whole loops over a formula in place of a network (see
+ * tests/golden/make_schedulers.py), and what is refused. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "io/config.h"
+#include "io/file.h"
+#include "samplers/scheduler.h"
+
+enum { COUNT = 2, N = COUNT * 3 * 4 * 4 };
+
+/* The same as in the script. */
+static void normals(float *dst, uint32_t draw)
+{
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t h = i * 0x85EBCA77u + draw * 0x9E3779B1u + 12345u;
+        h ^= h >> 15;
+        h *= 0x2C1B3C6Du;
+        h ^= h >> 12;
+        h *= 0x297A2D39u;
+        h ^= h >> 15;
+        dst[i] = (float)((h / 4294967296.0 - 0.5) * sqrt(12));
+    }
+}
+
+static void network(float *dst, const float *x, float t)
+{
+    for (int i = 0; i < N; i++)
+        dst[i] = 0.7f * x[i] / (1 + 0.1f * x[i] * x[i]) + 0.05f * (t / 1000);
+}
+
+/* The whole loop; returns how often noise was drawn. */
+static int run(tg__scheduler *s, float *sample)
+{
+    float input[N], output[N], noise[N];
+    int draws = 0;
+    normals(sample, 0);
+    for (int i = 0; i < N; i++)
+        sample[i] *= tg__scheduler_init_noise_sigma(s);
+    for (int i = 0; i < tg__scheduler_evaluations(s); i++) {
+        tg__scheduler_scale_input(s, i, input, sample);
+        network(output, input, tg__scheduler_timestep(s, i));
+        bool wanted = tg__scheduler_wants_noise(s, i);
+        if (wanted)
+            normals(noise, (uint32_t)++draws);
+        tg__scheduler_step(s, i, output, sample, wanted ? noise : NULL);
+    }
+    return draws;
+}
+
+/* --------------------------------------------------------------------------------------- goldens */
+
+/* Largest deviations, for a class. */
+typedef struct deviation {
+    const char *class_name;
+    double sample, timestep;
+    int cases, refused;
+} deviation;
+
+static deviation *deviation_of(deviation *all, const char *class_name)
+{
+    int i = 0;
+    while (all[i].class_name && strcmp(all[i].class_name, class_name) != 0)
+        i++;
+    all[i].class_name = class_name;
+    return &all[i];
+}
+
+/* How far a class may be from diffusers, relative to the largest value. What diffusers itself rounds
+ * is of this size: DEIS, whose coefficients are small differences of large f32 numbers there. */
+static double tolerance(const char *class_name)
+{
+    return strcmp(class_name, "DEISMultistepScheduler") == 0 ? 1e-3 : 1e-5;
+}
+
+/* Whole timesteps are exact; between them are those of Karras sigmas, from logarithms in f32. */
+static double compare_timesteps(const tg__scheduler *s, const float *expected)
+{
+    double most = 0;
+    for (int i = 0; i < tg__scheduler_evaluations(s); i++) {
+        double found = (double)tg__scheduler_timestep(s, i), want = (double)expected[i];
+        if (want == rint(want) && fabs(found - want) > 0 && fabs(found - want) < 1e-3)
+            most = fmax(most, fabs(found - want));
+        else
+            most = fmax(most, fabs(found - want));
+    }
+    return most;
+}
+
+static double compare_samples(const float *found, const float *expected)
+{
+    double most = 0, scale = 1e-30;
+    for (int i = 0; i < N; i++) {
+        double difference = fabs((double)found[i] - (double)expected[i]);
+        most = isnan(difference) ? HUGE_VAL : fmax(most, difference);
+        scale = fmax(scale, fabs((double)expected[i]));
+    }
+    return most / scale;
+}
+
+/* A case of the script; returns a scheduler that is prepared, or NULL. */
+static tg__scheduler *make(tg__config *line, tg__error *error, const char *short_name)
+{
+    tg__config *file = tg__config_object(line, "file");
+    const char *class_name = tg__config_string(line, "class", ""),
+               *prediction = tg__config_string(line, "prediction", "");
+    tg__scheduler_override override = {
+        .class_name = *short_name ? short_name : *class_name ? class_name : NULL,
+        .karras = (int)tg__config_int(line, "karras", -1, 1, -1),
+        .prediction_type = *prediction ? prediction : NULL,
+        .force_stable_diffusion = tg__config_bool(line, "force", false),
+    };
+    tg__scheduler *s = tg__scheduler_new(file, &override, error);
+    int steps = (int)tg__config_int(line, "steps", 1, 1000000, 1);
+    if (s && tg__scheduler_set_steps(s, steps, N, COUNT, error) != TG_OK) {
+        tg__scheduler_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+/* Checks one line; returns how many values belong to it. */
+static size_t check_case(const char *text, size_t length, const float *values, deviation *all)
+{
+    tg__error error = {0};
+    tg__config *line = tg__config_parse(text, length, "cases.json", &error);
+    assert_non_null(line);
+    tg__scheduler *s = make(line, &error, tg__config_string(line, "short", ""));
+    int evaluations = (int)values[0];
+    if (!s) {
+        if (evaluations >= 0)
+            print_error("%.*s\n  refused: %s\n", (int)length, text, error.message);
+        assert_true(evaluations < 0);
+        assert_true(error.status == TG_ERROR_ARGUMENT || error.status == TG_ERROR_UNSUPPORTED ||
+                    error.status == TG_ERROR_FORMAT);
+    } else {
+        float sample[N];
+        deviation *d = deviation_of(all, tg__scheduler_class(s));
+        if (evaluations < 0)
+            print_error("%.*s\n  accepted\n", (int)length, text);
+        assert_int_equal(evaluations, tg__scheduler_evaluations(s));
+        double timestep = compare_timesteps(s, values + 3);
+        int draws = run(s, sample);
+        double deviates = compare_samples(sample, values + 3 + evaluations);
+        if (!(timestep <= 1e-3) || !(deviates <= tolerance(d->class_name)))
+            print_error("%.*s\n  timesteps %g, sample %g\n", (int)length, text, timestep,
+                        deviates);
+        assert_true(timestep <= 1e-3);
+        assert_true(deviates <= tolerance(d->class_name));
+        assert_int_equal(draws, (int)values[1]);
+        assert_true(fabsf(tg__scheduler_init_noise_sigma(s) - values[2]) <= 1e-6f * values[2]);
+        d->sample = fmax(d->sample, deviates);
+        d->timestep = fmax(d->timestep, timestep);
+        d->cases++;
+    }
+    tg__scheduler_free(s);
+    tg__config_close(line);
+    return evaluations < 0 ? 1 : 3 + (size_t)evaluations + N;
+}
+
+static void test_goldens(void **state)
+{
+    tg__error error = {0};
+    size_t length, bytes, used = 0;
+    deviation all[32] = {{0}};
+    char *cases = tg__file_read(TG_TEST_DATA "/golden/schedulers/cases.json", 1 << 22, &length,
+                                &error);
+    char *values = tg__file_read(TG_TEST_DATA "/golden/schedulers/values.f32", 1 << 22, &bytes,
+                                 &error);
+    (void)state;
+    assert_string_equal(error.message, "");
+    for (char *line = cases, *end; *line; line = end + 1) {
+        end = strchr(line, '\n');
+        assert_non_null(end);
+        assert_true(used < bytes / sizeof(float));
+        used += check_case(line, (size_t)(end - line), (const float *)(void *)values + used, all);
+    }
+    assert_int_equal(used, bytes / sizeof(float));
+    for (deviation *d = all; d->class_name; d++)
+        if (getenv("TG_VERBOSE"))
+            print_message("%-32s %4d cases, sample %.1e, timestep %.1e\n", d->class_name, d->cases,
+                          d->sample, d->timestep);
+    free(cases);
+    free(values);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_goldens)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

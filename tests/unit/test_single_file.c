@@ -1,0 +1,788 @@
+/* SPDX-License-Identifier: MIT */
+/* Single-file checkpoints: every tensor of diffusers' networks is found in the original layout,
+ * with the shape and at the place that diffusers' own conversion says (tests/golden/single_file,
+ * made by make_single_file.py); everything else is refused with what it is. The checkpoints are
+ * written here, sparse, so that those of full size take no room. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "io/file.h"
+#include "io/weights.h"
+#include "pipeline/layouts.h"
+#include "pipeline/single_file.h"
+
+enum { MAX_TENSORS = 2048 };
+
+static const char *const network_names[] = {"unet", "vae", "text_encoder"};
+
+/* ------------------------------------------------------------------------- writing checkpoints */
+
+typedef struct shape {
+    int rank;
+    int64_t dims[4];
+} shape;
+
+typedef struct entry {
+    char name[128];
+    shape shape;
+} entry;
+
+typedef struct checkpoint {
+    entry tensors[MAX_TENSORS];
+    int count;
+    const char *metadata; /* JSON, or NULL */
+} checkpoint;
+
+static char folder[] = "/tmp/tg_single_file_XXXXXX";
+static char path[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(folder);
+}
+
+/* "4,3" or "-" for a scalar. */
+static shape parse_shape(const char *text)
+{
+    shape s = {0};
+    if (strcmp(text, "-") == 0)
+        return s;
+    for (;;) {
+        char *end;
+        assert_true(s.rank < 4);
+        s.dims[s.rank++] = strtoll(text, &end, 10);
+        if (*end != ',')
+            return s;
+        text = end + 1;
+    }
+}
+
+static int64_t bytes_of(shape s)
+{
+    int64_t bytes = 2;
+    for (int i = 0; i < s.rank; i++)
+        bytes *= s.dims[i];
+    return bytes;
+}
+
+static void add(checkpoint *c, const char *name, const char *dims)
+{
+    entry *e = &c->tensors[c->count++];
+    assert_true(c->count <= MAX_TENSORS);
+    snprintf(e->name, sizeof e->name, "%s", name);
+    e->shape = parse_shape(dims);
+}
+
+static entry *entry_of(checkpoint *c, const char *name)
+{
+    for (int i = 0; i < c->count; i++)
+        if (strcmp(c->tensors[i].name, name) == 0)
+            return &c->tensors[i];
+    return NULL;
+}
+
+/* The file at path, all of it f16 zeros. */
+static void write_checkpoint(const checkpoint *c)
+{
+    int64_t at = 0;
+    uint64_t length;
+    unsigned char size[8];
+    char *header = NULL;
+    FILE *text = open_memstream(&header, &(size_t){0}), *file = fopen(path, "wb");
+    assert_true(text && file);
+    fprintf(text, "{\"__metadata__\":%s", c->metadata ? c->metadata : "{}");
+    for (int i = 0; i < c->count; i++) {
+        const entry *e = &c->tensors[i];
+        fprintf(text, ",\"%s\":{\"dtype\":\"F16\",\"shape\":[", e->name);
+        for (int j = 0; j < e->shape.rank; j++)
+            fprintf(text, "%s%lld", j ? "," : "", (long long)e->shape.dims[j]);
+        fprintf(text, "],\"data_offsets\":[%lld,", (long long)at);
+        at += bytes_of(e->shape);
+        fprintf(text, "%lld]}", (long long)at);
+    }
+    fputc('}', text);
+    length = (uint64_t)ftell(text);
+    assert_int_equal(fclose(text), 0);
+    for (int i = 0; i < 8; i++)
+        size[i] = (unsigned char)(length >> 8 * i);
+    assert_int_equal(fwrite(size, 1, 8, file), 8);
+    assert_int_equal(fwrite(header, 1, length, file), length);
+    assert_int_equal(fflush(file), 0);
+    assert_int_equal(ftruncate(fileno(file), (off_t)(8 + (int64_t)length + at)), 0);
+    assert_int_equal(fclose(file), 0);
+    free(header);
+}
+
+static tg__safetensors *open_checkpoint(const checkpoint *c)
+{
+    tg__error error = {0};
+    tg__safetensors *file;
+    write_checkpoint(c);
+    file = tg__safetensors_open(path, &error);
+    assert_string_equal(error.message, "");
+    return file;
+}
+
+#define UNET "model.diffusion_model."
+#define CONV_IN UNET "input_blocks.0.0.weight"
+#define CONV_OUT UNET "out.2.weight"
+#define TO_K UNET "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+#define CLIP "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"
+#define OPEN_CLIP_TOKENS "cond_stage_model.model.token_embedding.weight"
+#define VAE "first_stage_model.decoder.conv_in.weight"
+
+/* The least that passes for Stable Diffusion 1.x. */
+static checkpoint *least(void)
+{
+    checkpoint *c = calloc(1, sizeof *c);
+    assert_non_null(c);
+    add(c, CONV_IN, "8,4,3,3");
+    add(c, CONV_OUT, "4,8,3,3");
+    add(c, TO_K, "8,768");
+    add(c, CLIP, "9,768");
+    add(c, VAE, "8,4,3,3");
+    return c;
+}
+
+static void take_away(checkpoint *c, const char *name)
+{
+    entry *e = entry_of(c, name);
+    assert_non_null(e);
+    *e = c->tensors[--c->count];
+}
+
+/* ------------------------------------------------------------------------------------- goldens */
+
+typedef struct golden {
+    char *text; /* what the other fields point into */
+    checkpoint file;
+    struct {
+        const char *network, *name, *source;
+        shape shape;
+        int64_t row;
+    } expected[MAX_TENSORS];
+    int count;
+    const char *configs[3]; /* NULL: the shipped one */
+} golden;
+
+static void parse_config(golden *g, char *line)
+{
+    char *json = strchr(line, ' ');
+    *json++ = '\0';
+    for (int i = 0; i < 3; i++)
+        if (strcmp(line, network_names[i]) == 0)
+            g->configs[i] = json;
+}
+
+static void parse_expected(golden *g, char *line)
+{
+    const entry *source = &g->file.tensors[g->file.count - 1];
+    const char *network = strtok(line, " "), *name = strtok(NULL, " ");
+    const char *dims = strtok(NULL, " "), *row = strtok(NULL, " ");
+    assert_true(row && g->count < MAX_TENSORS);
+    g->expected[g->count].network = network;
+    g->expected[g->count].name = name;
+    g->expected[g->count].source = source->name;
+    g->expected[g->count].shape = strcmp(dims, "=") ? parse_shape(dims) : source->shape;
+    g->expected[g->count++].row = strtoll(row, NULL, 10);
+}
+
+static golden *read_golden(const char *name)
+{
+    golden *g = calloc(1, sizeof *g);
+    tg__error error = {0};
+    char where[512];
+    size_t length;
+    assert_non_null(g);
+    snprintf(where, sizeof where, TG_TEST_DATA "/golden/single_file/%s.txt", name);
+    g->text = tg__file_read(where, 1 << 20, &length, &error);
+    assert_non_null(g->text);
+    for (char *line = g->text, *next; *line; line = next) {
+        char *end = strchr(line, '\n');
+        assert_non_null(end);
+        *end = '\0';
+        next = end + 1;
+        if (strncmp(line, "config ", 7) == 0) {
+            parse_config(g, line + 7);
+        } else if (*line == ' ') {
+            parse_expected(g, line);
+        } else {
+            char *dims = strchr(line, ' ');
+            *dims++ = '\0';
+            add(&g->file, line, dims);
+        }
+    }
+    return g;
+}
+
+static void free_golden(golden *g)
+{
+    free(g->text);
+    free(g);
+}
+
+static tg__config *config_of(const char *json, const char *layout, tg__network network,
+                             tg__error *error)
+{
+    char name[64];
+    tg__layout_file shipped;
+    if (json)
+        return tg__config_parse(json, strlen(json), "config.json", error);
+    snprintf(name, sizeof name, "%s/config.json", network_names[network]);
+    assert_true(tg__layout_find(layout, name, &shipped));
+    return tg__config_parse(shipped.text, shipped.length, shipped.where, error);
+}
+
+static tg__single_file_names names_of(const tg__single_file *single, tg__network network,
+                                      const char *json)
+{
+    tg__error error = {0};
+    tg__single_file_names names;
+    tg__config *config = config_of(json, single->kind->layout, network, &error);
+    assert_non_null(config);
+    tg__single_file_names_init(&names, single, network, config);
+    assert_string_equal(error.message, "");
+    tg__config_close(config);
+    return names;
+}
+
+static void assert_shape(const tg__disk_tensor *found, shape expected)
+{
+    assert_int_equal(found->rank, expected.rank);
+    for (int i = 0; i < expected.rank; i++)
+        assert_int_equal(found->shape[i], expected.dims[i]);
+    assert_int_equal(found->bytes, bytes_of(expected));
+}
+
+/* Looks all of a golden's tensors up in file, which is its checkpoint or one that calls them
+ * differently; returns how many there are. */
+static int check_golden(const golden *g, const tg__safetensors *file, bool own_configs)
+{
+    tg__error error = {0};
+    tg__single_file single;
+    int checked = 0;
+    tg__single_file_open(&single, file, "model.safetensors", own_configs, &error);
+    assert_string_equal(error.message, "");
+    for (int n = 0; n < 3; n++) {
+        tg__single_file_names names = names_of(&single, (tg__network)n, g->configs[n]);
+        for (int i = 0; i < g->count; i++) {
+            const tg__disk_tensor *source;
+            tg__disk_tensor found;
+            if (strcmp(g->expected[i].network, network_names[n]) != 0)
+                continue;
+            if (!tg__single_file_lookup(&names, g->expected[i].name, -1, NULL, &found))
+                fail_msg("%s is not found", g->expected[i].name);
+            source = tg__safetensors_find(file, g->expected[i].source);
+            assert_string_equal(found.name, g->expected[i].source);
+            assert_shape(&found, g->expected[i].shape);
+            assert_ptr_equal(found.data, (const char *)source->data +
+                                             (size_t)g->expected[i].row * source->bytes /
+                                                 (size_t)(source->rank ? source->shape[0] : 1));
+            checked++;
+        }
+    }
+    return checked;
+}
+
+static void check_layout(const char *name, bool own_configs, int expected)
+{
+    golden *g = read_golden(name);
+    tg__safetensors *file = open_checkpoint(&g->file);
+    assert_int_equal(check_golden(g, file, own_configs), expected);
+    tg__safetensors_close(file);
+    free_golden(g);
+}
+
+static void test_sd15(void **state)
+{
+    (void)state;
+    check_layout("sd15", false, 686 + 248 + 196);
+}
+
+static void test_sd21(void **state)
+{
+    (void)state;
+    check_layout("sd21", false, 686 + 248 + 372);
+}
+
+static void test_miniatures(void **state)
+{
+    (void)state;
+    check_layout("mini1", true, 324 + 124 + 36);
+    check_layout("mini2", true, 1048 + 372 + 52);
+}
+
+/* The text encoder of 1.x without "text_model." in its names. */
+static void test_short_text_names(void **state)
+{
+    static const char before[] = "cond_stage_model.transformer.text_model.";
+    static const char after[] = "cond_stage_model.transformer.";
+    golden *g = read_golden("mini1");
+    tg__safetensors *file;
+    (void)state;
+    for (int i = 0; i < g->file.count; i++) {
+        char *name = g->file.tensors[i].name;
+        size_t n = sizeof before - 1, m = sizeof after - 1;
+        if (strncmp(name, before, n) == 0)
+            memmove(name + m, name + n, strlen(name + n) + 1);
+    }
+    file = open_checkpoint(&g->file);
+    assert_int_equal(check_golden(g, file, true), 324 + 124 + 36);
+    tg__safetensors_close(file);
+    free_golden(g);
+}
+
+/* ----------------------------------------------------------------------- what is not in a file */
+
+typedef struct question {
+    tg__network network;
+    const char *name;
+} question;
+
+static void test_no_counterpart(void **state)
+{
+    static const question questions[] = {
+        {TG__UNET, ""},
+        {TG__UNET, "conv_in"},
+        {TG__UNET, "conv_in.weight.more"},
+        {TG__UNET, "input_blocks.0.0.weight"},
+        {TG__UNET, "down_blocks.0.resnets.1.norm1.weight"}, /* the next block's in the file */
+        {TG__UNET, "down_blocks.0.resnets.00.norm1.weight"},
+        {TG__UNET, "down_blocks.0.resnets.-1.norm1.weight"},
+        {TG__UNET, "down_blocks.0.resnets.4294967296.norm1.weight"},
+        {TG__UNET, "down_blocks.0.resnets..norm1.weight"},
+        {TG__UNET, "down_blocks.0.resnets.0"},
+        {TG__UNET, "down_blocks.2.downsamplers.0.conv.weight"},
+        {TG__UNET, "down_blocks.2.attentions.0.norm.weight"},
+        {TG__UNET, "down_blocks.3.resnets.0.norm1.weight"},
+        {TG__UNET, "mid_block.resnets.2.norm1.weight"},
+        {TG__UNET, "mid_block.attentions.1.norm.weight"},
+        {TG__UNET, "up_blocks.0.resnets.2.norm1.weight"},
+        {TG__UNET, "up_blocks.2.upsamplers.0.conv.weight"},
+        {TG__UNET, "up_blocks.3.resnets.0.norm1.weight"},
+        {TG__VAE, "encoder.down_blocks.0.resnets.1.norm1.weight"},
+        {TG__VAE, "encoder.down_blocks.1.downsamplers.0.conv.weight"},
+        {TG__VAE, "encoder.down_blocks.2.resnets.0.norm1.weight"},
+        {TG__VAE, "encoder.up_blocks.0.resnets.0.norm1.weight"},
+        {TG__VAE, "encoder.mid_block.attentions.0.query.weight"},
+        {TG__VAE, "decoder.up_blocks.0.resnets.2.norm1.weight"},
+        {TG__VAE, "decoder.up_blocks.1.upsamplers.0.conv.weight"},
+        {TG__VAE, "decoder.quant_conv.weight"},
+        {TG__VAE, "conv_in.weight"},
+        {TG__TEXT_ENCODER, "text_model.encoder.layers.2.layer_norm1.weight"},
+        {TG__TEXT_ENCODER, "embeddings.token_embedding.weight"},
+        {TG__TEXT_ENCODER, "text_projection.weight"},
+    };
+    golden *g = read_golden("mini1");
+    tg__safetensors *file = open_checkpoint(&g->file);
+    tg__error error = {0};
+    tg__single_file single;
+    char longest[1024];
+    (void)state;
+    tg__single_file_open(&single, file, "model.safetensors", true, &error);
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
+        tg__network network = questions[i].network;
+        tg__single_file_names names = names_of(&single, network, g->configs[network]);
+        tg__disk_tensor found;
+        if (tg__single_file_lookup(&names, questions[i].name, -1, NULL, &found))
+            fail_msg("%s is %s", questions[i].name, found.name);
+        memset(longest, 'x', sizeof longest);
+        memcpy(longest, "text_model.", 11);
+        longest[sizeof longest - 1] = '\0';
+        assert_false(tg__single_file_lookup(&names, longest, -1, NULL, &found));
+    }
+    tg__safetensors_close(file);
+    free_golden(g);
+}
+
+/* The last layer of an OpenCLIP encoder is there, but nobody's. */
+static void test_last_layer(void **state)
+{
+    golden *g = read_golden("mini2");
+    tg__safetensors *file = open_checkpoint(&g->file);
+    tg__error error = {0};
+    tg__single_file single;
+    tg__single_file_names names;
+    tg__disk_tensor found;
+    (void)state;
+    tg__single_file_open(&single, file, "model.safetensors", true, &error);
+    names = names_of(&single, TG__TEXT_ENCODER, g->configs[TG__TEXT_ENCODER]);
+    assert_non_null(
+        tg__safetensors_find(file, "cond_stage_model.model.transformer.resblocks.3.ln_1.weight"));
+    assert_true(tg__single_file_lookup(&names, "text_model.encoder.layers.2.layer_norm1.weight", -1,
+                                       NULL, &found));
+    assert_false(tg__single_file_lookup(&names, "text_model.encoder.layers.3.layer_norm1.weight",
+                                        -1, NULL, &found));
+    tg__safetensors_close(file);
+    free_golden(g);
+}
+
+/* Blocks may have different numbers of layers; the last level's come first on the way up. */
+static void test_layers_by_level(void **state)
+{
+    static const char config[] = "{\"block_out_channels\":[8,12],\"layers_per_block\":[1,2]}";
+    static const char *const names[][2] = {
+        {"down_blocks.0.resnets.0.norm1.weight", UNET "input_blocks.1.0.in_layers.0.weight"},
+        {"down_blocks.1.resnets.0.norm1.weight", UNET "input_blocks.3.0.in_layers.0.weight"},
+        {"down_blocks.1.resnets.1.conv2.bias", UNET "input_blocks.4.0.out_layers.3.bias"},
+        {"up_blocks.0.resnets.2.norm1.weight", UNET "output_blocks.2.0.in_layers.0.weight"},
+        {"up_blocks.1.resnets.0.norm1.weight", UNET "output_blocks.3.0.in_layers.0.weight"},
+        {"up_blocks.1.resnets.1.norm1.weight", UNET "output_blocks.4.0.in_layers.0.weight"},
+    };
+    enum { NAMES = sizeof names / sizeof *names };
+    checkpoint *c = least();
+    tg__safetensors *file;
+    tg__error error = {0};
+    tg__single_file single;
+    tg__single_file_names unet;
+    tg__disk_tensor found;
+    (void)state;
+    for (int i = 0; i < NAMES; i++)
+        add(c, names[i][1], "8");
+    file = open_checkpoint(c);
+    tg__single_file_open(&single, file, "model.safetensors", false, &error);
+    unet = names_of(&single, TG__UNET, config);
+    for (int i = 0; i < NAMES; i++) {
+        assert_true(tg__single_file_lookup(&unet, names[i][0], -1, NULL, &found));
+        assert_string_equal(found.name, names[i][1]);
+    }
+    tg__safetensors_close(file);
+    free(c);
+}
+
+/* --------------------------------------------------------------------------------------- views */
+
+typedef struct viewing {
+    const char *golden;
+    tg__network network;
+    const char *config; /* NULL: the golden's */
+    const char *source, *dims;
+    const char *name, *expected;
+} viewing;
+
+static void check_view(const viewing *v)
+{
+    golden *g = read_golden(v->golden);
+    entry *source = entry_of(&g->file, v->source);
+    tg__error error = {0};
+    tg__single_file single;
+    tg__single_file_names names;
+    tg__disk_tensor found;
+    tg__safetensors *file;
+    assert_non_null(source);
+    source->shape = parse_shape(v->dims);
+    file = open_checkpoint(&g->file);
+    tg__single_file_open(&single, file, "model.safetensors", true, &error);
+    names = names_of(&single, v->network, v->config ? v->config : g->configs[v->network]);
+    assert_true(tg__single_file_lookup(&names, v->name, -1, NULL, &found));
+    assert_shape(&found, parse_shape(v->expected));
+    tg__safetensors_close(file);
+    free_golden(g);
+}
+
+#define MINI1_UNET "\"block_out_channels\":[8,16,16],\"layers_per_block\":1"
+#define UNET_ATTENTION UNET "input_blocks.1.1."
+#define OPEN_CLIP "cond_stage_model.model.transformer.resblocks.0."
+
+static void test_views(void **state)
+{
+    static const viewing views[] = {
+        /* Whichever form the file has, the network's own is given. */
+        {"mini1", TG__UNET, "{" MINI1_UNET ",\"use_linear_projection\":true}",
+         UNET_ATTENTION "proj_in.weight", "8,8,1,1", "down_blocks.0.attentions.0.proj_in.weight",
+         "8,8"},
+        {"mini1", TG__UNET, "{" MINI1_UNET "}", UNET_ATTENTION "proj_out.weight", "8,8",
+         "down_blocks.0.attentions.0.proj_out.weight", "8,8,1,1"},
+        {"mini1", TG__UNET, "{" MINI1_UNET "}", UNET_ATTENTION "proj_out.bias", "8",
+         "down_blocks.0.attentions.0.proj_out.bias", "8"},
+        {"mini1", TG__VAE, NULL, "first_stage_model.encoder.mid.attn_1.q.weight", "12,12",
+         "encoder.mid_block.attentions.0.to_q.weight", "12,12"},
+        {"mini1", TG__VAE, NULL, "first_stage_model.encoder.mid.attn_1.q.weight", "12,12,1",
+         "encoder.mid_block.attentions.0.to_q.weight", "12,12"},
+        /* What fits nothing is shown as it is. */
+        {"mini1", TG__VAE, NULL, "first_stage_model.encoder.mid.attn_1.q.weight", "12,12,3,3",
+         "encoder.mid_block.attentions.0.to_q.weight", "12,12,3,3"},
+        {"mini1", TG__UNET, "{" MINI1_UNET ",\"use_linear_projection\":true}",
+         UNET_ATTENTION "proj_in.weight", "8", "down_blocks.0.attentions.0.proj_in.weight", "8"},
+        {"mini2", TG__TEXT_ENCODER, NULL, OPEN_CLIP "attn.in_proj_weight", "61,20",
+         "text_model.encoder.layers.0.self_attn.v_proj.weight", "61,20"},
+        {"mini2", TG__TEXT_ENCODER, NULL, OPEN_CLIP "attn.in_proj_bias", "-",
+         "text_model.encoder.layers.0.self_attn.v_proj.bias", "-"},
+        {"mini2", TG__TEXT_ENCODER, NULL, OPEN_CLIP "attn.in_proj_weight", "0,20",
+         "text_model.encoder.layers.0.self_attn.v_proj.weight", "0,20"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof views / sizeof *views; i++)
+        check_view(&views[i]);
+}
+
+/* The message of a shape that is wrong names the tensor as the file does. */
+static void test_through_weights(void **state)
+{
+    static const int64_t wrong[] = {320, 4, 5, 5};
+    golden *g = read_golden("sd15");
+    tg__safetensors *file = open_checkpoint(&g->file);
+    tg__error error = {0};
+    tg__single_file single;
+    tg__single_file_names names;
+    tg__weights *weights;
+    (void)state;
+    tg__single_file_open(&single, file, "model.safetensors", false, &error);
+    names = names_of(&single, TG__UNET, NULL);
+    weights = tg__weights_from(tg__single_file_lookup, &names, "model.safetensors", &error);
+    assert_non_null(weights);
+    tg__weights_get(weights, "conv_in.weight", 4, wrong, &error);
+    assert_int_equal(error.status, TG_ERROR_FORMAT);
+    assert_non_null(strstr(error.message, "model.diffusion_model.input_blocks.0.0.weight"));
+    assert_non_null(strstr(error.message, "[320,4,3,3]"));
+    tg__weights_close(weights);
+    tg__safetensors_close(file);
+    free_golden(g);
+}
+
+/* ------------------------------------------------------------------------------------ refusals */
+
+#define NO TG_ERROR_UNSUPPORTED
+#define BAD TG_ERROR_FORMAT
+
+typedef struct refusal {
+    const char *without; /* a tensor that is taken away; "all": every one */
+    const char *with;    /* a tensor that is put there, or whose shape changes */
+    const char *dims;
+    bool own_configs;
+    tg_status status;
+    const char *message;
+} refusal;
+
+static void check_refusal(const refusal *r)
+{
+    checkpoint *c = least();
+    tg__error error = {0};
+    tg__single_file single;
+    tg__safetensors *file;
+    if (r->without && strcmp(r->without, "all") == 0)
+        c->count = 0;
+    else if (r->without)
+        take_away(c, r->without);
+    if (r->with && entry_of(c, r->with))
+        take_away(c, r->with);
+    if (r->with)
+        add(c, r->with, r->dims);
+    file = open_checkpoint(c);
+    tg__single_file_open(&single, file, "model.safetensors", r->own_configs, &error);
+    if (error.status != r->status || !strstr(error.message, r->message))
+        fail_msg("%d \"%s\", expected %d \"%s\"", error.status, error.message, r->status,
+                 r->message);
+    if (r->status != TG_OK)
+        assert_int_equal(strncmp(error.message, "model.safetensors: ", 19), 0);
+    tg__safetensors_close(file);
+    free(c);
+}
+
+static void test_refusals(void **state)
+{
+    static const refusal refusals[] = {
+        {NULL, NULL, NULL, false, TG_OK, ""},
+        /* Surplus is nobody's business. */
+        {NULL, "model_ema.decay", "-", false, TG_OK, ""},
+        {NULL, "lora_unet.alpha", "-", false, TG_OK, ""},
+        {NULL, "embedding_manager.embedder.transformer.text_model.x", "4", false, TG_OK, ""},
+        /* Other models. */
+        {NULL, "conditioner.embedders.1.model.ln_final.bias", "4", false, NO, "XL"},
+        {CLIP, "conditioner.embedders.0.model.ln_final.bias", "4", false, NO, "XL"},
+        {NULL, "model.diffusion_model.label_emb.0.0.weight", "4,4", false, NO, "unCLIP"},
+        {NULL, "model.diffusion_model.input_blocks.1.0.time_stack.in_layers.0.weight", "4", false,
+         NO, "Video"},
+        {CONV_IN, "model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight", "4", false, NO,
+         "Stable Diffusion 3"},
+        {"all", "joint_blocks.0.x_block.attn.qkv.weight", "4", false, NO, "Stable Diffusion 3"},
+        {"all", "text_encoders.clip_l.logit_scale", "-", false, NO, "later"},
+        {CONV_IN, "model.diffusion_model.double_blocks.0.img_attn.qkv.weight", "4", false, NO,
+         "Flux"},
+        {"all", "double_blocks.0.img_attn.qkv.weight", "4", false, NO, "Flux"},
+        {"all", "adaln_single.linear.weight", "4", false, NO, "PixArt"},
+        {"all", "clip_txt_mapper.weight", "4", false, NO, "Cascade"},
+        {NULL, "control_model.time_embed.0.weight", "4", false, NO, "ControlNet"},
+        {"all", "controlnet_cond_embedding.conv_in.weight", "4", false, NO, "ControlNet"},
+        {"all", "input_hint_block.0.weight", "4", false, NO, "ControlNet"},
+        {"all", "mid_block.motion_modules.0.temporal_transformer.norm.weight", "4", false, NO,
+         "AnimateDiff"},
+        /* Parts of a model. */
+        {"all", "lora_unet_down_blocks_0_attentions_0_proj_in.alpha", "-", false, NO, "LoRA"},
+        {"all", "unet.down_blocks.0.attentions.0.proj_in.lora_A.weight", "4", false, NO, "LoRA"},
+        {"all", "unet.down_blocks.0.attentions.0.proj_in.lora.up.weight", "4", false, NO, "LoRA"},
+        {"all", "emb_params", "1,768", false, NO, "textual inversion"},
+        {"all", "down_blocks.0.resnets.0.conv1.weight", "8,8,3,3", false, NO,
+         "a UNet in diffusers' layout"},
+        {"all", "encoder.down_blocks.0.resnets.0.conv1.weight", "8", false, NO,
+         "a VAE in diffusers' layout"},
+        {"all", "text_model.final_layer_norm.weight", "8", false, NO, "a text encoder alone"},
+        {"all", "input_blocks.0.0.weight", "8,4,3,3", false, NO, "a UNet alone"},
+        {"all", "decoder.up.0.block.0.norm1.weight", "8", false, NO, "a VAE alone"},
+        {CONV_IN, NULL, NULL, false, NO, "a VAE without a UNet"},
+        {"all", NULL, NULL, false, BAD, "there is no " CONV_IN},
+        {"all", "weight", "8", false, BAD, "there is no " CONV_IN},
+        {"all", "diffusion_model.input_blocks.0.0.weight", "8", false, BAD, "there is no "},
+        {CLIP, NULL, NULL, false, BAD, "there is no text encoder"},
+        {CLIP, NULL, NULL, true, BAD, "there is no text encoder"},
+        {VAE, NULL, NULL, false, BAD, "there is no VAE"},
+        {CONV_OUT, NULL, NULL, false, BAD, "out.2.weight"},
+        /* Pictures as input. */
+        {NULL, CONV_IN, "8,9,3,3", false, NO, "9 input channels (an inpainting model), expected 4"},
+        {NULL, CONV_IN, "8,9,3,3", true, NO, "9 input channels (an inpainting model)"},
+        {NULL, CONV_IN, "8,8,3,3", false, NO, "8 input channels (an InstructPix2Pix"},
+        {NULL, CONV_IN, "8,7,3,3", false, NO, "7 input channels (an upscaler)"},
+        {NULL, CONV_IN, "8,5,3,3", false, NO, "5 input channels (a depth model)"},
+        {NULL, CONV_IN, "8,6,3,3", false, NO, "6 input channels, expected 4"},
+        {NULL, CONV_IN, "8", false, BAD, "4 dimensions"},
+        {NULL, CONV_OUT, "-", false, BAD, "4 dimensions"},
+        /* Neither one nor the other. */
+        {NULL, TO_K, "8,1024", false, NO, "that of Stable Diffusion 2.x (it attends to text 1024"},
+        {CLIP, OPEN_CLIP_TOKENS, "9,768", false, NO,
+         "768 wide), but the text encoder is that of Stable Diffusion 2.x"},
+        {NULL, TO_K, "8,24", false, NO, "text 24 wide, expected 768 (1.x) or 1024 (2.x)"},
+        {NULL, TO_K, "8,24", true, TG_OK, ""},
+        {NULL, TO_K, "768", false, NO, "text 0 wide"},
+        {TO_K, NULL, NULL, false, NO, "text 0 wide"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        check_refusal(&refusals[i]);
+}
+
+/* An error that is there already stays, and nothing follows from it. */
+static void test_first_error_sticks(void **state)
+{
+    checkpoint *c = least();
+    tg__safetensors *file = open_checkpoint(c);
+    tg__error error = {0};
+    tg__single_file single;
+    (void)state;
+    tg__fail(&error, TG_ERROR_IO, "before");
+    assert_int_equal(tg__single_file_open(&single, file, "x", false, &error), TG_ERROR_IO);
+    assert_string_equal(error.message, "before");
+    tg__safetensors_close(file);
+    free(c);
+}
+
+/* --------------------------------------------------------------------------------------- facts */
+
+typedef struct fact {
+    bool version2;
+    const char *metadata;
+    const char *prediction;
+    int size;
+    const char *unknown;
+} fact;
+
+static void check_fact(const fact *f)
+{
+    checkpoint *c = least();
+    tg__error error = {0};
+    tg__single_file single;
+    tg__safetensors *file;
+    const char *unknown, *prediction;
+    if (f->version2) {
+        take_away(c, CLIP);
+        take_away(c, TO_K);
+        add(c, OPEN_CLIP_TOKENS, "9,1024");
+        add(c, TO_K, "8,1024");
+    }
+    c->metadata = f->metadata;
+    file = open_checkpoint(c);
+    tg__single_file_open(&single, file, "model.safetensors", false, &error);
+    assert_string_equal(error.message, "");
+    assert_string_equal(single.kind->layout, f->version2 ? "sd21" : "sd15");
+    assert_string_equal(single.kind->pad_token, f->version2 ? "!" : "<|endoftext|>");
+    prediction = tg__single_file_prediction(&single, &unknown);
+    assert_string_equal(prediction, f->prediction);
+    assert_ptr_equal(tg__single_file_prediction(&single, NULL), prediction);
+    assert_string_equal(unknown ? unknown : "", f->unknown ? f->unknown : "");
+    assert_int_equal(tg__single_file_size(&single, prediction), f->size);
+    if (!f->metadata && f->version2)
+        assert_int_equal(tg__single_file_size(&single, "epsilon"), 512);
+    tg__safetensors_close(file);
+    free(c);
+}
+
+#define SPEC(key, value) "{\"modelspec." key "\":\"" value "\"}"
+
+static void test_facts(void **state)
+{
+    static const fact facts[] = {
+        {false, NULL, "epsilon", 512, NULL},
+        {true, NULL, "v_prediction", 768, NULL},
+        {false, SPEC("prediction_type", "v"), "v_prediction", 512, NULL},
+        {true, SPEC("prediction_type", "epsilon"), "epsilon", 512, NULL},
+        {true, SPEC("prediction_type", "v"), "v_prediction", 768, NULL},
+        {true, SPEC("predict_key", "epsilon"), "epsilon", 512, NULL},
+        {true, SPEC("architecture", "stable-diffusion-v2-512"), "epsilon", 512, NULL},
+        {true, SPEC("architecture", "stable-diffusion-v2-768-v"), "v_prediction", 768, NULL},
+        {true, SPEC("architecture", "stable-diffusion-v2-unclip-h"), "v_prediction", 768, NULL},
+        {true, SPEC("prediction_type", "flow"), "v_prediction", 768, "flow"},
+        {true,
+         "{\"modelspec.architecture\":\"stable-diffusion-v2-512\","
+         "\"modelspec.prediction_type\":\"v\",\"modelspec.resolution\":\"512x512\"}",
+         "v_prediction", 512, NULL},
+        {true, "{\"modelspec.prediction_type\":\"epsilon\",\"modelspec.resolution\":\"768x768\"}",
+         "epsilon", 768, NULL},
+        {true, SPEC("resolution", "1e9x1e9"), "v_prediction", 768, NULL},
+        {false, SPEC("resolution", "768x768"), "epsilon", 512, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+        check_fact(&facts[i]);
+}
+
+static void test_vae_prefixes(void **state)
+{
+    checkpoint *c = least();
+    tg__error error = {0};
+    tg__single_file single;
+    tg__safetensors *file;
+    (void)state;
+    add(c, "vae.decoder.conv_in.weight", "8,4,3,3");
+    file = open_checkpoint(c);
+    tg__single_file_open(&single, file, "model.safetensors", false, &error);
+    assert_string_equal(single.vae_prefix, "vae."); /* as diffusers */
+    tg__safetensors_close(file);
+    free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sd15),
+        cmocka_unit_test(test_sd21),
+        cmocka_unit_test(test_miniatures),
+        cmocka_unit_test(test_short_text_names),
+        cmocka_unit_test(test_no_counterpart),
+        cmocka_unit_test(test_last_layer),
+        cmocka_unit_test(test_layers_by_level),
+        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_through_weights),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_first_error_sticks),
+        cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_vae_prefixes),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
