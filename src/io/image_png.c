@@ -11,6 +11,9 @@
 /* Deflate writes 258 bytes with two bits at best. */
 #define MOST_INFLATION 1032.0
 
+/* As small as 6, the default, for photographs, in half the time. */
+enum { COMPRESSION_LEVEL = 4 };
+
 typedef struct job {
     png_structp png;
     png_infop info;
@@ -124,6 +127,7 @@ static void write_pixels(job *j)
     const tg__pixels *p = j->source;
     png_set_user_limits(j->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_write_fn(j->png, j, write_bytes, flush_bytes);
+    png_set_compression_level(j->png, COMPRESSION_LEVEL);
     png_set_IHDR(j->png, j->info, (png_uint_32)p->width, (png_uint_32)p->height, 8,
                  PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
                  PNG_FILTER_TYPE_DEFAULT);

@@ -14,7 +14,10 @@ void tg__set_shape(tg__plan *plan, tg__node *node, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     const char *copy = tg__arena_copy(tg__plan_arena(plan), text);
-    node->shape = copy ? copy : "";
+    if (copy)
+        node->shape = copy;
+    else
+        tg__fail_memory(tg__plan_error(plan));
 }
 
 const float *tg__packed_f32(tg__plan *plan, const tg__disk_tensor *tensors, int count)

@@ -23,7 +23,7 @@ static tg_network_info network_info(const char *name, const char *class_name,
 /* Workspace of one pass; *macs (may be NULL) its multiplications. 0 where it cannot be planned. */
 static int64_t workspace_of(tg_model *m, const tg__plan_key *key, tg__dtype dtype, int64_t *macs)
 {
-    tg__error error = {0}; /* a size that cannot be planned is reported when it is asked for */
+    tg__error error = {0}; /* a size that cannot be planned is reported when it is used */
     tg__context context = {.kernels = &m->kernels};
     tg__plan *plan = tg__record_plan(m, &context, key, dtype, &error);
     int64_t bytes = 0;
@@ -32,6 +32,8 @@ static int64_t workspace_of(tg_model *m, const tg__plan_key *key, tg__dtype dtyp
         if (macs)
             *macs = tg__plan_macs(plan);
     }
+    if (error.status == TG_ERROR_MEMORY)
+        tg__fail_memory(&m->error);
     tg__plan_free(plan);
     return bytes;
 }

@@ -272,6 +272,14 @@ static void read_unipc(tg__scheduler *s, tg__config *config)
     if (!s->keys.predict_x0)
         s->keys.thresholding = false;
     tg__config_refuse(config, "solver_p", NULL);
+    /* diffusers multiplies infinity by zero there. */
+    bool to_zero = s->keys.predict_x0 && s->keys.solver != TG__BH1;
+    if (!to_zero && !s->keys.final_sigma_min)
+        tg__fail(error, TG_ERROR_UNSUPPORTED,
+                 "%s: %s of %s needs final_sigmas_type \"sigma_min\", found \"zero\"",
+                 tg__config_where(config),
+                 s->keys.predict_x0 ? "solver_type \"bh1\"" : "predict_x0 false",
+                 s->sampler->name);
     int count = tg__config_list(config, "disable_corrector", MOST_UNCORRECTED);
     if (count <= 0)
         return;

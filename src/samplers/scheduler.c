@@ -121,8 +121,7 @@ tg__scheduler *tg__scheduler_new(tg__config *config, const tg__scheduler_overrid
     tg__key_source source = {
         .config = config,
         .original = original ? original->sampler : NULL,
-        .again = !original || original->sampler != name->sampler || o->karras >= 0 ||
-                 o->prediction_type || name->algorithm,
+        .again = o->class_name || o->karras >= 0 || o->prediction_type,
         .force_stable_diffusion = o->force_stable_diffusion,
         .algorithm = name->algorithm,
         .prediction = o->prediction_type,

@@ -269,7 +269,7 @@ static void test_interrupt(void **state)
         snprintf(
             line, sizeof line,
             "exec timeout --preserve-status -k 15 -s %s 0.7 \"$T\" generate \"$M\" -p a --seed 1 "
-            "--steps 1000 --width 64 --height 64 -o cat.png",
+            "--steps 900 --width 64 --height 64 -o cat.png",
             signals[i]);
         assert_run(130, shell(line));
         assert_string_equal(last.err, "tgate: interrupted\n");

@@ -21,7 +21,7 @@ WITH_KARRAS = ["LMSDiscreteScheduler", "EulerDiscreteScheduler", "DPMSolverMulti
 DDIM = "DDIMScheduler"
 
 DEFAULTS = {"prompt": "a red circle above two green squares", "negative": "", "clip_skip": 0,
-            "steps": 10, "guidance": 5.0, "rescale": 0.0, "width": 64, "height": 64, "count": 1,
+            "steps": 10, "guidance": 5.0, "rescale": 0.0, "width": 64, "height": 96, "count": 1,
             "seed": 42, "start": "", "scheduler": "", "karras": -1, "prediction": "",
             "gate_step": 0, "sp_interval": 1, "fi_interval": 1, "warm_up": 0, "decode": False}
 
@@ -42,7 +42,7 @@ def short(scheduler):
 def each_scheduler():
     """Plain and gated, as the files of two models configure them."""
     cases = []
-    for model, size in (("sd1", {}), ("sd2", {"width": 80, "height": 64})):
+    for model, size in (("sd1", {}), ("sd2", {"width": 80, "height": 72})):
         for i, name in enumerate(FIRST_ORDER + SECOND_ORDER):
             steps = 8 + i % 4
             cases.append(case(model, short(name), scheduler=name, steps=steps, **size))
@@ -113,14 +113,13 @@ def requests():
             cases.append(case("sd2", f"{short(name)}-{steps}-steps", scheduler=name, steps=steps))
     cases += [
         case("sd1", "ddim-decode", scheduler=DDIM, decode=True),
-        case("sd1", "default", steps=25, guidance=7.5, width=96, decode=True),
-        case("sd1", "default-gate", (10, 5, 1, 2), steps=25, guidance=7.5, width=96, decode=True),
+        case("sd1", "default", steps=25, guidance=7.5, width=96, height=64, decode=True),
+        case("sd1", "default-gate", (10, 5, 1, 2), steps=25, guidance=7.5, width=96, height=64, decode=True),
         case("sd2", "default", steps=25, guidance=7.5, height=96, decode=True),
         case("sd2", "default-gate", (10, 5, 1, 2), steps=25, guidance=7.5, height=96, decode=True),
         case("sd2", "default-v1-gate", (5,), steps=25, guidance=7.5),
         case("sd2", "as-epsilon", prediction="epsilon", **plain),
         case("sd1", "as-v-prediction", prediction="v_prediction", **plain),
-        case("odd2", "as-sample", prediction="sample"),
     ]
     return cases
 

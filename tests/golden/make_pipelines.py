@@ -89,7 +89,7 @@ def record_unet(recorder, pipe, generator):
     """Two whole forward passes at even sizes, one at an odd size and a fractional timestep."""
     channels = pipe.unet.config.in_channels
     for i, (count, height, width, timestep) in enumerate(
-            [(2, 8, 8, 801.0), (1, 11, 9, 13.375), (3, 6, 10, 0.0)]):
+            [(2, 12, 8, 801.0), (1, 11, 9, 13.375), (3, 6, 10, 0.0)]):
         name = f"unet{i}"
         sample = torch.randn(count, channels, height, width, generator=generator)
         prompts = [text for text, _ in MODULE_TEXTS[:count]]
@@ -237,11 +237,16 @@ def run_case(case):
 def main(models):
     for model in models:
         record_modules(model)
+        for stale in PIPELINES.glob(f"{model}-*.npy"):
+            stale.unlink()
+    cases = pipeline_cases()
+    order = {case["name"]: i for i, case in enumerate(cases)}
+    lines = [run_case(case) for case in cases if case["model"] in models]
     manifest = PIPELINES / "cases.json"
-    done = [line for line in (common.read_cases(manifest) if manifest.exists() else [])
-            if line["model"] not in models]
-    lines = [run_case(case) for case in pipeline_cases() if case["model"] in models]
-    common.write_cases(manifest, done + [line for line in lines if line])
+    kept = [line for line in (common.read_cases(manifest) if manifest.exists() else [])
+            if line["model"] not in models and line["name"] in order]
+    admitted = kept + [line for line in lines if line]
+    common.write_cases(manifest, sorted(admitted, key=lambda line: order[line["name"]]))
     refused = lines.count(None)
     print(f"{len(lines) - refused} cases admitted, {refused} refused")
     return 1 if refused else 0

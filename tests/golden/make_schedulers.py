@@ -20,6 +20,7 @@ schedulers/values.f32: for each case in turn, little-endian f32:
     draws (of noise), init_noise_sigma, each evaluation's timestep, the final sample
 """
 
+import importlib
 import json
 import math
 import pathlib
@@ -35,7 +36,7 @@ for module, version in PINNED.items():
     assert module.__version__.split("+")[0] == version, f"{module.__name__} {module.__version__}"
 
 HERE = pathlib.Path(__file__).resolve().parent / "schedulers"
-SHAPE = (2, 3, 4, 4)
+SHAPE = (2, 4, 3, 4)
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
@@ -73,10 +74,9 @@ class Draws:
 
 
 draws = Draws()
-for name in diffusers.schedulers.__dict__:
-    module = getattr(diffusers.schedulers, name)
-    if name.startswith("scheduling_") and hasattr(module, "randn_tensor"):
-        module.randn_tensor = draws
+for name in ("ddim", "ddpm", "euler_discrete", "euler_ancestral_discrete",
+             "dpmsolver_multistep", "dpmsolver_singlestep"):
+    importlib.import_module(f"diffusers.schedulers.scheduling_{name}").randn_tensor = draws
 
 
 
@@ -336,7 +336,8 @@ def cases_of(name):
     for steps in (5, 20):
         yield case(file(SD, {"clip_sample": True, "steps_offset": 0}), steps, force=True)
         yield case(file(), steps, force=True)
-        yield case(file(SD), steps, karras=1)
+        if not name.startswith(("DD", "PNDM", "EulerA")):  # they have no such key
+            yield case(file(SD), steps, karras=1)
         yield case(file(SD), steps, prediction="v_prediction", force=True)
 
 
@@ -345,8 +346,9 @@ def all_cases():
         yield from cases_of(name)
     for file in SWITCHES:
         for name in VARIANTS:
-            for karras in (-1, 1):
-                yield case(file, 9, name, karras=karras, force=True)
+            yield case(file, 9, name, force=True)
+            if not name.startswith(("DD", "PNDM", "EulerA")):
+                yield case(file, 9, name, karras=1, force=True)
         yield case(file, 9, "DPMSolverMultistep", force=True, short="dpmpp-2m-sde")
         yield case(file, 20, "DPMSolverMultistep", force=True, short="dpmpp-2m-sde", karras=1)
 

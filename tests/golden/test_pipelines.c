@@ -111,7 +111,7 @@ static bool check_case(json_t *c, tg_dtype dtype, tg_cpu cpu)
     tg_session_options so;
     tg_session_options_init(&so);
     so.dtype = dtype;
-    so.threads = 2;
+    so.threads = 1; /* several tests run at once */
     tg_generate_options o = options_of(c, model);
     if (tg_session_new(&session, model, &so) != TG_OK ||
         tg_prompt_encode(&prompt, session, text_of(c, "prompt"), text_of(c, "negative"),

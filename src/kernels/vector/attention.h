@@ -7,11 +7,11 @@
  * holds UNIT consecutive factors of a product's sum: one f32, or two bf16. Of a piece of work (ROWS
  * query rows) scratch holds the queries and the sums of the output, both transposed, and the
  * weights of BLOCK keys, which stay in L1. Both inner loops keep KEYS x QUERIES vectors of sums in
- * registers and load KEYS + QUERIES for each KEYS * QUERIES multiplications.
+ * registers and load KEYS + QUERIES for KEYS * QUERIES multiplications.
  *
- * The softmax needs no exact maximum: a row's base is any number that the scores seen so far exceed
- * by at most 2^SLACK, f32 being as precise there. It rarely moves, and when it does the block is
- * done anew.
+ * The softmax needs no exact maximum: what is taken off a row's exponents of 2, its base, may be
+ * SLACK away from it, the weights being as precise there. So the base rarely moves, and a panel's
+ * scores become weights while they are in registers; when it does move, the block is done anew.
  *
  * Included behind vector.h and enum { UNIT, QUERIES }; the includer defines the unit_ functions. */
 #ifndef TG_KERNELS_VECTOR_ATTENTION_H
@@ -23,7 +23,8 @@
 #include "kernels/vector/math.h"
 
 enum {
-    KEYS = 6,
+    KEYS = 6,     /* of a panel */
+    CHANNELS = 6, /* of the values, at a time */
     BLOCK = 12 * KEYS * UNIT,
     ROWS = QUERIES * LANES, /* query rows of a piece of work */
     SLACK = 40,
@@ -190,8 +191,31 @@ static void store_output(const work *w, int image, int head)
 
 /* ------------------------------------------------------------------------------------- scores */
 
-/* KEYS keys against `vectors` vectors of queries: their exponentials become weights, their sums and
- * maxima are taken along. masked: keys from visible[row] on do not count. */
+/* A panel's scores become weights; their sums and maxima are taken along. masked: keys from
+ * visible[row] on do not count. */
+TG_SPECIALISED void weigh_panel(const work *w, float *weights, vec s[QUERIES][KEYS], int vectors,
+                                bool masked)
+{
+    vec scale = vec_set(w->scale);
+    TG_UNROLL
+    for (int i = 0; i < vectors; i++) {
+        vec base = vec_load(w->base + i * LANES), top = vec_load(w->top + i * LANES);
+        vec sum = vec_load(w->block_sum + i * LANES);
+        TG_UNROLL
+        for (int j = 0; j < KEYS; j++) {
+            vec x = unit_exponent(s[i][j], scale);
+            if (masked)
+                x = vec_less(vec_set((float)j), vec_load(w->visible + i * LANES), x,
+                             vec_set(-INFINITY));
+            top = vec_max(top, x);
+            s[i][j] = unit_exp2(vec_sub(x, base));
+        }
+        vec_store(w->top + i * LANES, top);
+        vec_store(w->block_sum + i * LANES, unit_store(weights + i * LANES, s[i], sum));
+    }
+}
+
+/* KEYS keys against `vectors` vectors of queries. */
 TG_SPECIALISED void score_panel(const work *w, float *weights, const float *keys, int vectors,
                                 bool masked)
 {
@@ -217,23 +241,7 @@ TG_SPECIALISED void score_panel(const work *w, float *weights, const float *keys
                 s[i][j] = unit_multiply(k, q[i], s[i][j]);
         }
     }
-    vec scale = vec_set(w->scale);
-    TG_UNROLL
-    for (int i = 0; i < vectors; i++) {
-        vec base = vec_load(w->base + i * LANES), top = vec_load(w->top + i * LANES);
-        vec sum = vec_load(w->block_sum + i * LANES);
-        TG_UNROLL
-        for (int j = 0; j < KEYS; j++) {
-            vec x = unit_exponent(s[i][j], scale);
-            if (masked)
-                x = vec_less(vec_set((float)j), vec_load(w->visible + i * LANES), x,
-                             vec_set(-INFINITY));
-            top = vec_max(top, x);
-            s[i][j] = unit_exp2(vec_sub(x, base));
-        }
-        vec_store(w->top + i * LANES, top);
-        vec_store(w->block_sum + i * LANES, unit_store(weights + i * LANES, s[i], sum));
-    }
+    weigh_panel(w, weights, s, vectors, masked);
 }
 
 TG_SPECIALISED void score_panels(const work *w, int start, int stop, int vectors)
@@ -262,6 +270,7 @@ static void score_block(const work *w, int start, int stop)
         w->top[i] = -INFINITY;
         w->block_sum[i] = 0;
     }
+    /* code for each number of vectors there can be, 1 to QUERIES */
     if (w->vectors == QUERIES)
         score_panels(w, start, stop, QUERIES);
     else if (w->vectors == 1)
@@ -298,7 +307,7 @@ static bool rebase(const work *w, bool first)
 TG_SPECIALISED void add_values(const work *w, size_t channel, size_t key, size_t keys, int n,
                                int vectors)
 {
-    vec s[KEYS][QUERIES];
+    vec s[CHANNELS][QUERIES];
     float *output = w->output + channel * ROWS;
     const float *values = w->values + key * w->head_dim + channel, *weights = w->weights;
     TG_UNROLL
@@ -329,10 +338,10 @@ TG_SPECIALISED void add_values(const work *w, size_t channel, size_t key, size_t
     }
 }
 
-/* All channels, in pieces of KEYS or (so that none is much smaller) one less. */
+/* All channels, in pieces of CHANNELS or (so that none is much smaller) one less. */
 TG_SPECIALISED void add_all_values(const work *w, size_t key, size_t keys, int vectors)
 {
-    size_t pieces = (w->head_dim + KEYS - 1) / KEYS;
+    size_t pieces = (w->head_dim + CHANNELS - 1) / CHANNELS;
     for (size_t i = 0; i < pieces; i++) {
         size_t channel = i * w->head_dim / pieces, end = (i + 1) * w->head_dim / pieces;
         switch (end - channel) {
