@@ -1,11 +1,12 @@
 # make        build build/tgate and the library
 # make demo   install what is missing, build, and draw demo.png with the demo model
 # make test   install what is missing, build, and pass every test
+# make bench  measure speed (PEERS=python: beside torch, diffusers and OpenVINO, if it has them)
 # make check  the same with clang, sanitizers and the checks of style (slower)
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: all demo test check install clean packages
+.PHONY: all demo test bench check install clean packages
 all:
 	@cmake -S . -B $(BUILD) -G Ninja -DTG_WERROR=$(if $(CI),ON,OFF) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@rm -f $(BUILD).log
@@ -23,6 +24,15 @@ test: packages all
 check: packages
 	@tools/install-packages packages-check.txt
 	tools/check
+
+# A model of Stable Diffusion 1.5's size with random weights, made once.
+$(BUILD)/sd15/model_index.json: | all
+	cmake --build $(BUILD) -j $(JOBS) --target random_model
+	$(BUILD)/random_model src/pipeline/layouts/sd15 $(BUILD)/sd15
+
+bench: packages all $(BUILD)/sd15/model_index.json
+	cmake --build $(BUILD) -j $(JOBS) --target bench workload
+	PEERS=$(PEERS) $(BUILD)/bench $(BENCH) $(BUILD)/sd15
 
 install: all
 	cmake --install $(BUILD)

@@ -336,14 +336,17 @@ TG_API double tg_session_measure_peak(tg_session *session);
 /* ------------------------------------------------------------------------------------- files */
 
 /* Writes one picture (count 1; values about -1 to 1) as .png, .jpg, .jpeg, .webp or .npy by the
- * path's suffix. text, if not NULL, is kept in the file as the field "parameters" (png). The file
- * appears whole or not at all; an existing one is replaced only with overwrite. On failure the
- * sentence is written to message (size bytes, may be NULL and 0). */
+ * path's suffix, in upper or lower case; JPEG with quality 95 and full chroma, WebP lossy with
+ * quality 90. text (UTF-8), if not NULL, is kept in the file as the field "parameters" (png). The
+ * file appears whole or not at all; an existing one is replaced only with overwrite. A value that
+ * is not finite is TG_ERROR_NUMERIC. On failure the sentence is written to message (size bytes, may
+ * be NULL and 0), else "". */
 TG_API tg_status tg_image_write(tg_array picture, const char *path, const char *text,
                                 bool overwrite, char *message, size_t size);
 
-/* Reads a .png, .jpg or .webp picture into (1, 3, height, width), -1 to 1. *picture's data is given
- * back with tg_array_free. */
+/* Reads a PNG, JPEG or WebP picture, whatever its name, into (1, 3, height, width), -1 to 1; at
+ * most 2^26 pixels. Alpha is laid over white; colour profiles and orientation are ignored.
+ * *picture's data is given back with tg_array_free. */
 TG_API tg_status tg_image_read(tg_array *picture, const char *path, char *message, size_t size);
 
 /* NumPy's format, '<f4', C order, 4 dimensions, finite. */

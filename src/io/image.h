@@ -19,7 +19,8 @@ typedef struct tg__pixels {
 } tg__pixels;
 
 /* text: UTF-8, NULL for none. */
-void tg__png_write(tg__output *output, const tg__pixels *pixels, const char *text, tg__error *error);
+void tg__png_write(tg__output *output, const tg__pixels *pixels, const char *text,
+                   tg__error *error);
 void tg__jpeg_write(tg__output *output, const tg__pixels *pixels, tg__error *error);
 void tg__webp_write(tg__output *output, const tg__pixels *pixels, tg__error *error);
 

@@ -72,7 +72,8 @@ static void on_progress(j_common_ptr jpeg)
     job *j = jpeg->client_data;
     if (!jpeg->is_decompressor || j->jpeg.in.input_scan_number <= MOST_SCANS)
         return;
-    tg__fail(j->error, TG_ERROR_FORMAT, "has more than %d scans", MOST_SCANS);
+    tg__fail(j->error, TG_ERROR_FORMAT, "is a JPEG file of more than %d scans, expected fewer",
+             MOST_SCANS);
     longjmp(j->back, 1);
 }
 

@@ -89,6 +89,9 @@ static void read_pixels(job *j)
 {
     png_set_user_limits(j->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* ours are in pixels */
     png_set_read_fn(j->png, j, read_bytes);
+    /* Nothing but IHDR, PLTE, tRNS, IDAT and IEND is looked at: libpng takes as much memory for a
+     * text as the text says that it is long. */
+    png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(j->png, j->info);
     size_t width = png_get_image_width(j->png, j->info);
     size_t height = png_get_image_height(j->png, j->info);

@@ -25,7 +25,7 @@ static void fail_decoding(VP8StatusCode status, tg__error *error)
     case VP8_STATUS_UNSUPPORTED_FEATURE:
         tg__fail(error, TG_ERROR_UNSUPPORTED, "is a WebP file of a kind that libwebp cannot read");
         break;
-    default:
+    default: /* what some failed allocations are called, too */
         tg__fail(error, TG_ERROR_FORMAT, "is a broken WebP file (bad bitstream)");
     }
 }
@@ -89,12 +89,16 @@ static void encode(WebPPicture *picture, const WebPConfig *config, const tg__pix
     if (WebPPictureImportRGB(picture, pixels->data, 3 * pixels->width) &&
         WebPEncode(config, picture))
         return;
-    if (picture->error_code == VP8_ENC_ERROR_OUT_OF_MEMORY ||
-        picture->error_code == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY)
+    switch (picture->error_code) {
+    case VP8_ENC_OK: /* some of its failed allocations leave this */
+    case VP8_ENC_ERROR_OUT_OF_MEMORY:
+    case VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY:
         tg__fail_memory(error);
-    else
+        break;
+    default:
         tg__fail(error, TG_ERROR_INTERNAL, "cannot be made as WebP (libwebp's error %d)",
                  (int)picture->error_code);
+    }
 }
 
 void tg__webp_write(tg__output *output, const tg__pixels *pixels, tg__error *error)

@@ -36,9 +36,11 @@ static bool is_blank(char c)
 }
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-static bool is_letter(char c)
+/* A part of a name or a number. */
+static bool is_word(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' ||
+           c == '-' || c == '+' || c == '.';
 }
 
 static void skip_blanks(span *s)
@@ -88,9 +90,8 @@ static bool take_value(span *s, span *value)
         if (c == '\'' || c == '"') {
             if (!skip_string(s))
                 return false;
-        } else if (is_letter(c) || is_digit(c) || c == '-' || c == '+' || c == '.') {
-            while (s->at < s->end && (is_letter(*s->at) || is_digit(*s->at) || *s->at == '-' ||
-                                      *s->at == '+' || *s->at == '.'))
+        } else if (is_word(c)) {
+            while (s->at < s->end && is_word(*s->at))
                 s->at++;
         } else if (c == '(' || c == '[') {
             depth++;

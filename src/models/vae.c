@@ -37,8 +37,8 @@ static tg__tensor mid_block(tg__plan *p, tg__tensor x, const tg__vae_half *w, co
 static tg__tensor norm_out(tg__plan *p, tg__tensor x, const tg__vae_half *w, const tg__vae *v)
 {
     tg__group_norm_options norm = {.groups = v->config.resnet.groups, .eps = v->config.resnet.eps};
-    return tg__norm_activation(p, x, (tg__tensor){0}, &w->conv_norm_out, norm,
-                               v->config.resnet.activation);
+    /* act_fn is the residual blocks' alone. */
+    return tg__norm_activation(p, x, (tg__tensor){0}, &w->conv_norm_out, norm, TG__SILU);
 }
 
 /* An external f32 tensor (n, c, h, w): its dimensions under the names that a plan has for them. */

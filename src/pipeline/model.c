@@ -238,7 +238,8 @@ static void open_scheduler(tg_model *m, const tg_model_options *o, const char *c
     if (!prediction && m->is_single_file && !o->config_dir)
         prediction = single_file_prediction(m);
     m->scheduler = (tg__scheduler_override){
-        .class_name = keep(m, o->scheduler ? o->scheduler : class_name),
+        .class_name = keep(m, o->scheduler),
+        .folder_class = class_name,
         .karras = o->karras,
         .prediction_type = keep(m, prediction),
         .force_stable_diffusion = true,

@@ -21,7 +21,7 @@ static void fill_row(const tg__scheduler *s, int i, double *row)
     float alpha_next = next >= 0                  ? tg__alpha(s, next)
                        : s->keys.set_alpha_to_one ? 1
                                                   : s->alphas_cumprod[0];
-    double root = sqrt((double)alpha), noise_root = sqrt((double)(1 - alpha));
+    double root = tg__signal(s, alpha), noise_root = sqrt((double)(1 - alpha));
     tg__mix clean = tg__clean_of(s->keys.prediction, root, noise_root);
     tg__mix noise = tg__noise_of(s->keys.prediction, root, noise_root);
     double noise_next = sqrt((double)(1 - alpha_next));

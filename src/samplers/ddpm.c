@@ -22,7 +22,7 @@ static void fill_row(const tg__scheduler *s, int i, double *row)
     float alpha = tg__alpha(s, t), alpha_next = next >= 0 ? tg__alpha(s, next) : 1;
     float beta = 1 - alpha, beta_next = 1 - alpha_next;
     float step_alpha = alpha / alpha_next, step_beta = 1 - step_alpha;
-    tg__mix clean = tg__clean_of(s->keys.prediction, sqrt((double)alpha), sqrt((double)beta));
+    tg__mix clean = tg__clean_of(s->keys.prediction, tg__signal(s, alpha), sqrt((double)beta));
     row[CLEAN_SAMPLE] = clean.sample;
     row[CLEAN_OUTPUT] = clean.output;
     row[NEXT_CLEAN] = (double)(sqrtf(alpha_next) * step_beta / beta);

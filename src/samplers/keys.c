@@ -141,8 +141,10 @@ static void read_spacing(tg__scheduler *s, const tg__key_source *source)
     bool forced = is_forced(source, "steps_offset");
     s->keys.spacing = (tg__spacing)read_choice(config, "timestep_spacing", spacing_names,
                                                (int)s->sampler->spacing);
+    /* Only leading timesteps have it added to them. */
+    bool unused = forced || s->keys.spacing != TG__LEADING;
     int64_t offset =
-        forced ? tg__config_int_or_null(config, "steps_offset", -MOST_OFFSET, MOST_OFFSET, 0)
+        unused ? tg__config_int_or_null(config, "steps_offset", -MOST_OFFSET, MOST_OFFSET, 0)
                : tg__config_int(config, "steps_offset", -MOST_OFFSET, MOST_OFFSET, 0);
     s->keys.steps_offset = forced ? 1 : (int)offset;
 }
@@ -209,8 +211,8 @@ static int given_algorithm(const tg__scheduler *s, const tg__key_source *source)
             algorithm++;
         return algorithm;
     }
-    algorithm = read_choice(source->config, "algorithm_type", algorithm_names,
-                            (int)s->sampler->algorithm);
+    algorithm =
+        read_choice(source->config, "algorithm_type", algorithm_names, (int)s->sampler->algorithm);
     bool replaced = source->again && original &&
                     (original->mapped_algorithms & TG__SET(algorithm)) &&
                     tg__config_has(source->config, "algorithm_type");
@@ -278,8 +280,7 @@ static void read_unipc(tg__scheduler *s, tg__config *config)
         tg__fail(error, TG_ERROR_UNSUPPORTED,
                  "%s: %s of %s needs final_sigmas_type \"sigma_min\", found \"zero\"",
                  tg__config_where(config),
-                 s->keys.predict_x0 ? "solver_type \"bh1\"" : "predict_x0 false",
-                 s->sampler->name);
+                 s->keys.predict_x0 ? "solver_type \"bh1\"" : "predict_x0 false", s->sampler->name);
     int count = tg__config_list(config, "disable_corrector", MOST_UNCORRECTED);
     if (count <= 0)
         return;

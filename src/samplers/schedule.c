@@ -111,10 +111,13 @@ static double sigma_at(const tg__scheduler *s, double t)
     return ((double)sigma_of(s, low + 1) - from) * (t - low) + from;
 }
 
-/* The last index with logs[index] <= value, which has one after it. */
+/* The last index with logs[index] <= value, or the one before where that is the end. They rise, but
+ * the end may lie below: rescale_betas_zero_snr puts a constant there. */
 static int find_below(double value, const float *logs, int length)
 {
     int low = 0, high = length - 1;
+    if (value >= (double)logs[high])
+        return high - 1;
     while (high - low > 1) {
         int middle = low + (high - low) / 2;
         if (value >= (double)logs[middle])

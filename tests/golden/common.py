@@ -42,7 +42,7 @@ def write_cases(path, cases):
     path.write_text(f"[\n{lines}\n]\n")
 
 
-def read_cases(path):
+def read_json(path):
     return json.loads(path.read_text())
 
 

@@ -10,7 +10,6 @@ blowing up, and still depends on the text. All weights are rounded to f16 (to bf
 stored so): a model's files hold the same values whatever they are stored as.
 """
 
-import json
 import math
 import shutil
 import sys
@@ -26,6 +25,7 @@ import original_keys
 from specs import SPECS
 
 TOKENIZER = common.HERE.parent.parent / "models" / "demo" / "tokenizer"
+
 
 # ---------------------------------------------------------------------------- random weights
 
@@ -104,7 +104,7 @@ class Examples:
         return a * x0 + b * noise, t, self.text[which], targets[kind], weight
 
 
-RIDGE = 1e-5
+RIDGE = 1e-5  # of the mean square of a feature
 
 
 def fit_last_layer(pipe, spec, generator, batches=90, per_batch=6):
@@ -155,17 +155,13 @@ def scale_pictures(pipe, generator):
 # ------------------------------------------------------------------------------------- files
 
 
-def read_json(path):
-    return json.loads(path.read_text())
-
-
 def write_tokenizer(folder, spec):
     """The demo model's vocabulary, with this model's context and padding."""
     folder.mkdir(parents=True)
     for name in ("vocab.json", "merges.txt"):
         shutil.copyfile(TOKENIZER / name, folder / name)
-    config = read_json(TOKENIZER / "tokenizer_config.json")
-    special = read_json(TOKENIZER / "special_tokens_map.json")
+    config = common.read_json(TOKENIZER / "tokenizer_config.json")
+    special = common.read_json(TOKENIZER / "special_tokens_map.json")
     config["model_max_length"] = spec["text"]["max_position_embeddings"]
     if spec["pad_token"] != "<|endoftext|>":
         # As published for 2.x: the padding is named in the map of special tokens alone.

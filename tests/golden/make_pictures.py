@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Makes tests/golden/pictures.
 
-  cases.bin      small pictures in files, and the pixels in them. PNG files are written here, byte by
-                 byte, with every colour type, depth, interlacing and filter, so that the pixels are
-                 known; JPEG and WebP files are made and decoded by Pillow. Alpha is laid over white.
-                 Each case: name (1 byte length, text), how far a value may be off (1), width, height
-                 (4 each), length of the file (4), the file, the pixels (height, width, 3)
+  cases.bin      small pictures in files, and the pixels in them. PNG files are written here, byte
+                 by byte, with every colour type, depth, interlacing and filter, so that the pixels
+                 are known; JPEG and WebP files are made and decoded by Pillow. Alpha is laid over
+                 white. Each case: name (1 byte length, text), how far a value may be off (1),
+                 width, height (4 each), length of the file (4), the file, the pixels (height,
+                 width, 3)
   rounding.bin   a picture of floats, (3, 64, 64), and the bytes (64, 64, 3) that diffusers makes of
                  it; many values lie between two bytes
   animated.webp  what is refused"""

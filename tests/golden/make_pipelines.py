@@ -243,7 +243,7 @@ def main(models):
     order = {case["name"]: i for i, case in enumerate(cases)}
     lines = [run_case(case) for case in cases if case["model"] in models]
     manifest = PIPELINES / "cases.json"
-    kept = [line for line in (common.read_cases(manifest) if manifest.exists() else [])
+    kept = [line for line in (common.read_json(manifest) if manifest.exists() else [])
             if line["model"] not in models and line["name"] in order]
     admitted = kept + [line for line in lines if line]
     common.write_cases(manifest, sorted(admitted, key=lambda line: order[line["name"]]))

@@ -7,7 +7,7 @@ normals), so that only results have to be kept.
 Pinned: diffusers 0.30.3, torch 2.13.0, numpy 2.4.6, scipy 1.17.1 (requirements.txt).
     python make_schedulers.py
 
-schedulers/cases.json: a JSON object a line:
+schedulers/cases.jsonl: a JSON object a line:
     file        the scheduler's config as in a folder
     class       the class to switch to ("" for none), as diffusers names it
     short       the name by which the test asks for it
@@ -368,7 +368,7 @@ def main():
         lines.append(line)
         values.append(found)
     HERE.mkdir(exist_ok=True)
-    (HERE / "cases.json").write_text("\n".join(lines) + "\n")
+    (HERE / "cases.jsonl").write_text("\n".join(lines) + "\n")
     (HERE / "values.f32").write_bytes(numpy.concatenate(values).tobytes())
     print(len(lines), "cases,", refused, "refused")
 

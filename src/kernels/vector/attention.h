@@ -74,13 +74,12 @@ typedef struct work {
 } work;
 
 static size_t units(size_t n) { return (n + UNIT - 1) / UNIT; }
-static size_t key_rows(const tg__attention *a)
-{
-    return ((size_t)a->kv_rows + KEYS - 1) / KEYS * KEYS;
-}
+
+/* Whole panels of keys; what is behind the last key counts nowhere. */
 static size_t key_floats(const tg__attention *a)
 {
-    return key_rows(a) * units((size_t)a->head_dim);
+    size_t rows = ((size_t)a->kv_rows + KEYS - 1) / KEYS * KEYS;
+    return rows * units((size_t)a->head_dim);
 }
 
 static size_t packed_bytes(const tg__attention *a)
@@ -130,9 +129,8 @@ static void pack(void *packed, const tg__attention *a, int image, int head)
     const char *k = a->k, *v = a->v;
     k += slice_start(image, a->kv_rows, a->k_stride, head, a->head_dim) * element_size(a);
     v += slice_start(image, a->kv_rows, a->v_stride, head, a->head_dim) * element_size(a);
-    size_t rows = (size_t)a->kv_rows, row_units = units((size_t)a->head_dim);
+    size_t rows = (size_t)a->kv_rows;
     unit_pack_keys(keys, k, a->k_stride, rows, (size_t)a->head_dim, a->bf16);
-    memset(keys + rows * row_units, 0, (key_rows(a) - rows) * row_units * sizeof *keys);
     unit_pack_values(values, v, a->v_stride, rows, (size_t)a->head_dim, a->bf16);
 }
 
