@@ -3,13 +3,16 @@
 # make test   install what is missing, build, and pass every test
 # make bench  measure speed (PEERS=python: beside torch, diffusers and OpenVINO, if it has them)
 # make check  the same with clang, sanitizers and the checks of style (slower)
+# make install  into PREFIX; DESTDIR is put before it
 BUILD ?= build
 JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
 
 .PHONY: all demo test bench check install clean packages
+.NOTPARALLEL: # packages come before what needs them
 all:
-	@cmake -S . -B $(BUILD) -G Ninja -DTG_WERROR=$(if $(CI),ON,OFF) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
-	@rm -f $(BUILD).log
+	@log=$$(cmake -S . -B $(BUILD) -G Ninja -DTG_WERROR=$(if $(CI),ON,OFF) \
+		-DCMAKE_INSTALL_PREFIX=$(PREFIX) 2>&1) || { echo "$$log"; exit 1; }
 	@cmake --build $(BUILD) -j $(JOBS)
 
 packages:

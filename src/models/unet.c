@@ -81,8 +81,7 @@ static tg__tensor up_level(pass *s, tg__tensor x, const tg__unet_level *level)
     if (!level->has_sampler)
         return x;
     tg__tensor next = s->skips[s->skip_count - 1]; /* odd sizes: not always twice as large */
-    x = tg__upsample(s->plan, level->sampler.name, x, next.h, next.w);
-    return tg__conv2d(s->plan, x, &level->sampler, (tg__product_options){0});
+    return tg__upsample_conv2d(s->plan, x, &level->sampler, next.h, next.w);
 }
 
 static int skip_total(const tg__unet_config *c)

@@ -62,10 +62,8 @@ void tg__vae_record_decode(tg__plan *p, const tg__vae *v, float factor, int n, i
         const tg__unet_level *level = &d->levels[i];
         for (int j = 0; j < level->layers; j++)
             x = resnet(p, x, &level->resnets[j], v);
-        if (level->has_sampler) {
-            x = tg__upsample(p, level->sampler.name, x, 2 * x.h, 2 * x.w);
-            x = tg__conv2d(p, x, &level->sampler, (tg__product_options){0});
-        }
+        if (level->has_sampler)
+            x = tg__upsample_conv2d(p, x, &level->sampler, 2 * x.h, 2 * x.w);
     }
     x = norm_out(p, x, d, v);
     x = tg__conv2d(p, x, &d->conv_out, (tg__product_options){.f32 = true});

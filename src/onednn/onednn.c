@@ -98,7 +98,7 @@ static shapes shapes_of(const tg__product_spec *s)
 {
     shapes d = {.has_bias = s->bias && s->layer->has_bias};
     dnnl_data_type_t type = type_of(s->dtype), dst_type = type_of(s->dst_dtype);
-    int64_t out = s->layer->out, in = s->in_count, k = s->layer->kernel;
+    int64_t out = s->layer->out, in = s->in_count, k = tg__product_kernel(s);
     if (is_matmul(s)) {
         int64_t rows = (int64_t)s->n * s->h * s->w;
         dnnl_memory_desc_init_by_tag(&d.src, 2, (dnnl_dims_t){rows, in}, type, dnnl_ab);
@@ -204,20 +204,41 @@ static dnnl_status_t reorder(const tg__dnnl *dnnl, const dnnl_memory_desc_t *fro
 typedef struct gather_job {
     const tg__product_spec *spec;
     char *dst;
-    size_t whole, part, skip; /* values of an output: all, what is read, what lies before it */
 } gather_job;
+
+/* count 3x3 kernels to the 2x2 kernels of a phase: of three taps in a row the first alone and the
+ * other two meet one source pixel each in phase 0, the first two and the last alone in phase 1. */
+static void fold_taps(char *dst, const tg__product_spec *s, const char *src, tg__dtype dtype,
+                      size_t count)
+{
+    int py = (s->phase - 1) / 2, px = (s->phase - 1) % 2;
+    for (size_t i = 0; i < count; i++) {
+        float taps[9], folded[4] = {0};
+        tg__to_f32_array(taps, src + i * 9 * tg__dtype_size(dtype), dtype, 9);
+        for (int y = 0; y < 3; y++)
+            for (int x = 0; x < 3; x++)
+                folded[2 * (y > py) + (x > px)] += taps[3 * y + x];
+        tg__convert_array(dst + i * 4 * tg__dtype_size(s->dtype), s->dtype, folded, TG__F32, 4);
+    }
+}
 
 static void gather_row(void *context, size_t row, int thread)
 {
     (void)thread;
     const gather_job *job = context;
     const tg__product_spec *s = job->spec;
-    size_t rows = (size_t)(s->layer->out / s->layer->parts);
-    const tg__disk_tensor *w = &s->layer->weight[row / rows];
-    const char *src = w->data;
-    src += (row % rows * job->whole + job->skip) * tg__dtype_size(w->dtype);
-    tg__convert_array(job->dst + row * job->part * tg__dtype_size(s->dtype), s->dtype, src,
-                      w->dtype, job->part);
+    const tg__layer *layer = s->layer;
+    size_t rows = (size_t)(layer->out / layer->parts), in = (size_t)s->in_count;
+    size_t taps = (size_t)layer->kernel * (size_t)layer->kernel;
+    size_t made = (size_t)tg__product_kernel(s) * (size_t)tg__product_kernel(s);
+    const tg__disk_tensor *w = &layer->weight[row / rows];
+    size_t first = (row % rows * (size_t)layer->in + (size_t)s->in_first) * taps;
+    const char *src = (const char *)w->data + first * tg__dtype_size(w->dtype);
+    char *dst = job->dst + row * in * made * tg__dtype_size(s->dtype);
+    if (s->phase)
+        fold_taps(dst, s, src, w->dtype, in);
+    else
+        tg__convert_array(dst, s->dtype, src, w->dtype, in * taps);
 }
 
 /* Memory for a layer's plain weights, kept for the next layer; NULL if there is none. */
@@ -244,10 +265,8 @@ static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_
                               tg__error *error)
 {
     const tg__layer *layer = s->layer;
-    int64_t out = layer->out, in = s->in_count, k = layer->kernel;
-    size_t taps = (size_t)(k * k), part = (size_t)in * taps;
-    gather_job job = {s, plain_memory(dnnl, (size_t)out * part * tg__dtype_size(s->dtype)),
-                      (size_t)layer->in * taps, part, (size_t)s->in_first * taps};
+    int64_t out = layer->out, in = s->in_count, k = tg__product_kernel(s);
+    gather_job job = {s, plain_memory(dnnl, (size_t)(out * in * k * k) * tg__dtype_size(s->dtype))};
     if (!job.dst)
         return tg__fail_memory(error);
     tg__parallel_for((size_t)out, gather_row, &job);
@@ -267,7 +286,8 @@ static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_
 static tg__pack *find_or_pack(tg__dnnl *dnnl, tg__packs *packs, const tg__product_spec *s,
                               shapes *d, dnnl_primitive_desc_t *pd, tg__error *error)
 {
-    tg__pack_key key = {s->layer->weight[0].data, s->in_first, s->in_count, (int)s->dtype};
+    tg__pack_key key = {s->layer->weight[0].data, s->in_first, s->in_count,
+                        (int)s->dtype + 16 * s->phase};
     dnnl_memory_desc_t any = d->weights;
     tg__pack *pack;
     for (int i = 0; (pack = tg__packs_find(packs, key, i)); i++) {

@@ -30,6 +30,10 @@ typedef struct tg__product_spec {
     tg__dtype dst_dtype;    /* f32 or dtype */
     int n, h, w, out_h, out_w;
     int stride, pad_top, pad_left, pad_bottom, pad_right;
+    /* 0, or 1 + 2 * py + px: the outputs at (2y + py, 2x + px) of the layer's 3x3 convolution after
+     * a nearest doubling of src. Taps that meet the same source pixel are added beforehand, which
+     * leaves a 2x2 convolution on the small map. */
+    int phase;
     tg__activation activation;
     bool accumulate; /* add to what dst holds */
 } tg__product_spec;
@@ -39,6 +43,12 @@ tg__dnnl *tg__dnnl_new(tg_cpu cap, tg__error *error);
 void tg__dnnl_free(tg__dnnl *dnnl);
 /* Gives back what packing needed; NULL is fine. */
 void tg__dnnl_trim(tg__dnnl *dnnl);
+
+/* The kernel's width: the layer's, or 2 for a phase. */
+static inline int tg__product_kernel(const tg__product_spec *spec)
+{
+    return spec->phase ? 2 : spec->layer->kernel;
+}
 
 /* Packs the weights the first time they are asked for, in the layout that the first product wants;
  * later products are made for that layout. NULL on failure. */

@@ -135,6 +135,49 @@ tg__tensor tg__upsample(tg__plan *plan, const char *name, tg__tensor x, int h, i
     return record(plan, &upsample_op, name, dst, x, (layout_state){0}) ? dst : (tg__tensor){0};
 }
 
+typedef struct interleave_job {
+    char *dst;
+    const char *phases[4];
+    tg__tensor y;
+} interleave_job;
+
+static void interleave_rows(void *context, size_t row, size_t rows)
+{
+    const interleave_job *job = context;
+    size_t pixel = (size_t)job->y.c * tg__dtype_size(job->y.dtype), half = (size_t)job->y.w / 2;
+    for (size_t r = row; r < row + rows; r++) {
+        const char *const *phases = job->phases + r % 2 * 2;
+        size_t src = r / 2 * half * pixel;
+        char *dst = job->dst + r * 2 * half * pixel;
+        for (size_t i = 0; i < half; i++) {
+            memcpy(dst + 2 * i * pixel, phases[0] + src + i * pixel, pixel);
+            memcpy(dst + (2 * i + 1) * pixel, phases[1] + src + i * pixel, pixel);
+        }
+    }
+}
+
+static void interleave_run(const tg__plan *plan, const tg__node *node)
+{
+    interleave_job job = {.dst = tg__plan_data(plan, node->dst), .y = node->dst};
+    for (int i = 0; i < 4; i++)
+        job.phases[i] = tg__plan_data(plan, node->src[i]);
+    tg__parallel_rows((size_t)job.y.n * (size_t)job.y.h, 4, interleave_rows, &job);
+}
+
+static const tg__op interleave_op = {"interleave", NULL, interleave_run, NULL};
+
+tg__tensor tg__interleave(tg__plan *plan, const char *name, const tg__tensor phases[4])
+{
+    tg__tensor x = phases[0];
+    if (tg__plan_failed(plan) || !x.id)
+        return (tg__tensor){0};
+    tg__tensor dst = tg__plan_tensor(plan, x.dtype, x.n, 2 * (int64_t)x.h, 2 * (int64_t)x.w, x.c);
+    tg__node *node = record(plan, &interleave_op, name, dst, x, (layout_state){0});
+    for (int i = 1; node && i < 4; i++)
+        node->src[i] = phases[i];
+    return node ? dst : (tg__tensor){0};
+}
+
 /* ------------------------------------------------------------------------------------- inputs */
 
 static void timestep_run(const tg__plan *plan, const tg__node *node)

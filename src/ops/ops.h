@@ -31,6 +31,11 @@ tg__tensor tg__linear(tg__plan *plan, tg__tensor x, const tg__layer *layer,
  * accumulated products. Kernel 1. b null: a alone. */
 tg__tensor tg__conv2d_pair(tg__plan *plan, tg__tensor a, tg__tensor b, const tg__layer *layer);
 
+/* A nearest upsampling to h x w and the layer behind it. Where that doubles both sides of x, it is
+ * four 2x2 convolutions on the small map: 2.25 times fewer multiplications than the 3x3 on the
+ * large. */
+tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer, int h, int w);
+
 /* -------------------------------------------------------------------------------------- norms */
 
 typedef struct tg__group_norm_options {
@@ -79,6 +84,9 @@ tg__tensor tg__from_nchw(tg__plan *plan, tg__tensor x, int copies, float factor,
 tg__tensor tg__to_nchw(tg__plan *plan, tg__tensor x, tg__tensor into);
 /* Nearest neighbour to h x w. */
 tg__tensor tg__upsample(tg__plan *plan, const char *name, tg__tensor x, int h, int w);
+/* Four maps of one size to one of twice its sides: phases[2 * py + px] has the pixels (2y + py,
+ * 2x + px). */
+tg__tensor tg__interleave(tg__plan *plan, const char *name, const tg__tensor phases[4]);
 
 /* ------------------------------------------------------------------------------------- inputs */
 

@@ -154,6 +154,34 @@ static const tg__op linear_op = {"linear", prepare, run, release};
 
 /* ------------------------------------------------------------------------------- recording */
 
+/* A node for spec; the rest of it follows from x and dst. */
+static tg__tensor record_spec(tg__plan *plan, tg__tensor x, tg__product_spec spec,
+                              tg__tensor residual, tg__tensor dst)
+{
+    const tg__layer *layer = spec.layer;
+    int kernel = tg__product_kernel(&spec);
+    if (residual.id && tg__bytes(residual) != tg__bytes(dst))
+        tg__shape_error(plan, layer->name, residual, dst);
+    tg__node *node = tg__plan_record(plan, layer->kernel == 1 ? &linear_op : &conv2d_op,
+                                     layer->name, sizeof(product_state));
+    if (!node)
+        return (tg__tensor){0};
+    spec.in_count = x.c;
+    spec.dtype = x.dtype;
+    spec.dst_dtype = dst.dtype;
+    spec.n = x.n;
+    spec.h = x.h;
+    spec.w = x.w;
+    ((product_state *)node->state)->spec = spec;
+    node->dst = dst;
+    node->src[SRC] = x;
+    node->src[RESIDUAL] = residual;
+    node->macs = (int64_t)tg__count(dst) * x.c * kernel * kernel;
+    tg__set_shape(plan, node, "%dx%dx%dx%d to %d k%d s%d", x.n, x.h, x.w, x.c, layer->out, kernel,
+                  spec.stride);
+    return dst;
+}
+
 /* x holds the layer's input channels from first on. */
 static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, int first, bool bias,
                          tg__product_options o)
@@ -170,39 +198,21 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
                  tg__plan_network(plan), layer->name, x.w, x.h, layer->kernel, layer->kernel);
         return (tg__tensor){0};
     }
-    tg__tensor dst = o.into.id ? o.into
-                               : tg__plan_tensor(plan, o.f32 ? TG__F32 : tg__plan_dtype(plan), x.n,
-                                                 h / stride + 1, w / stride + 1, layer->out);
-    if (o.residual.id && tg__bytes(o.residual) != tg__bytes(dst))
-        tg__shape_error(plan, layer->name, o.residual, dst);
-    tg__node *node = tg__plan_record(plan, layer->kernel == 1 ? &linear_op : &conv2d_op,
-                                     layer->name, sizeof(product_state));
-    if (!node)
-        return (tg__tensor){0};
-    *(product_state *)node->state = (product_state){.spec = {.layer = layer,
-                                                             .in_first = first,
-                                                             .in_count = x.c,
-                                                             .bias = bias,
-                                                             .dtype = x.dtype,
-                                                             .dst_dtype = dst.dtype,
-                                                             .n = x.n,
-                                                             .h = x.h,
-                                                             .w = x.w,
-                                                             .out_h = h / stride + 1,
-                                                             .out_w = w / stride + 1,
-                                                             .stride = stride,
-                                                             .pad_top = before,
-                                                             .pad_left = before,
-                                                             .pad_bottom = after,
-                                                             .pad_right = after,
-                                                             .activation = o.activation}};
-    node->dst = dst;
-    node->src[SRC] = x;
-    node->src[RESIDUAL] = o.residual;
-    node->macs = (int64_t)tg__count(dst) * x.c * layer->kernel * layer->kernel;
-    tg__set_shape(plan, node, "%dx%dx%dx%d to %d k%d s%d", x.n, x.h, x.w, x.c, layer->out,
-                  layer->kernel, stride);
-    return dst;
+    tg__product_spec spec = {.layer = layer,
+                             .in_first = first,
+                             .bias = bias,
+                             .out_h = h / stride + 1,
+                             .out_w = w / stride + 1,
+                             .stride = stride,
+                             .pad_top = before,
+                             .pad_left = before,
+                             .pad_bottom = after,
+                             .pad_right = after,
+                             .activation = o.activation};
+    tg__dtype dtype = o.f32 ? TG__F32 : tg__plan_dtype(plan);
+    tg__tensor dst =
+        o.into.id ? o.into : tg__plan_tensor(plan, dtype, x.n, spec.out_h, spec.out_w, layer->out);
+    return record_spec(plan, x, spec, o.residual, dst);
 }
 
 tg__tensor tg__conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer,
@@ -227,4 +237,34 @@ tg__tensor tg__conv2d_pair(tg__plan *plan, tg__tensor a, tg__tensor b, const tg_
         tg__shape_error(plan, layer->name, a, b);
     tg__tensor sum = record(plan, a, layer, 0, true, (tg__product_options){0});
     return record(plan, b, layer, a.c, false, (tg__product_options){.residual = sum});
+}
+
+/* The phase (py, px) of a doubling and a 3x3 convolution: a map of x's size. */
+static tg__tensor record_phase(tg__plan *plan, tg__tensor x, const tg__layer *layer, int py, int px)
+{
+    tg__product_spec spec = {.layer = layer,
+                             .bias = true,
+                             .phase = 1 + 2 * py + px,
+                             .out_h = x.h,
+                             .out_w = x.w,
+                             .stride = 1,
+                             .pad_top = 1 - py,
+                             .pad_left = 1 - px,
+                             .pad_bottom = py,
+                             .pad_right = px};
+    tg__tensor dst = tg__plan_tensor(plan, tg__plan_dtype(plan), x.n, x.h, x.w, layer->out);
+    return record_spec(plan, x, spec, (tg__tensor){0}, dst);
+}
+
+tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer, int h, int w)
+{
+    bool doubles = h == 2 * x.h && w == 2 * x.w && layer->kernel == 3;
+    if (!doubles || !tg__plan_context(plan)->dnnl) { /* plain C is the oracle: it does as told */
+        x = tg__upsample(plan, layer->name, x, h, w);
+        return tg__conv2d(plan, x, layer, (tg__product_options){0});
+    }
+    tg__tensor phases[4];
+    for (int i = 0; i < 4; i++)
+        phases[i] = record_phase(plan, x, layer, i / 2, i % 2);
+    return tg__interleave(plan, layer->name, phases);
 }

@@ -95,7 +95,6 @@ tg_status tg__make_alphas(tg__scheduler *s, const char *where, tg__error *error)
     for (int i = 0; i < s->length; i++)
         if (!(alphas[i] >= 0 && alphas[i] <= 1))
             return tg__fail(error, TG_ERROR_FORMAT,
-                            "%s: the betas make alphas_cumprod[%d] %g, expected 0 to 1", where, i,
-                            (double)alphas[i]);
+                            "%s: rescale_betas_zero_snr is impossible with these betas", where);
     return TG_OK;
 }

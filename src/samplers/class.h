@@ -184,6 +184,10 @@ typedef struct tg__mix {
     double sample, output;
 } tg__mix;
 
+/* The root of alphas_cumprod's alpha. Where it is 0 and the clean sample is restrained, one so
+ * small that what is divided by it ends at the limits. */
+double tg__signal(const tg__scheduler *s, float alpha);
+
 /* The clean sample where the noisy one is alpha * clean + sigma * noise … */
 tg__mix tg__clean_of(tg__prediction prediction, double alpha, double sigma);
 /* … and the noise. */

@@ -11,7 +11,7 @@
 double tg__signal(const tg__scheduler *s, float alpha)
 {
     double root = sqrt((double)alpha);
-    return root > 0 || !(s->keys.clip_sample || s->keys.thresholding) ? root : 1e-30;
+    return root > 0 || !s->keys.clip_sample || s->keys.thresholding ? root : 1e-30;
 }
 
 tg__mix tg__clean_of(tg__prediction prediction, double alpha, double sigma)

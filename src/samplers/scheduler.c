@@ -180,18 +180,26 @@ static tg_status check_first(const tg__scheduler *s, tg__error *error)
     return TG_OK;
 }
 
+static bool is_finite(const double *row, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(row[i]))
+            return false;
+    return true;
+}
+
 static tg_status make_rows(tg__scheduler *s, tg__error *error)
 {
+    if (!is_finite(s->timesteps, (size_t)s->evaluations))
+        return tg__fail(error, TG_ERROR_ARGUMENT, "%s: %d steps have no timesteps",
+                        s->sampler->name, s->steps);
     s->rows = calloc((size_t)s->evaluations, s->row_size * sizeof *s->rows);
     if (!s->rows)
         return tg__fail_memory(error);
     for (int i = 0; i < s->evaluations; i++) {
         double *row = s->rows + (size_t)i * s->row_size;
         s->sampler->row(s, i, row);
-        bool finite = isfinite(s->timesteps[i]);
-        for (size_t k = 0; k < s->row_size; k++)
-            finite = finite && isfinite(row[k]);
-        if (!finite)
+        if (!is_finite(row, s->row_size))
             return tg__fail(error, TG_ERROR_ARGUMENT,
                             "%s: evaluation %d of %d, at timestep %g, divides by zero",
                             s->sampler->name, i + 1, s->evaluations, s->timesteps[i]);

@@ -111,13 +111,14 @@ def requests():
                           guidance=1.0, count=2, steps=8))
         for steps in (1, 2):
             cases.append(case("sd2", f"{short(name)}-{steps}-steps", scheduler=name, steps=steps))
+    default = {"steps": 25, "guidance": 7.5}
     cases += [
         case("sd1", "ddim-decode", scheduler=DDIM, decode=True),
-        case("sd1", "default", steps=25, guidance=7.5, width=96, height=64, decode=True),
-        case("sd1", "default-gate", (10, 5, 1, 2), steps=25, guidance=7.5, width=96, height=64, decode=True),
-        case("sd2", "default", steps=25, guidance=7.5, height=96, decode=True),
-        case("sd2", "default-gate", (10, 5, 1, 2), steps=25, guidance=7.5, height=96, decode=True),
-        case("sd2", "default-v1-gate", (5,), steps=25, guidance=7.5),
+        case("sd1", "default", width=96, height=64, decode=True, **default),
+        case("sd1", "default-gate", (10, 5, 1, 2), width=96, height=64, decode=True, **default),
+        case("sd2", "default", decode=True, **default),
+        case("sd2", "default-gate", (10, 5, 1, 2), decode=True, **default),
+        case("sd2", "default-v1-gate", (5,), **default),
         case("sd2", "as-epsilon", prediction="epsilon", **plain),
         case("sd1", "as-v-prediction", prediction="v_prediction", **plain),
     ]
@@ -137,9 +138,9 @@ def odd_models():
             case(model, "long-gate", (6, 2, 3, 2), prompt=LONG, negative="a house"),
         ]
         # Without clip_sample in the config DDIM clips: chaotic but for odd2.
-        for name in ("LMSDiscreteScheduler" if model != "odd2" else DDIM, "PNDMScheduler", "EulerAncestralDiscreteScheduler",
-                     "UniPCMultistepScheduler", "DPMSolverMultistepScheduler",
-                     "HeunDiscreteScheduler"):
+        for name in (DDIM if model == "odd2" else "LMSDiscreteScheduler", "PNDMScheduler",
+                     "EulerAncestralDiscreteScheduler", "UniPCMultistepScheduler",
+                     "DPMSolverMultistepScheduler", "HeunDiscreteScheduler"):
             cases.append(case(model, short(name), scheduler=name))
             cases.append(case(model, f"{short(name)}-gate", (5, 2, 2, 1), scheduler=name))
     return cases

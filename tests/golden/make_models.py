@@ -80,8 +80,8 @@ class Examples:
 
     def prompts(self, n):
         """The empty prompt, and prompts of a few random words."""
-        words = [w[:-4] for w in self.pipe.tokenizer.get_vocab() if w.endswith("</w>") and len(w) > 6]
-        words.sort()
+        vocabulary = sorted(self.pipe.tokenizer.get_vocab())
+        words = [w[:-4] for w in vocabulary if w.endswith("</w>") and len(w) > 6]
         def pick(high):
             return int(torch.randint(high, (1,), generator=self.generator))
         return [""] + [" ".join(words[pick(len(words))] for _ in range(1 + pick(12)))

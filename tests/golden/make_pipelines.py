@@ -112,7 +112,7 @@ def record_vae(recorder, pipe, generator):
         name = f"decode{i}"
         latents = torch.randn(count, vae.config.latent_channels, height, width,
                               generator=generator)
-        names, hooks = watch(recorder, name, vae.decoder, inner=i == 0)
+        names, hooks = watch(recorder, name, vae.decoder, inner=True) if i == 0 else ([], [])
         picture = vae.decode(latents / vae.config.scaling_factor).sample
         for hook in hooks:
             hook.remove()
@@ -219,7 +219,7 @@ def run_case(case):
     decibels = common.psnr(narrow, expected)
     admitted = error <= MAX_ERROR and decibels >= MIN_PSNR and difference <= SAME
     print(f"{case['name']:34} {kind:9} std {float(expected.std()):7.3f}  own loop {difference:.1e}"
-          f"  f64 {error:.1e}  bf16 {decibels:5.1f} dB{'' if admitted else '  REFUSED'}", flush=True)
+          f"  f64 {error:.1e}  bf16 {decibels:5.1f} dB", "" if admitted else "REFUSED", flush=True)
     if not admitted:
         return None
     files = {"start": "", "latents": save_npy(f"{case['name']}.npy", expected), "picture": ""}

@@ -14,6 +14,7 @@ SD1 = {
     "text_weight": 0.1,
     "version": "0.6.0",
     "storage": {"dtype": torch.float32},
+    "storage_of": {"text_encoder": {"dtype": torch.float16}},
     "single_file": {"dtype": torch.float16, "open_clip": False,
                     "vae_prefix": "first_stage_model."},
     "position_ids": True,
@@ -297,7 +298,8 @@ ODD3 = {
     "caution": 3.0,
     "text_weight": 0.1,
     "version": "0.30.3",
-    "storage": {"dtype": torch.float32},
+    "storage": {"dtype": torch.float16},
+    "storage_of": {"text_encoder": {"dtype": torch.float32}},
     "pad_token": "<|endoftext|>",
     "fit_sizes": [(8, 8), (5, 6)],
     "unet": {

@@ -362,7 +362,7 @@ static void compare_model(const char *model, tg_cpu cap, tg__dtype dtype)
     json_decref(cases);
 }
 
-static const char *const models[] = {"sd1", "sd2", "odd2", "odd3"};
+static const char *const models[] = {"sd1", "sd2", "odd1", "odd2", "odd3"};
 
 static void compare_all(tg_cpu cap, tg__dtype dtype)
 {

@@ -43,13 +43,19 @@ typedef struct difference {
     double worst, decibels;
 } difference;
 
-static difference compare(tg_array got, const char *file)
+static tg_array read_array(const char *file)
 {
     char path[512], message[512];
-    tg_array expected;
+    tg_array array;
     snprintf(path, sizeof path, TG_TEST_DATA "/golden/pipelines/%s", file);
-    if (tg_npy_read(&expected, path, message, sizeof message) != TG_OK)
+    if (tg_npy_read(&array, path, message, sizeof message) != TG_OK)
         fail_msg("%s", message);
+    return array;
+}
+
+static difference compare(tg_array got, const char *file)
+{
+    tg_array expected = read_array(file);
     assert_int_equal(got.count, expected.count);
     assert_int_equal(got.channels, expected.channels);
     assert_int_equal(got.height, expected.height);
@@ -113,6 +119,11 @@ static bool check_case(json_t *c, tg_dtype dtype, tg_cpu cpu)
     so.dtype = dtype;
     so.threads = 1; /* several tests run at once */
     tg_generate_options o = options_of(c, model);
+    tg_array start = {0};
+    if (text_or_null(c, "start")) {
+        start = read_array(text_of(c, "start"));
+        o.latents = &start;
+    }
     if (tg_session_new(&session, model, &so) != TG_OK ||
         tg_prompt_encode(&prompt, session, text_of(c, "prompt"), text_of(c, "negative"),
                          int_of(c, "clip_skip")) != TG_OK ||
@@ -128,6 +139,7 @@ static bool check_case(json_t *c, tg_dtype dtype, tg_cpu cpu)
     if (!good)
         print_error("%s: latents off by %g, %.1f dB; picture off by %g levels\n", name, d.worst,
                     d.decibels, levels);
+    tg_array_free(&start);
     tg_result_free(result);
     tg_prompt_free(prompt);
     tg_session_free(session);

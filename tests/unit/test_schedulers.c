@@ -198,8 +198,293 @@ static void test_goldens(void **state)
     free(values);
 }
 
+/* ---------------------------------------------------------------------------------------- errors
+ */
+
+/* What becomes of a config's text with an override, prepared for steps: the message, "" if all is
+ * well. */
+static const char *outcome(tg__error *error, const char *text, tg__scheduler_override override,
+                           int steps)
+{
+    *error = (tg__error){0};
+    tg__config *config = tg__config_parse(text, strlen(text), "scheduler_config.json", error);
+    tg__scheduler *s = config ? tg__scheduler_new(config, &override, error) : NULL;
+    if (s)
+        tg__scheduler_set_steps(s, steps, N, COUNT, error);
+    assert_true(s || error->status != TG_OK);
+    tg__scheduler_free(s);
+    tg__config_close(config);
+    return error->message;
+}
+
+/* The keys are put behind the class's name. */
+static const char *outcome_of(tg__error *error, const char *class_name, const char *keys, int steps)
+{
+    char text[2048];
+    snprintf(text, sizeof text, "{\"_class_name\": \"%s\"%s%s}", class_name, *keys ? ", " : "",
+             keys);
+    return outcome(error, text, (tg__scheduler_override){.karras = -1}, steps);
+}
+
+#define AT "scheduler_config.json: "
+
+static void test_refused_keys(void **state)
+{
+    static const struct {
+        const char *class_name, *keys, *message;
+        tg_status status;
+    } cases[] = {
+        {"DDIMScheduler", "\"use_beta_sigmas\": true",
+         AT "use_beta_sigmas true is not a key of any scheduler", TG_ERROR_UNSUPPORTED},
+        {"DDIMScheduler", "\"x\\ny\": [1]", AT "x?y [1] is not a key of any scheduler",
+         TG_ERROR_UNSUPPORTED},
+        {"FooScheduler", "", AT "_class_name is FooScheduler", TG_ERROR_UNSUPPORTED},
+        {"DDIMScheduler", "\"num_train_timesteps\": 1000000000000",
+         AT "num_train_timesteps is 1000000000000, expected an integer from 1 to 100000",
+         TG_ERROR_FORMAT},
+        {"DDIMScheduler", "\"num_train_timesteps\": 0",
+         AT "num_train_timesteps is 0, expected an integer from 1 to 100000", TG_ERROR_FORMAT},
+        {"DDIMScheduler", "\"beta_start\": 1.5",
+         AT "beta_start is 1.5, expected a number from 0 to 1", TG_ERROR_FORMAT},
+        {"DDIMScheduler", "\"beta_end\": NaN", AT "beta_end is NaN, expected a number from 0 to 1",
+         TG_ERROR_FORMAT},
+        {"DDIMScheduler", "\"trained_betas\": []", AT "trained_betas is empty", TG_ERROR_FORMAT},
+        {"DDIMScheduler", "\"trained_betas\": [0.1, -3]",
+         AT "trained_betas[1] is -3, expected 0 to 1", TG_ERROR_FORMAT},
+        {"DDIMScheduler", "\"trained_betas\": [0.1, NaN]",
+         AT "trained_betas[1] is NaN, expected a finite number", TG_ERROR_FORMAT},
+        {"DDIMScheduler", "\"rescale_betas_zero_snr\": true, \"trained_betas\": [0.5]",
+         AT "rescale_betas_zero_snr is impossible with these betas", TG_ERROR_FORMAT},
+        {"DDIMScheduler", "\"beta_schedule\": \"sigmoid\"",
+         AT "beta_schedule \"sigmoid\" is not implemented for DDIMScheduler", TG_ERROR_UNSUPPORTED},
+        {"DDIMScheduler", "\"timestep_spacing\": null",
+         AT "timestep_spacing is null, expected a name", TG_ERROR_FORMAT},
+        {"DDIMScheduler", "\"timestep_spacing\": \"random\"",
+         AT
+         "timestep_spacing \"random\" is not implemented, expected leading, linspace or trailing",
+         TG_ERROR_UNSUPPORTED},
+        {"DDIMScheduler", "\"clip_sample\": \"yes\"",
+         AT "clip_sample is \"yes\", expected true or false", TG_ERROR_FORMAT},
+        {"DDIMScheduler", "\"prediction_type\": \"original_sample\"",
+         AT "prediction_type \"original_sample\" is not implemented for DDIMScheduler",
+         TG_ERROR_UNSUPPORTED},
+        {"PNDMScheduler", "\"prediction_type\": \"sample\"",
+         AT "prediction_type \"sample\" is not implemented for PNDMScheduler",
+         TG_ERROR_UNSUPPORTED},
+        {"DDPMScheduler", "\"variance_type\": \"learned\"",
+         AT "variance_type \"learned\" is not implemented, expected fixed_small, fixed_small_log "
+            "or fixed_large",
+         TG_ERROR_UNSUPPORTED},
+        {"DPMSolverMultistepScheduler", "\"variance_type\": \"learned_range\"",
+         AT "variance_type \"learned_range\" is not implemented for DPMSolverMultistepScheduler",
+         TG_ERROR_UNSUPPORTED},
+        {"DPMSolverMultistepScheduler", "\"algorithm_type\": \"dpmsolver\"",
+         AT "algorithm_type \"dpmsolver\" of DPMSolverMultistepScheduler needs final_sigmas_type "
+            "\"sigma_min\", found \"zero\"",
+         TG_ERROR_UNSUPPORTED},
+        {"DPMSolverSinglestepScheduler", "\"algorithm_type\": \"sde-dpmsolver\"",
+         AT "algorithm_type \"sde-dpmsolver\" is not implemented for DPMSolverSinglestepScheduler",
+         TG_ERROR_UNSUPPORTED},
+        {"DPMSolverSinglestepScheduler",
+         "\"algorithm_type\": \"dpmsolver\", \"final_sigmas_type\": \"sigma_min\", "
+         "\"thresholding\": true",
+         AT "thresholding with algorithm_type \"dpmsolver\" is not implemented for "
+            "DPMSolverSinglestepScheduler",
+         TG_ERROR_UNSUPPORTED},
+        {"DPMSolverSinglestepScheduler", "\"solver_order\": 4",
+         AT "solver_order is 4, expected an integer from 1 to 3", TG_ERROR_FORMAT},
+        {"UniPCMultistepScheduler", "\"solver_p\": {}", AT "solver_p {} is not implemented",
+         TG_ERROR_UNSUPPORTED},
+        {"UniPCMultistepScheduler", "\"predict_x0\": false",
+         AT "predict_x0 false of UniPCMultistepScheduler needs final_sigmas_type \"sigma_min\", "
+            "found \"zero\"",
+         TG_ERROR_UNSUPPORTED},
+        {"UniPCMultistepScheduler", "\"disable_corrector\": [0, 1.5]",
+         AT "disable_corrector[1] is 1.5, expected an integer from -2147483648 to 2147483647",
+         TG_ERROR_FORMAT},
+        {"EulerDiscreteScheduler", "\"sigma_min\": -1",
+         AT "sigma_min is -1, expected a number from 0 to 1e+06", TG_ERROR_FORMAT},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tg__error error;
+        assert_string_equal(outcome_of(&error, cases[i].class_name, cases[i].keys, 4),
+                            cases[i].message);
+        assert_int_equal(error.status, cases[i].status);
+    }
+}
+
+static void test_refused_steps(void **state)
+{
+    static const struct {
+        const char *class_name, *keys;
+        int steps;
+        const char *message;
+    } cases[] = {
+        {"DDIMScheduler", "", 0, "steps is 0, expected 1 to 1000"},
+        {"DDIMScheduler", "", 1001, "steps is 1001, expected 1 to 1000"},
+        {"DDIMScheduler", "\"steps_offset\": 1", 1000,
+         "DDIMScheduler: 1000 steps with steps_offset 1 evaluate timestep 1000, expected 0 to 999"},
+        {"DDIMScheduler", "\"steps_offset\": -40", 10,
+         "DDIMScheduler: 10 steps with steps_offset -40 evaluate timestep -40, expected 0 to 999"},
+        {"PNDMScheduler", "\"trained_betas\": [0.1, 0.2], \"skip_prk_steps\": true", 10,
+         "PNDMScheduler: 10 steps with steps_offset 0 evaluate timestep 900, expected 0 to 1"},
+        {"PNDMScheduler", "", 3,
+         "PNDMScheduler: 3 steps, expected at least 4 without skip_prk_steps"},
+        {"DDIMScheduler",
+         "\"rescale_betas_zero_snr\": true, \"clip_sample\": false, "
+         "\"timestep_spacing\": \"trailing\"",
+         4, "DDIMScheduler: evaluation 1 of 4, at timestep 999, divides by zero"},
+        {"UniPCMultistepScheduler", "\"timestep_spacing\": \"leading\"", 1000,
+         "UniPCMultistepScheduler: 1000 steps start at timestep 0 twice, which it cannot do"},
+        {"EulerDiscreteScheduler", "\"use_karras_sigmas\": true, \"sigma_max\": 1000", 10,
+         "EulerDiscreteScheduler: 10 steps start at timestep 999 twice, which it cannot do"},
+        {"DPMSolverMultistepScheduler",
+         "\"algorithm_type\": \"sde-dpmsolver++\", \"solver_order\": 3", 6,
+         "DPMSolverMultistepScheduler: solver_order 3 with algorithm_type \"sde-dpmsolver++\" is "
+         "not implemented for 6 steps"},
+        {"DPMSolverMultistepScheduler", "\"lambda_min_clipped\": Infinity", 4,
+         "DPMSolverMultistepScheduler: lambda_min_clipped inf leaves no timestep"},
+        {"HeunDiscreteScheduler", "\"num_train_timesteps\": 1, \"use_karras_sigmas\": true", 1,
+         "HeunDiscreteScheduler: 1 steps have no timesteps"},
+        {"LMSDiscreteScheduler", "\"beta_start\": 1", 4,
+         "LMSDiscreteScheduler: evaluation 1 of 4, at timestep 999, divides by zero"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tg__error error;
+        assert_string_equal(outcome_of(&error, cases[i].class_name, cases[i].keys, cases[i].steps),
+                            cases[i].message);
+        assert_int_equal(error.status, TG_ERROR_ARGUMENT);
+    }
+}
+
+static void test_ignored_keys(void **state)
+{
+    tg__error error;
+    (void)state;
+    assert_string_equal(
+        outcome_of(&error, "DDIMScheduler",
+                   "\"_anything\": 1, \"flow_shift\": 3.0, \"time_shift_type\": \"exponential\", "
+                   "\"use_beta_sigmas\": false, \"invented\": null, \"sigma_data\": 0.5, "
+                   "\"noise_sampler_seed\": 7, \"use_karras_sigmas\": \"of another class\"",
+                   4),
+        "");
+}
+
+static void test_overrides(void **state)
+{
+    static const char text[] = "{\"_class_name\": \"PNDMScheduler\", \"skip_prk_steps\": true}";
+    tg__error error;
+    (void)state;
+    assert_string_equal(
+        outcome(&error, text, (tg__scheduler_override){.class_name = "fast", .karras = -1}, 4),
+        "scheduler \"fast\" is not implemented, expected ddim, ddpm, pndm, lms, euler, euler-a, "
+        "heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc or deis");
+    assert_int_equal(error.status, TG_ERROR_ARGUMENT);
+    assert_string_equal(
+        outcome(&error, text, (tg__scheduler_override){.folder_class = "Own", .karras = -1}, 4),
+        "scheduler \"Own\" is not implemented, expected ddim, ddpm, pndm, lms, euler, euler-a, "
+        "heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc or deis");
+    assert_int_equal(error.status, TG_ERROR_UNSUPPORTED);
+    for (int karras = 0; karras < 2; karras++) {
+        assert_string_equal(outcome(&error, text, (tg__scheduler_override){.karras = karras}, 4),
+                            "PNDMScheduler has no Karras sigmas");
+        assert_int_equal(error.status, TG_ERROR_ARGUMENT);
+    }
+    assert_string_equal(
+        outcome(&error, text, (tg__scheduler_override){.prediction_type = "velocity", .karras = -1},
+                4),
+        "prediction type \"velocity\" is not known, expected epsilon, v_prediction or sample");
+    assert_int_equal(error.status, TG_ERROR_ARGUMENT);
+    assert_string_equal(outcome(&error, text,
+                                (tg__scheduler_override){.prediction_type = "sample", .karras = -1},
+                                4),
+                        "prediction type \"sample\" is not implemented for PNDMScheduler");
+    assert_int_equal(error.status, TG_ERROR_ARGUMENT);
+    assert_string_equal(outcome(&error, "{}", (tg__scheduler_override){.karras = -1}, 4),
+                        AT "_class_name is absent");
+    assert_string_equal(
+        outcome(&error, "{}",
+                (tg__scheduler_override){.folder_class = "DDIMScheduler", .karras = -1}, 4),
+        "");
+}
+
+/* --------------------------------------------------------------------------------- the interface
+ */
+
+static void test_list(void **state)
+{
+    const char *class_name, *short_name;
+    int count = 0;
+    (void)state;
+    for (; tg__scheduler_list(count, &class_name, &short_name); count++) {
+        for (int by_class = 0; by_class < 2; by_class++) {
+            tg__error error = {0};
+            tg__scheduler_override override = {.class_name = by_class ? class_name : short_name,
+                                               .karras = -1};
+            tg__config *config = tg__config_parse("{}", 2, "x", &error);
+            tg__scheduler *s = tg__scheduler_new(config, &override, &error);
+            assert_string_equal(error.message, "");
+            assert_string_equal(tg__scheduler_class(s), class_name);
+            assert_string_equal(tg__scheduler_prediction(s), "epsilon");
+            assert_int_equal(tg__scheduler_train_steps(s), 1000);
+            tg__scheduler_free(s);
+            tg__config_close(config);
+        }
+    }
+    assert_int_equal(count, 13);
+    assert_false(tg__scheduler_list(-1, &class_name, &short_name));
+}
+
+/* A scheduler that was used starts afresh, and one that has failed can be prepared again. */
+static void test_again(void **state)
+{
+    const char *class_name, *short_name;
+    (void)state;
+    for (int i = 0; tg__scheduler_list(i, &class_name, &short_name); i++) {
+        tg__error error = {0};
+        float first[N], second[N];
+        tg__scheduler_override override = {.class_name = short_name, .karras = -1};
+        tg__config *config = tg__config_parse("{}", 2, "x", &error);
+        tg__scheduler *s = tg__scheduler_new(config, &override, &error);
+        assert_int_equal(tg__scheduler_set_steps(s, 6, N, COUNT, &error), TG_OK);
+        run(s, first);
+        assert_int_equal(tg__scheduler_set_steps(s, 1001, N, COUNT, &error), TG_ERROR_ARGUMENT);
+        assert_int_equal(tg__scheduler_evaluations(s), 0);
+        error = (tg__error){0};
+        assert_int_equal(tg__scheduler_set_steps(s, 9, N, COUNT, &error), TG_OK);
+        run(s, second);
+        assert_int_equal(tg__scheduler_set_steps(s, 6, N, COUNT, &error), TG_OK);
+        run(s, second);
+        assert_memory_equal(first, second, sizeof first);
+        tg__scheduler_free(s);
+        tg__config_close(config);
+    }
+    tg__scheduler_free(NULL);
+}
+
+/* More floats than memory has. */
+static void test_memory(void **state)
+{
+    tg__error error = {0};
+    tg__scheduler_override override = {.class_name = "unipc", .karras = -1};
+    tg__config *config = tg__config_parse("{}", 2, "x", &error);
+    tg__scheduler *s = tg__scheduler_new(config, &override, &error);
+    (void)state;
+    assert_int_equal(tg__scheduler_set_steps(s, 6, SIZE_MAX / 4, 1, &error), TG_ERROR_MEMORY);
+    assert_string_equal(error.message, "out of memory");
+    tg__scheduler_free(s);
+    tg__config_close(config);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_goldens)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_goldens),       cmocka_unit_test(test_refused_keys),
+        cmocka_unit_test(test_refused_steps), cmocka_unit_test(test_ignored_keys),
+        cmocka_unit_test(test_overrides),     cmocka_unit_test(test_list),
+        cmocka_unit_test(test_again),         cmocka_unit_test(test_memory),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
