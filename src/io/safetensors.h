@@ -13,12 +13,12 @@ enum { TG__MAX_RANK = 8 };
 /* A tensor on disk. A small value; name and data belong to the file. */
 typedef struct tg__disk_tensor {
     const char *name;
-    const char *file;  /* the file's name, for messages */
-    tg__dtype dtype;   /* TG__OTHER: integers, f64, f8 …; dtype_name says which */
+    const char *file;       /* the file's name, for messages */
+    tg__dtype dtype;        /* TG__OTHER: integers, f64, f8 …; dtype_name says which */
     const char *dtype_name; /* as in the file: "F32", "I64", … */
     int rank;
     int64_t shape[TG__MAX_RANK];
-    const void *data;  /* may be unaligned; NULL never */
+    const void *data; /* may be unaligned; NULL never */
     size_t bytes;
 } tg__disk_tensor;
 

@@ -2,10 +2,10 @@
 /* Which kernels this CPU runs. A level counts only if the operating system saves its registers:
  * __builtin_cpu_supports looks at that for AVX and AVX-512, and AMX must be asked for.
  *
- * The dot product of bf16 pairs (vdpbf16ps) is not faster everywhere: on AMD's CPUs that have it, it
- * does twice the multiplications of an f32 FMA in the same time, on Intel's half as many. So AMD's
- * (and nobody else's) use it for attention and call bf16 fast; what has AMX calls bf16 fast because
- * oneDNN's products then run in tiles. */
+ * The dot product of bf16 pairs (vdpbf16ps) is not faster everywhere: on AMD's CPUs that have it,
+ * it does twice the multiplications of an f32 FMA in the same time, on Intel's half as many. So
+ * AMD's (and nobody else's) use it for attention and call bf16 fast; what has AMX calls bf16 fast
+ * because oneDNN's products then run in tiles. */
 #include "kernels/kernels.h"
 
 #include <cpuid.h>

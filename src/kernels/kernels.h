@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Our own kernels: what oneDNN lacks. One table of function pointers, filled with plain C and then
- * overridden by what the CPU has. A kernel does one piece of work on one thread; who calls it spreads
- * the pieces. Kernels neither allocate nor fail.
+ * overridden by what the CPU has. A kernel does one piece of work on one thread; who calls it
+ * spreads the pieces. Kernels neither allocate nor fail.
  *
- * Activations are f32 or bf16 (a struct's bf16 flag), NHWC: a feature map (n, h, w, c) and its token
- * matrix (n, h*w, c) are the same memory. Statistics and sums are f32 or better. Names: dst before
- * src. */
+ * Activations are f32 or bf16 (a struct's bf16 flag), NHWC: a feature map (n, h, w, c) and its
+ * token matrix (n, h*w, c) are the same memory. Statistics and sums are f32 or better. Names: dst
+ * before src. */
 #ifndef TG_KERNELS_KERNELS_H
 #define TG_KERNELS_KERNELS_H
 
@@ -46,10 +46,10 @@ typedef struct tg__attention_kernel {
     int q_block; /* query rows of a piece of work; row is a multiple of it */
 } tg__attention_kernel;
 
-/* GroupNorm over one image of two sources side by side (a's channels, then b's; b NULL and b_c 0 for
- * one source). Before anything else vector (f32, a_c + b_c values, or NULL) is added to every row.
- * Statistics are over rows and the channels of a group; groups divide a_c + b_c and may span both
- * sources. Two passes: sums over slices of rows, then one fold, then apply over slices. */
+/* GroupNorm over one image of two sources side by side (a's channels, then b's; b NULL and b_c 0
+ * for one source). Before anything else vector (f32, a_c + b_c values, or NULL) is added to every
+ * row. Statistics are over rows and the channels of a group; groups divide a_c + b_c and may span
+ * both sources. Two passes: sums over slices of rows, then one fold, then apply over slices. */
 typedef struct tg__group_norm {
     void *dst; /* (rows, a_c + b_c) dense */
     const void *a, *b;
@@ -62,14 +62,14 @@ typedef struct tg__group_norm {
 } tg__group_norm;
 
 typedef struct tg__kernels {
-    tg_cpu level; /* what the table was filled for */
+    tg_cpu level;   /* what the table was filled for */
     bool bf16_fast; /* products in bf16 are faster than in f32 on this CPU */
 
     tg__attention_kernel attention_f32, attention_bf16;
 
     /* sums: 2 * (a_c + b_c) doubles for this slice: by channel the sum, then the sum of squares, of
-     * x - shift, shift being the channel's value (vector included) in row 0 of the image: so nothing
-     * is lost where the mean is far from 0. */
+     * x - shift, shift being the channel's value (vector included) in row 0 of the image: so
+     * nothing is lost where the mean is far from 0. */
     void (*group_norm_sums)(double *sums, const tg__group_norm *g, size_t row, size_t rows);
     /* Normalises rows [row, row + rows). scale and offset: a_c + b_c values, x * scale + offset is
      * the result (vector, weight and bias folded in by tg__group_norm_fold). */

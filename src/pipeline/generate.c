@@ -297,7 +297,9 @@ tg_status tg_generate(tg_result **result, tg_session *s, const tg_prompt *prompt
 {
     int before = tg__session_enter(s);
     *result = NULL;
-    if (tg__check_generate(s->model, options, 0, &s->error) == TG_OK)
+    if (!prompt || prompt->session != s)
+        tg__fail(&s->error, TG_ERROR_ARGUMENT, "the prompt was encoded by another session");
+    else if (tg__check_generate(s->model, options, 0, &s->error) == TG_OK)
         *result = tg__result_new(&s->error);
     if (*result) {
         loop l = loop_of(s, prompt, options, *result);

@@ -57,6 +57,7 @@ static void encode_both(tg_prompt *p, tg_session *s, const char *text, const cha
                         int clip_skip)
 {
     int layers = s->model->clip.config.layers;
+    p->session = s;
     p->tokens = s->model->context;
     p->width = s->model->clip.config.width;
     p->dtype = tg__session_dtype(s);

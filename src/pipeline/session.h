@@ -39,6 +39,7 @@ struct tg_session {
 
 /* An encoded prompt. */
 struct tg_prompt {
+    const tg_session *session; /* that encoded it */
     int tokens, width;
     tg__dtype dtype;
     size_t bytes; /* of one half */

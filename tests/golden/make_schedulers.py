@@ -81,8 +81,8 @@ for name in ("ddim", "ddpm", "euler_discrete", "euler_ancestral_discrete",
 
 
 class Numpy:
-    """numpy for DPMSolverSinglestepScheduler, which gives linspace an integer in a tensor: numpy 2.4
-    and torch 2.13 no longer understand each other there."""
+    """numpy for DPMSolverSinglestepScheduler, which gives linspace an integer in a tensor: there
+    numpy 2.4 and torch 2.13 no longer understand each other."""
 
     def __getattr__(self, name):
         return getattr(numpy, name)
@@ -154,6 +154,8 @@ VARIANTS = {
     "DDIM": [{"set_alpha_to_one": True}, {"clip_sample": True},
              {"clip_sample": True, "clip_sample_range": 0.4}, {"thresholding": True},
              {"thresholding": True, "dynamic_thresholding_ratio": 0.7, "sample_max_value": 3},
+             {"thresholding": True, "dynamic_thresholding_ratio": 0.9, "sample_max_value": 30},
+             {"thresholding": True, "dynamic_thresholding_ratio": 1, "sample_max_value": 30},
              {"thresholding": True, "sample_max_value": 0.5, "clip_sample": True},
              {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction",
               "timestep_spacing": "trailing"},
@@ -224,6 +226,7 @@ VARIANTS = {
            {"beta_schedule": "squaredcos_cap_v2", "lambda_min_clipped": -5.1},
            {"beta_schedule": "squaredcos_cap_v2", "use_karras_sigmas": True},
            {"lambda_min_clipped": 20}, {"thresholding": True}, {"solver_order": 4},
+           {"thresholding": True, "dynamic_thresholding_ratio": 0.95, "sample_max_value": 30},
            {"algorithm_type": "deis"},
            {"algorithm_type": "deis", "final_sigmas_type": "sigma_min"},
            {"solver_type": "logrho"}, {"solver_type": "bh1"}, {"variance_type": "learned"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory: none of ours is taken between the first and the last step, and whichever allocation fails,
- * the call says so and leaves nothing broken behind. The linker's --wrap puts these functions between
- * the library and the C library. */
+/* Memory: none of ours is taken between the first and the last step, and whichever allocation
+ * fails, the call says so and leaves nothing broken behind. The linker's --wrap puts these
+ * functions between the library and the C library. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -24,7 +24,9 @@ static volatile long left = -1;
 static volatile long live; /* allocations that are not freed */
 
 #ifndef OTHER_ALLOCATOR
-/* The C library's own functions under the names that it keeps for this purpose. */
+/* The C library's own functions under the names that it keeps for this purpose. Ours have to be
+ * seen by it and by libpng and the others, though the build hides what is not said to be public. */
+#pragma GCC visibility push(default)
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
@@ -57,6 +59,7 @@ void free(void *memory)
     live -= memory != NULL;
     __libc_free(memory);
 }
+#pragma GCC visibility pop
 #endif
 
 enum { MOST_ALLOCATIONS = 1000 };
