@@ -267,7 +267,7 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
     }
     if (!read_value((char *)options + row->offset, value, row))
         return fail_usage(options->command, "--%s %s: expected %s", row->name,
-                          *value ? value : "''", expected);
+                          value && *value ? value : "''", expected);
     options->given[id] = true;
     return EXIT_DONE;
 }

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { BUCKETS = 1024, ALIGNMENT = 64 };
+enum { BUCKETS = 1024, ALIGNMENT = 64, HUGE_PAGE = 1 << 21 };
 
 static tg__pack **bucket_of(const tg__packs *packs, tg__pack_key key)
 {
@@ -73,8 +73,12 @@ void *tg__aligned(size_t bytes)
 {
     if (bytes > PTRDIFF_MAX / 2)
         return NULL;
-    return aligned_alloc(ALIGNMENT,
-                         (bytes ? bytes + ALIGNMENT - 1 : ALIGNMENT) / ALIGNMENT * ALIGNMENT);
+    size_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    size_t whole = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    void *memory = aligned_alloc(alignment, whole ? whole : ALIGNMENT);
+    if (memory && alignment == HUGE_PAGE) /* fewer faults, fewer misses of the address cache */
+        madvise(memory, whole / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    return memory;
 }
 
 void tg__drop_pages(const void *data, size_t bytes)

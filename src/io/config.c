@@ -120,6 +120,13 @@ bool tg__config_is_set(const tg__config *config, const char *key)
     return !is_null(value) && !is_false(value);
 }
 
+bool tg__config_is_pair(const tg__config *config, const char *key)
+{
+    const tg__json *value = tg__json_member(config->object, key);
+    return value && value->type == TG__JSON_LIST && value->count == 2 &&
+           value->items[0].type == TG__JSON_STRING && value->items[1].type == TG__JSON_STRING;
+}
+
 const char *tg__config_key(const tg__config *config, int index)
 {
     return index >= 0 && (uint32_t)index < config->object->count ? config->object->items[index].key
@@ -420,6 +427,13 @@ bool tg__config_bools(tg__config *config, const char *key, int n, bool otherwise
 }
 
 /* -------------------------------------------------------------------- objects and refusals */
+
+void tg__config_refuse_null(tg__config *config, const char *key, const char *expected)
+{
+    const tg__json *value = take(config, key);
+    if (value && is_null(value))
+        fail_value(config, (place){key, -1}, value, expected);
+}
 
 tg__config *tg__config_object(tg__config *config, const char *key)
 {

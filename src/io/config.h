@@ -45,6 +45,9 @@ bool tg__config_bool(tg__config *config, const char *key, bool otherwise);
 /* null or absent: otherwise. The string belongs to the config. */
 const char *tg__config_string(tg__config *config, const char *key, const char *otherwise);
 
+/* Whether the value is a list of two strings. Does not mark it as read. */
+bool tg__config_is_pair(const tg__config *config, const char *key);
+
 /* A string among choices (a list that ends in NULL): its index, or otherwise (-1 allowed) where it
  * is absent or null. Another one is TG_ERROR_UNSUPPORTED and named. */
 int tg__config_choice(tg__config *config, const char *key, const char *const *choices,
@@ -57,6 +60,10 @@ int64_t tg__config_list_int(tg__config *config, const char *key, int index, int6
                             int64_t most);
 double tg__config_list_number(tg__config *config, const char *key, int index);
 const char *tg__config_list_string(tg__config *config, const char *key, int index);
+
+/* null is an error, unlike absence; expected: "a string". For keys whose read takes null for
+ * absent. */
+void tg__config_refuse_null(tg__config *config, const char *key, const char *expected);
 
 /* An integer, or a list of exactly n: fills dst. Absent: every element otherwise (and true is
  * returned only when the key was there and not null). */

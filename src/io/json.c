@@ -46,7 +46,7 @@ __attribute__((format(printf, 2, 3))) static bool fail(parser *p, const char *fo
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
     tg__fail(p->error, TG_ERROR_FORMAT, "%s: line %d, column %lld: %s", p->where, p->line,
-             (long long)(p->at - p->line_start + 1), what);
+             (long long)(p->at - p->line_start) + 1, what);
     return false;
 }
 

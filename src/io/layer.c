@@ -22,6 +22,8 @@ static tg__disk_tensor get(const tg__scope *scope, const char *key, const char *
                            const int64_t *shape)
 {
     char name[KEY_BYTES];
+    if (tg__failed(scope->error))
+        return (tg__disk_tensor){0};
     snprintf(name, sizeof name, "%s%s%s", scope->prefix, key, suffix);
     tg__disk_tensor tensor = tg__weights_get(scope->weights, name, rank, shape, scope->error);
     if (tensor.data) {
@@ -36,6 +38,8 @@ static tg__disk_tensor get(const tg__scope *scope, const char *key, const char *
 static const char *full_name(const tg__scope *scope, const char *key)
 {
     char name[KEY_BYTES];
+    if (tg__failed(scope->error))
+        return "";
     snprintf(name, sizeof name, "%s%s", scope->prefix, key);
     const char *copy = tg__arena_copy(scope->arena, name);
     if (!copy)
@@ -103,6 +107,8 @@ tg__disk_tensor tg__load_table(const tg__scope *scope, const char *key, int rows
 
 void *tg__load_array(const tg__scope *scope, int count, size_t size)
 {
+    if (tg__failed(scope->error))
+        return NULL; /* what a wrong config asks for takes neither time nor memory */
     void *array = tg__arena_take(scope->arena, (size_t)count, size);
     if (!array)
         tg__fail_memory(scope->error);

@@ -263,7 +263,7 @@ tg_status tg_npy_read(tg_array *array, const char *path, char *message, size_t s
 {
     tg__error error = {0};
     size_t bytes = 0;
-    int sizes[4];
+    int sizes[4] = {0};
     span header;
     *array = (tg_array){0};
     char *memory = tg__file_read(path, MOST_FILE_BYTES, &bytes, &error);

@@ -346,8 +346,9 @@ tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, in
     tg__disk_tensor tensor = none;
     char shown[SHOWN_BYTES], found[TG__MAX_RANK * 21 + 3], expected[sizeof found];
     if (!find_as(weights, name, rank, shape, &tensor)) {
-        tg__fail(error, TG_ERROR_FORMAT, "%s: %s is missing", weights->where,
-                 tg__printable(shown, sizeof shown, name));
+        tg__fail(error, TG_ERROR_FORMAT, "%s: %s is missing, expected it with shape %s",
+                 weights->where, tg__printable(shown, sizeof shown, name),
+                 show_shape(expected, sizeof expected, rank, shape));
         return none;
     }
     if (tensor.dtype == TG__OTHER) {

@@ -15,6 +15,8 @@ tg__activation tg__read_activation(tg__config *config, const char *key, const ch
                  {"relu", TG__RELU},
                  {"quick_gelu", TG__QUICK_GELU},
                  {"mish", TG__MISH}};
+    if (otherwise)
+        tg__config_refuse_null(config, key, "a string");
     const char *name = tg__config_string(config, key, otherwise);
     if (!name)
         return TG__LINEAR;

@@ -29,8 +29,9 @@ static int read_blocks(tg__config *c, const char *key, const char *with, const c
         if (!cross[i] && strcmp(type, without) != 0) {
             char shown[80];
             tg__fail(tg__config_error(c), TG_ERROR_UNSUPPORTED,
-                     "%s: %s %s is not implemented, expected \"%s\" or \"%s\"", tg__config_where(c),
-                     key, tg__printable(shown, sizeof shown, type), with, without);
+                     "%s: %s[%d] \"%s\" is not implemented, expected \"%s\" or \"%s\"",
+                     tg__config_where(c), key, i, tg__printable(shown, sizeof shown, type), with,
+                     without);
         }
     }
     return n;
@@ -119,7 +120,8 @@ static void read_time(tg__unet_config *u, tg__config *c)
                                                    (int64_t)u->channels[0] * 4);
     u->time_post_activation = tg__read_activation(c, "timestep_post_act", NULL);
     u->time_embed_activation = tg__read_activation(c, "time_embedding_act_fn", NULL);
-    if (!tg__failed(tg__config_error(c)) && u->freq_shift == (float)(u->channels[0] / 2))
+    int half = u->channels[0] / 2;
+    if (!tg__failed(tg__config_error(c)) && u->freq_shift == (float)half)
         tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
                  "%s: freq_shift is %g, expected other than half of block_out_channels[0]",
                  tg__config_where(c), (double)u->freq_shift);
@@ -184,9 +186,24 @@ static bool older_than_0_9(tg__config *c)
     return version && sscanf(version, "%d.%d", &major, &minor) == 2 && major == 0 && minor < 9;
 }
 
+/* Keys without which diffusers has a default, but not with null. */
+static void refuse_nulls(tg__config *c)
+{
+    static const char *const lists[] = {"block_out_channels", "down_block_types", "up_block_types"};
+    static const char *const numbers[] = {"layers_per_block", "attention_head_dim",
+                                          "cross_attention_dim", "transformer_layers_per_block"};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        tg__config_refuse_null(c, lists[i], "a list");
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        tg__config_refuse_null(c, numbers[i], "an integer or a list");
+    tg__config_refuse_null(c, "only_cross_attention", "true, false or a list");
+    tg__config_refuse_null(c, "resnet_time_scale_shift", "a string");
+}
+
 tg_status tg__unet_read_config(tg__unet_config *u, tg__config *c)
 {
     *u = (tg__unet_config){0};
+    refuse_nulls(c);
     tg__check_class(c, "UNet2DConditionModel");
     u->old = older_than_0_9(c);
     u->in_channels = (int)tg__config_int(c, "in_channels", 1, 1024, 4);

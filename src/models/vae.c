@@ -6,7 +6,8 @@
 
 #include "models/config_keys.h"
 
-enum { MAX_LAYERS = 64 };
+/* The factor between pixels and latents doubles with each level. */
+enum { MAX_LAYERS = 64, MAX_VAE_LEVELS = 11 };
 
 /* -------------------------------------------------------------------------------------- plan */
 
@@ -104,24 +105,30 @@ void tg__vae_latent_size(const tg__vae_config *v, int h, int w, int *latent_h, i
 
 static void read_blocks(tg__config *c, const char *key, const char *only, int levels)
 {
-    int n = tg__config_list(c, key, TG__MAX_LEVELS);
-    if (!tg__failed(tg__config_error(c)) && (n < 0 ? 1 : n) != levels)
+    tg__config_refuse_null(c, key, "a list");
+    int n = tg__config_list(c, key, MAX_VAE_LEVELS);
+    if (!tg__failed(tg__config_error(c)) && n < 0 && levels != 1)
         tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
-                 "%s: %s has %d elements, expected %d as block_out_channels", tg__config_where(c),
-                 key, n < 0 ? 1 : n, levels);
+                 "%s: %s is missing, expected a list of %d as block_out_channels",
+                 tg__config_where(c), key, levels);
+    else if (!tg__failed(tg__config_error(c)) && n >= 0 && n != levels)
+        tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
+                 "%s: %s is a list of %d, expected %d as block_out_channels", tg__config_where(c),
+                 key, n, levels);
     for (int i = 0; i < n; i++) {
         const char *type = tg__config_list_string(c, key, i);
         char shown[80];
         if (!tg__failed(tg__config_error(c)) && strcmp(type, only) != 0)
             tg__fail(tg__config_error(c), TG_ERROR_UNSUPPORTED,
-                     "%s: %s %s is not implemented, expected \"%s\"", tg__config_where(c), key,
-                     tg__printable(shown, sizeof shown, type), only);
+                     "%s: %s[%d] \"%s\" is not implemented, expected \"%s\"", tg__config_where(c),
+                     key, i, tg__printable(shown, sizeof shown, type), only);
     }
 }
 
 static void read_channels(tg__vae_config *v, tg__config *c)
 {
-    int n = tg__config_list(c, "block_out_channels", TG__MAX_LEVELS);
+    tg__config_refuse_null(c, "block_out_channels", "a list");
+    int n = tg__config_list(c, "block_out_channels", MAX_VAE_LEVELS);
     for (int i = 0; i < n; i++)
         v->channels[i] = (int)tg__config_list_int(c, "block_out_channels", i, 1, TG__MAX_CHANNELS);
     if (n < 0)

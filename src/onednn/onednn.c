@@ -11,6 +11,7 @@
 struct tg__dnnl {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
+    const tg__kernels *kernels;
     void *plain; /* a layer's weights on their way */
     size_t plain_bytes;
 };
@@ -44,13 +45,14 @@ static dnnl_cpu_isa_t isa_of(tg_cpu cap)
     }
 }
 
-tg__dnnl *tg__dnnl_new(tg_cpu cap, tg__error *error)
+tg__dnnl *tg__dnnl_new(const tg__kernels *kernels, tg_cpu cap, tg__error *error)
 {
     tg__dnnl *dnnl = calloc(1, sizeof *dnnl);
     if (!dnnl) {
         tg__fail_memory(error);
         return NULL;
     }
+    dnnl->kernels = kernels;
     /* Refused after oneDNN's first use: the cap of that first use stays. */
     if (cap != TG_CPU_AUTO)
         dnnl_set_max_cpu_isa(isa_of(cap));
@@ -202,23 +204,52 @@ static dnnl_status_t reorder(const tg__dnnl *dnnl, const dnnl_memory_desc_t *fro
 /* The part of a layer's weights that a product reads, in the product's dtype, as (out, in, k, k).
  */
 typedef struct gather_job {
+    const tg__kernels *kernels;
     const tg__product_spec *spec;
     char *dst;
 } gather_job;
 
+/* n values in the product's dtype, in vector code where they are f16, as most published ones are.
+ */
+static void convert(const tg__kernels *k, void *dst, tg__dtype dst_dtype, const char *src,
+                    tg__dtype dtype, size_t n)
+{
+    enum { PIECE = 2048 };
+    float wide[PIECE];
+    tg__bf16 *narrow = dst;
+    if (dtype == TG__F16 && dst_dtype == TG__F32) {
+        k->f32_from_f16(dst, src, n);
+    } else if (dtype == TG__F16) {
+        for (size_t i = 0; i < n; i += PIECE) {
+            size_t count = n - i < PIECE ? n - i : PIECE;
+            k->f32_from_f16(wide, src + i * sizeof *narrow, count);
+            k->bf16_from_f32(narrow + i, wide, count);
+        }
+    } else if (dtype == TG__F32 && dst_dtype == TG__BF16 && (uintptr_t)src % sizeof *wide == 0) {
+        k->bf16_from_f32(narrow, (const float *)(const void *)src, n);
+    } else {
+        tg__convert_array(dst, dst_dtype, src, dtype, n);
+    }
+}
+
 /* count 3x3 kernels to the 2x2 kernels of a phase: of three taps in a row the first alone and the
  * other two meet one source pixel each in phase 0, the first two and the last alone in phase 1. */
-static void fold_taps(char *dst, const tg__product_spec *s, const char *src, tg__dtype dtype,
+static void fold_taps(const gather_job *job, char *dst, const char *src, tg__dtype dtype,
                       size_t count)
 {
+    enum { PIECE = 128 };
+    float taps[PIECE * 9], folded[PIECE * 4];
+    const tg__product_spec *s = job->spec;
     int py = (s->phase - 1) / 2, px = (s->phase - 1) % 2;
-    for (size_t i = 0; i < count; i++) {
-        float taps[9], folded[4] = {0};
-        tg__to_f32_array(taps, src + i * 9 * tg__dtype_size(dtype), dtype, 9);
-        for (int y = 0; y < 3; y++)
-            for (int x = 0; x < 3; x++)
-                folded[2 * (y > py) + (x > px)] += taps[3 * y + x];
-        tg__convert_array(dst + i * 4 * tg__dtype_size(s->dtype), s->dtype, folded, TG__F32, 4);
+    for (size_t first = 0; first < count; first += PIECE) {
+        size_t n = count - first < PIECE ? count - first : PIECE;
+        convert(job->kernels, taps, TG__F32, src + first * 9 * tg__dtype_size(dtype), dtype, n * 9);
+        memset(folded, 0, sizeof folded);
+        for (size_t i = 0; i < n; i++)
+            for (int tap = 0; tap < 9; tap++)
+                folded[4 * i + 2 * (size_t)(tap / 3 > py) + (tap % 3 > px)] += taps[9 * i + tap];
+        convert(job->kernels, dst + first * 4 * tg__dtype_size(s->dtype), s->dtype,
+                (const char *)folded, TG__F32, n * 4);
     }
 }
 
@@ -236,9 +267,9 @@ static void gather_row(void *context, size_t row, int thread)
     const char *src = (const char *)w->data + first * tg__dtype_size(w->dtype);
     char *dst = job->dst + row * in * made * tg__dtype_size(s->dtype);
     if (s->phase)
-        fold_taps(dst, s, src, w->dtype, in);
+        fold_taps(job, dst, src, w->dtype, in);
     else
-        tg__convert_array(dst, s->dtype, src, w->dtype, in * taps);
+        convert(job->kernels, dst, s->dtype, src, w->dtype, in * taps);
 }
 
 /* Memory for a layer's plain weights, kept for the next layer; NULL if there is none. */
@@ -246,7 +277,7 @@ static void *plain_memory(tg__dnnl *dnnl, size_t bytes)
 {
     if (bytes > dnnl->plain_bytes) {
         tg__dnnl_trim(dnnl);
-        dnnl->plain = malloc(bytes);
+        dnnl->plain = tg__aligned(bytes);
         dnnl->plain_bytes = dnnl->plain ? bytes : 0;
     }
     return dnnl->plain;
@@ -266,7 +297,8 @@ static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_
 {
     const tg__layer *layer = s->layer;
     int64_t out = layer->out, in = s->in_count, k = tg__product_kernel(s);
-    gather_job job = {s, plain_memory(dnnl, (size_t)(out * in * k * k) * tg__dtype_size(s->dtype))};
+    gather_job job = {dnnl->kernels, s,
+                      plain_memory(dnnl, (size_t)(out * in * k * k) * tg__dtype_size(s->dtype))};
     if (!job.dst)
         return tg__fail_memory(error);
     tg__parallel_for((size_t)out, gather_row, &job);

@@ -6,6 +6,7 @@
 #include "core/dtype.h"
 #include "core/packs.h"
 #include "io/layer.h"
+#include "kernels/kernels.h"
 
 typedef struct tg__dnnl tg__dnnl;       /* engine and stream of a session */
 typedef struct tg__product tg__product; /* one prepared convolution or matrix product */
@@ -38,8 +39,9 @@ typedef struct tg__product_spec {
     bool accumulate; /* add to what dst holds */
 } tg__product_spec;
 
-/* cap: the highest instruction set; it holds for the whole process, from the first call on. */
-tg__dnnl *tg__dnnl_new(tg_cpu cap, tg__error *error);
+/* kernels convert weights, and outlive it. cap: the highest instruction set; it holds for the whole
+ * process, from the first call on. */
+tg__dnnl *tg__dnnl_new(const tg__kernels *kernels, tg_cpu cap, tg__error *error);
 void tg__dnnl_free(tg__dnnl *dnnl);
 /* Gives back what packing needed; NULL is fine. */
 void tg__dnnl_trim(tg__dnnl *dnnl);

@@ -45,10 +45,12 @@ static void check_size(tg__error *error, const char *name, int value, int multip
 static void check_latents(const tg_model *m, const tg_array *x, tg__error *error)
 {
     int channels = m->unet.config.in_channels, most = MAX_SIZE / tg__vae_factor(&m->vae.config);
-    if (!x->data || x->channels != channels)
+    if (!x->data || x->channels != channels) {
         tg__fail(error, TG_ERROR_ARGUMENT,
                  "latents are (%d, %d, %d, %d), expected %d channels (count, %d, height, width)",
                  x->count, x->channels, x->height, x->width, channels, channels);
+        return;
+    }
     check_int(error, "latents' count", x->count, 1, MAX_COUNT);
     check_int(error, "latents' height", x->height, 1, most);
     check_int(error, "latents' width", x->width, 1, most);

@@ -12,8 +12,9 @@ enum { MAX_SIDE = 16384 };
 /* Runs a plan of the VAE from one array to another. */
 static tg_status run_vae(tg_session *s, tg__plan *plan, const float *src, float *dst)
 {
-    if (tg__session_bind(s, plan) != TG_OK)
-        return s->error.status;
+    tg_status status = tg__session_bind(s, plan);
+    if (status != TG_OK)
+        return status;
     tg__plan_bind(plan, TG__VAE_INPUT, (float *)(uintptr_t)src);
     tg__plan_bind(plan, TG__VAE_OUTPUT, dst);
     tg__plan_run(plan, s->profile);

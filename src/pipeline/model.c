@@ -255,28 +255,36 @@ static void open_scheduler(tg_model *m, const tg_model_options *o, const char *c
 
 /* --------------------------------------------------------------------------------- model index */
 
-/* An entry such as ["diffusers", "AutoencoderKL"]. */
-static const char *component(tg__config *index, const char *name)
+static void fail_component(tg__config *index, const char *name, const char *library,
+                           const char *class_name)
 {
-    int n = tg__config_list(index, name, 16);
-    const char *class_name = n == 2 ? tg__config_list_string(index, name, 1) : NULL;
-    char shown[100];
-    if (!class_name && !tg__failed(tg__config_error(index)))
-        tg__fail(tg__config_error(index), TG_ERROR_FORMAT,
-                 "%s: %s is %s, expected a library and a class", tg__config_where(index), name,
-                 tg__config_has(index, name) ? tg__config_show(index, name, shown, sizeof shown)
-                                             : "missing");
-    return class_name ? class_name : "";
+    char shown[200];
+    tg__fail(tg__config_error(index), TG_ERROR_UNSUPPORTED,
+             "%s: %s is %s, expected [\"%s\",\"%s\"]", tg__config_where(index), name,
+             tg__config_has(index, name) ? tg__config_show(index, name, shown, sizeof shown)
+                                         : "missing",
+             library, class_name);
 }
 
-static void expect_class(tg__config *index, const char *name, const char *expected)
+/* The class of an entry such as ["diffusers", "AutoencoderKL"]; "" and an error if the entry is
+ * none of that library. expected: the class, for the message. */
+static const char *component(tg__config *index, const char *name, const char *library,
+                             const char *expected)
 {
-    const char *found = component(index, name);
-    char shown[100];
+    if (!tg__config_is_pair(index, name) ||
+        strcmp(tg__config_list_string(index, name, 0), library) != 0) {
+        fail_component(index, name, library, expected);
+        return "";
+    }
+    return tg__config_list_string(index, name, 1);
+}
+
+static void expect_class(tg__config *index, const char *name, const char *library,
+                         const char *expected)
+{
+    const char *found = component(index, name, library, expected);
     if (!tg__failed(tg__config_error(index)) && strcmp(found, expected) != 0)
-        tg__fail(tg__config_error(index), TG_ERROR_UNSUPPORTED, "%s: %s is a %s, expected %s",
-                 tg__config_where(index), name, tg__printable(shown, sizeof shown, found),
-                 expected);
+        fail_component(index, name, library, expected);
 }
 
 /* Checks what kind of pipeline the folder holds; returns the scheduler's class, kept. */
@@ -295,14 +303,14 @@ static const char *read_index(tg_model *m, const tg_model_options *o)
             *pipeline ? tg__config_show(index, "_class_name", shown, sizeof shown) : "missing");
     for (int n = 0; n < TG__NETWORKS; n++)
         if (!tg__failed(&m->error))
-            expect_class(index, networks[n].folder, networks[n].class_name);
+            expect_class(index, networks[n].folder, networks[n].library, networks[n].class_name);
     if (!tg__failed(&m->error)) {
-        const char *tokenizer = component(index, "tokenizer");
-        if (!tg__failed(&m->error) && strcmp(tokenizer, "CLIPTokenizerFast") != 0)
-            expect_class(index, "tokenizer", "CLIPTokenizer");
+        const char *tokenizer = component(index, "tokenizer", "transformers", "CLIPTokenizer");
+        if (strcmp(tokenizer, "CLIPTokenizerFast") != 0)
+            expect_class(index, "tokenizer", "transformers", "CLIPTokenizer");
     }
     if (!tg__failed(&m->error))
-        scheduler = keep(m, component(index, "scheduler"));
+        scheduler = keep(m, component(index, "scheduler", "diffusers", "a scheduler's class"));
     tg__config_close(index);
     return scheduler;
 }

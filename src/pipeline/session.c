@@ -45,7 +45,7 @@ tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session
                         MAX_THREADS);
     choose_dtype(s, o->dtype);
     if (!tg__failed(&s->error) && model->kernels.level != TG_CPU_C)
-        s->dnnl = tg__dnnl_new(model->cpu, &s->error);
+        s->dnnl = tg__dnnl_new(&model->kernels, model->cpu, &s->error);
     for (int i = 0; i < TG__NETWORKS; i++) {
         s->contexts[i].kernels = &model->kernels;
         s->contexts[i].dnnl = s->dnnl;
@@ -155,7 +155,7 @@ tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
         tg__fail_memory(&s->error);
     if (plan)
         tg__plan_finish(plan);
-    if (tg__failed(&s->error)) {
+    if (!entry || tg__failed(&s->error)) {
         tg__plan_free(plan);
         free(entry);
         return NULL;

@@ -65,6 +65,7 @@ static void cumulate(float *alphas, int length)
  * the first stays; through betas and back, as diffusers does. In and out: alphas_cumprod. */
 static void rescale_zero_snr(float *bars, int length)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core*): length is at least 1 */
     float first = sqrtf(bars[0]), last = sqrtf(bars[length - 1]), before = 1;
     float scale = first / (first - last);
     for (int i = 0; i < length; i++) {

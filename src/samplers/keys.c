@@ -69,7 +69,8 @@ static void read_trained_betas(tg__scheduler *s, tg__config *config)
     if (count < 0)
         return;
     if (count == 0) {
-        tg__fail(error, TG_ERROR_FORMAT, "%s: trained_betas is empty", tg__config_where(config));
+        tg__fail(error, TG_ERROR_FORMAT, "%s: trained_betas is empty, expected a beta or more",
+                 tg__config_where(config));
         return;
     }
     s->trained_betas = malloc((size_t)count * sizeof *s->trained_betas);

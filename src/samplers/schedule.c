@@ -43,10 +43,11 @@ int tg__space_timesteps(const tg__scheduler *s, bool whole, int last, double *ds
     int skipped = s->sampler->open_grid ? 1 : 0, points = s->steps + skipped;
     if (k->spacing == TG__TRAILING)
         return trailing(s, last, dst);
+    int ratio = last / points;
     for (int i = 0; i < s->steps; i++) {
         int point = points - 1 - i;
         if (k->spacing == TG__LEADING) {
-            dst[i] = (double)point * (last / points) + k->steps_offset;
+            dst[i] = (double)point * ratio + k->steps_offset;
         } else {
             double t = linspace(last - 1, points, point);
             dst[i] = whole ? rint(t) : (double)(float)t;
@@ -196,6 +197,7 @@ static tg_status respace(tg__scheduler *s, double *sigmas, int *count, tg__error
     double most = s->sampler->open_grid ? (double)sigma_of(s, s->length - 1) : sigmas[0];
     if (k->log_linear) {
         *count = s->steps + 1;
+        /* NOLINTNEXTLINE(clang-analyzer-core*): s->length is at least 1 */
         log_linear(sigmas, *count, logs[0], logs[s->length - 1]);
         least = sigmas[*count - 1];
         most = sigmas[0];
@@ -206,6 +208,7 @@ static tg_status respace(tg__scheduler *s, double *sigmas, int *count, tg__error
             karras(sigmas, *count, k->sigma_min >= 0 ? k->sigma_min : least,
                    k->sigma_max >= 0 ? k->sigma_max : most);
         else
+            /* NOLINTNEXTLINE(clang-analyzer-core*): as above */
             lu(sigmas, *count, (double)logs[0], (double)logs[s->length - 1]);
         for (int i = 0; i < *count; i++) {
             double t = s->length > 1 ? tg__sigma_to_t(sigmas[i], logs, s->length) : (double)NAN;

@@ -200,7 +200,7 @@ static tg_status make_rows(tg__scheduler *s, tg__error *error)
         double *row = s->rows + (size_t)i * s->row_size;
         s->sampler->row(s, i, row);
         if (!is_finite(row, s->row_size))
-            return tg__fail(error, TG_ERROR_ARGUMENT,
+            return tg__fail(error, TG_ERROR_NUMERIC,
                             "%s: evaluation %d of %d, at timestep %g, divides by zero",
                             s->sampler->name, i + 1, s->evaluations, s->timesteps[i]);
     }

@@ -104,6 +104,7 @@ static void fill_step(const tg__scheduler *s, int from, int order, double *sampl
     /* The lowest orders are simplified. */
     if (arrived ? order > 1 : order > 2)
         solve_powers(arrived ? order : order - 1, points, right, rho);
+    /* NOLINTNEXTLINE(clang-analyzer-core*): sample is never NULL, only arrived may be */
     *sample = (double)(data ? to.sigma / at.sigma : to.alpha / at.alpha);
     kept[0] = scale * (double)phi;
     for (int k = 1; k < order; k++) {

@@ -314,6 +314,8 @@ static size_t spell(const tg__bpe *bpe, const tg__chars *text, size_t start, siz
 bool tg__bpe_split(const tg__bpe *bpe, const tg__chars *text, size_t start, size_t stop,
                    tg__bpe_scratch *scratch, tg__chars *dst)
 {
+    if (start == stop)
+        return true;
     if (!reserve(scratch, 4 * (stop - start)))
         return false;
     size_t count = spell(bpe, text, start, stop, scratch->symbols);

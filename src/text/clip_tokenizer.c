@@ -241,14 +241,15 @@ tg_status tg__clip_tokenize(const tg__clip_tokenizer *tokenizer, const char *tex
 {
     work w = {.t = tokenizer};
     *tokens = (tg__tokens){0};
-    if (decode(&w.text, text, error) == TG_OK && !(split(&w) && hand_over(&w, tokens)))
-        tg__fail_memory(error);
+    tg_status status = decode(&w.text, text, error);
+    if (status == TG_OK && !(split(&w) && hand_over(&w, tokens)))
+        status = tg__fail_memory(error);
     tg__chars_free(&w.text);
     tg__chars_free(&w.cleaned);
     tg__chars_free(&w.pieces);
     tg__segments_free(&w.segments);
     tg__bpe_scratch_free(&w.scratch);
-    return error->status;
+    return status;
 }
 
 void tg__tokens_free(tg__tokens *tokens)

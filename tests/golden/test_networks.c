@@ -62,7 +62,7 @@ static void open_networks(networks *n, const char *name, tg_cpu cap, tg__dtype d
     *n = (networks){.name = name, .dtype = dtype};
     tg__kernels_init(&n->kernels, cap);
     if (cap != TG_CPU_C)
-        n->dnnl = tg__dnnl_new(TG_CPU_AUTO, &n->error);
+        n->dnnl = tg__dnnl_new(&n->kernels, TG_CPU_AUTO, &n->error);
     tg__config *configs[] = {open_config(n, "unet"), open_config(n, "vae"),
                              open_config(n, "text_encoder")};
     if (tg__failed(&n->error))

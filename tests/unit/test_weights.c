@@ -182,7 +182,7 @@ static void test_shards(void **state)
     assert_false(tg__weights_find(weights, "c", &found));
     tg__weights_get(weights, "c", 1, (int64_t[]){1}, &error);
     check_error(s, &error, TG_ERROR_FORMAT,
-                "diffusion_pytorch_model.safetensors.index.json: c is missing");
+                "diffusion_pytorch_model.safetensors.index.json: c is missing, expected it with shape [1]");
     tg__weights_close(weights);
     check_opens(s, NULL, 1, INDEX);
     refused(s, "fp16", TG_ERROR_NOT_FOUND,
@@ -293,8 +293,16 @@ static void test_get(void **state)
         tg_status status;
         const char *message;
     } cases[] = {
-        {"conv_in.weight", 2, {2, 1}, TG_ERROR_FORMAT, "conv_in.weight is missing"},
-        {"conv\nin", 2, {2, 1}, TG_ERROR_FORMAT, "conv?in is missing"},
+        {"conv_in.weight",
+         2,
+         {2, 1},
+         TG_ERROR_FORMAT,
+         "conv_in.weight is missing, expected it with shape [2,1]"},
+        {"conv\nin",
+         2,
+         {2, 1},
+         TG_ERROR_FORMAT,
+         "conv?in is missing, expected it with shape [2,1]"},
         {"position_ids",
          1,
          {1},
@@ -361,7 +369,7 @@ static void test_lookup_elsewhere(void **state)
     assert_string_equal(error.message, "sd.safetensors: model.a is [1], expected [2]");
     error = (tg__error){0};
     tg__weights_get(weights, "b", 1, (int64_t[]){1}, &error);
-    assert_string_equal(error.message, "sd.safetensors: b is missing");
+    assert_string_equal(error.message, "sd.safetensors: b is missing, expected it with shape [1]");
     tg__weights_close(weights);
     tg__weights_close(NULL);
 }
