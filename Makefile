@@ -24,9 +24,9 @@ demo: packages all
 test: packages all
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
-check: packages
+check: packages all
 	@tools/install-packages packages-check.txt
-	tools/check
+	tools/check $(BUILD)
 
 # A model of Stable Diffusion 1.5's size with random weights, made once.
 $(BUILD)/sd15/model_index.json: | all

@@ -176,13 +176,13 @@ int outputs_check(struct outputs *outputs, enum command command)
 /* The library's sentence begins with the temporary name, which means nothing to the user. */
 static int finish_staging(struct output *output, tg_status status, const char *message)
 {
-    size_t length = strlen(output->temporary);
+    const char *temporary = base_name(output->temporary), *found = strstr(message, temporary);
     if (status == TG_OK) {
         output->staged = true;
         return EXIT_DONE;
     }
-    if (strncmp(message, output->temporary, length) == 0)
-        return fail("%s%s", output->path, message + length);
+    if (found)
+        return fail("%s%s", output->path, found + strlen(temporary));
     return fail("%s: %s", output->path, *message ? message : tg_status_text(status));
 }
 

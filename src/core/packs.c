@@ -74,10 +74,10 @@ void *tg__aligned(size_t bytes)
     if (bytes > PTRDIFF_MAX / 2)
         return NULL;
     size_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
-    size_t whole = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    void *memory = aligned_alloc(alignment, whole ? whole : ALIGNMENT);
+    size_t whole = (bytes + alignment - 1) / alignment * alignment;
+    void *memory = aligned_alloc(alignment, whole ? whole : alignment);
     if (memory && alignment == HUGE_PAGE) /* fewer faults, fewer misses of the address cache */
-        madvise(memory, whole / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+        madvise(memory, whole, MADV_HUGEPAGE);
     return memory;
 }
 

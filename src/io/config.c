@@ -164,6 +164,8 @@ static const tg__json *take_set(tg__config *config, const char *key)
     return is_null(value) ? NULL : value;
 }
 
+void tg__config_ignore(tg__config *config, const char *key) { take(config, key); }
+
 /* --------------------------------------------------------------------------- what is wrong */
 
 /* Where a value stands: key, or key[index] where index is not negative. */

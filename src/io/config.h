@@ -81,6 +81,9 @@ tg__config *tg__config_object(tg__config *config, const char *key);
  * implemented". */
 void tg__config_refuse(tg__config *config, const char *key, const char *accepted);
 
+/* Marks a key as read, whatever its value: it is known and changes nothing. */
+void tg__config_ignore(tg__config *config, const char *key);
+
 /* Iteration over keys in their strcmp() order, index from 0; NULL at the end. */
 const char *tg__config_key(const tg__config *config, int index);
 /* Whether a read of this key took place. */

@@ -223,7 +223,7 @@ static bool check_header(span header, int sizes[4], tg__error *error)
     if (!parse_dictionary(header, values)) {
         tg__fail(error, TG_ERROR_FORMAT,
                  "its header is %s, expected a dictionary of descr, fortran_order and shape",
-                 show(shown, sizeof shown, header));
+                 header.at == header.end ? "empty" : show(shown, sizeof shown, header));
         return false;
     }
     span rest = values[DESCR];

@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -72,7 +74,7 @@ static bool refuse_value(const tg__safetensors *file, const char *name, tg__erro
 {
     char shown[100];
     if (!value)
-        return refuse(file, name, error, "has no %s", key);
+        return refuse(file, name, error, "has no %s, expected %s", key, expected);
     return refuse(file, name, error, "has %s %s, expected %s", key,
                   tg__json_show(value, shown, sizeof shown), expected);
 }
@@ -222,7 +224,9 @@ static bool read_tensors(tg__safetensors *file, tg__error *error)
 {
     const tg__json *root = tg__json_root(file->header);
     if (root->type != TG__JSON_OBJECT) {
-        tg__fail(error, TG_ERROR_FORMAT, "%s: its header is no JSON object", file->where);
+        char shown[100];
+        tg__fail(error, TG_ERROR_FORMAT, "%s: its header is %s, expected a JSON object",
+                 file->where, tg__json_show(root, shown, sizeof shown));
         return false;
     }
     const tg__json *metadata = tg__json_member(root, "__metadata__");
@@ -246,6 +250,49 @@ static bool read_tensors(tg__safetensors *file, tg__error *error)
         file->by_name[i] = &file->tensors[i];
     qsort(file->by_name, file->count, sizeof *file->by_name, by_name);
     return check_cover(file, error);
+}
+
+/* ------------------------------------------------------------------- what is often mistaken for it */
+
+bool tg__is_pickle_name(const char *name)
+{
+    static const char *const suffixes[] = {".bin", ".ckpt", ".pt", ".pth", ".pkl"};
+    size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        size_t tail = strlen(suffixes[i]);
+        if (length > tail && strcasecmp(name + length - tail, suffixes[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool tg__fail_pickle(const char *where, tg__error *error)
+{
+    tg__fail(error, TG_ERROR_UNSUPPORTED,
+             "%s: is a pickle, expected .safetensors: reading a pickle can run any code that its "
+             "author put in; to convert a model that you trust, load it with diffusers and call "
+             "save_pretrained(folder, safe_serialization=True)",
+             where);
+    return false;
+}
+
+/* For a file whose first bytes are no length. torch's own format is a zip archive with a pickle
+ * inside, an older one begins as pickles do. */
+static bool fail_length(const tg__safetensors *file, uint64_t length, size_t most, tg__error *error)
+{
+    static const char pointer[] = "version https://git-lfs";
+    if (memcmp(file->map, "PK\3\4", 4) == 0 ||
+        (file->map[0] == 0x80 && file->map[1] >= 2 && file->map[1] <= 5))
+        return tg__fail_pickle(file->where, error);
+    if (file->size > sizeof pointer && memcmp(file->map, pointer, sizeof pointer - 1) == 0)
+        tg__fail(error, TG_ERROR_FORMAT,
+                 "%s: is a pointer of git-lfs, expected the file that it stands for (git lfs pull)",
+                 file->where);
+    else
+        tg__fail(error, TG_ERROR_FORMAT,
+                 "%s: its header is %llu bytes long, expected at most %zu", file->where,
+                 (unsigned long long)length, most);
+    return false;
 }
 
 /* ------------------------------------------------------------------------------- the file */
@@ -278,11 +325,8 @@ static bool read_header(tg__safetensors *file, tg__error *error)
         length = length << 8 | file->map[i];
     size_t most = file->size - LENGTH_BYTES;
     most = most < MOST_HEADER_BYTES ? most : MOST_HEADER_BYTES;
-    if (length > most) {
-        tg__fail(error, TG_ERROR_FORMAT, "%s: its header is %llu bytes long, expected at most %zu",
-                 file->where, (unsigned long long)length, most);
-        return false;
-    }
+    if (length > most)
+        return fail_length(file, length, most, error);
     file->data = file->map + LENGTH_BYTES + length;
     file->data_bytes = file->size - LENGTH_BYTES - (size_t)length;
     char *text = malloc((size_t)length + 1);

@@ -25,6 +25,12 @@ typedef struct tg__disk_tensor {
 typedef struct tg__safetensors tg__safetensors;
 
 tg__safetensors *tg__safetensors_open(const char *path, tg__error *error);
+
+/* The name ends as those of pickles do: .bin, .ckpt, .pt, .pth, .pkl. */
+bool tg__is_pickle_name(const char *name);
+/* "WHERE: is a pickle, …": why it is refused, how to convert it. Returns false. */
+bool tg__fail_pickle(const char *where, tg__error *error);
+
 void tg__safetensors_close(tg__safetensors *file);
 
 size_t tg__safetensors_count(const tg__safetensors *file);

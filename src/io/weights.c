@@ -86,7 +86,7 @@ static bool is_shard_name(const char *name)
 {
     static const char suffix[] = ".safetensors";
     size_t length = strlen(name);
-    return length >= sizeof suffix && !strpbrk(name, "/\\") &&
+    return length >= sizeof suffix && length <= NAME_MAX && !strpbrk(name, "/\\") &&
            strcmp(name + length - (sizeof suffix - 1), suffix) == 0;
 }
 
@@ -209,12 +209,6 @@ static bool ends_in(const char *name, const char *suffix)
     return length > tail && strcmp(name + length - tail, suffix) == 0;
 }
 
-static bool is_pickle(const char *name)
-{
-    return ends_in(name, ".bin") || ends_in(name, ".ckpt") || ends_in(name, ".pt") ||
-           ends_in(name, ".pth") || ends_in(name, ".pkl");
-}
-
 /* The first pickle of a folder, in the order of names; "" if there is none, or if there are
  * .safetensors files beside it. */
 static void find_pickle(const char *folder, char pickle[NAME_MAX + 1], tg__error *error)
@@ -230,7 +224,7 @@ static void find_pickle(const char *folder, char pickle[NAME_MAX + 1], tg__error
     for (struct dirent *entry; !safe && (entry = readdir(entries));) {
         const char *name = entry->d_name;
         safe = ends_in(name, ".safetensors");
-        if (is_pickle(name) && (!pickle[0] || strcmp(name, pickle) < 0))
+        if (tg__is_pickle_name(name) && (!pickle[0] || strcmp(name, pickle) < 0))
             snprintf(pickle, NAME_MAX + 1, "%s", name);
     }
     closedir(entries);
@@ -246,11 +240,7 @@ static void fail_not_found(const char *folder, const candidate *wanted, tg__erro
     if (!pickle[0]) {
         tg__fail(error, TG_ERROR_NOT_FOUND, "%s: there is no such file", wanted->where);
     } else if (tg__path_join(path, sizeof path, folder, pickle, error)) {
-        tg__fail(error, TG_ERROR_UNSUPPORTED,
-                 "%s: is a pickle, expected .safetensors: reading a pickle can run any code that "
-                 "its author put in; to convert a model that you trust, load it with diffusers and "
-                 "call save_pretrained(folder, safe_serialization=True)",
-                 tg__path_where(where, sizeof where, path));
+        tg__fail_pickle(tg__path_where(where, sizeof where, path), error);
     }
 }
 
@@ -346,8 +336,9 @@ tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, in
     tg__disk_tensor tensor = none;
     char shown[SHOWN_BYTES], found[TG__MAX_RANK * 21 + 3], expected[sizeof found];
     if (!find_as(weights, name, rank, shape, &tensor)) {
-        tg__fail(error, TG_ERROR_FORMAT, "%s: %s is missing, expected it with shape %s",
-                 weights->where, tg__printable(shown, sizeof shown, name),
+        tg__fail(error, TG_ERROR_FORMAT, "%s: %s%s is missing, expected it with shape %s",
+                 weights->where, weights->lookup ? "what diffusers calls " : "",
+                 tg__printable(shown, sizeof shown, name),
                  show_shape(expected, sizeof expected, rank, shape));
         return none;
     }

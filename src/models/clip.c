@@ -35,6 +35,18 @@ void tg__clip_record(tg__plan *p, const tg__clip *clip, int n, int tokens, int s
 
 /* ------------------------------------------------------------------------------------- config */
 
+/* Of training, of the pooled state, of the tokenizer, and what transformers notes for itself. */
+static void ignore_keys(tg__config *c)
+{
+    static const char *const keys[] = {
+        "architectures",  "attention_dropout",  "bos_token_id",         "dropout",
+        "eos_token_id",   "initializer_factor", "initializer_range",    "pad_token_id",
+        "projection_dim", "torch_dtype",        "transformers_version",
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        tg__config_ignore(c, keys[i]);
+}
+
 tg_status tg__clip_read_config(tg__clip_config *clip, tg__config *c)
 {
     *clip = (tg__clip_config){0};
@@ -46,6 +58,7 @@ tg_status tg__clip_read_config(tg__clip_config *clip, tg__config *c)
     clip->heads = (int)tg__config_int(c, "num_attention_heads", 1, TG__MAX_CHANNELS, 8);
     clip->eps = (float)tg__config_number(c, "layer_norm_eps", 0, 1, 1e-5);
     clip->activation = tg__read_activation(c, "hidden_act", "quick_gelu");
+    ignore_keys(c);
     tg__config_refuse(c, "use_attention_mask", NULL);
     if (tg__config_has(c, "model_type"))
         tg__config_choice(c, "model_type", (const char *const[]){"clip_text_model", NULL}, 0);

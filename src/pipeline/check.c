@@ -36,6 +36,8 @@ static void check_int(tg__error *error, const char *name, int value, int least, 
 static void check_size(tg__error *error, const char *name, int value, int multiple)
 {
     check_int(error, name, value, multiple, MAX_SIZE);
+    if (tg__failed(error))
+        return;
     int below = value / multiple * multiple, above = below + multiple;
     if (value % multiple != 0)
         tg__fail(error, TG_ERROR_ARGUMENT, "%s is %d, expected a multiple of %d (such as %d or %d)",

@@ -21,6 +21,17 @@ static tg_status run_vae(tg_session *s, tg__plan *plan, const float *src, float 
     return TG_OK;
 }
 
+/* what: "picture", … */
+static tg_status check_finite(const float *x, size_t n, const char *what, size_t index,
+                              tg__error *error)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return tg__fail(error, TG_ERROR_NUMERIC,
+                            "vae: %s %zu is not finite, expected finite numbers", what, index + 1);
+    return TG_OK;
+}
+
 /* One picture at a time: the decoder's maps are the largest of all, and gain nothing in a batch. */
 tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
 {
@@ -37,9 +48,10 @@ tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
     size_t latent = (size_t)x.channels * (size_t)x.height * (size_t)x.width;
     size_t picture = (size_t)c->out_channels * (size_t)x.height * (size_t)x.width * (size_t)scale *
                      (size_t)scale;
-    for (size_t i = 0; i < (size_t)x.count; i++)
-        if (run_vae(s, plan, x.data + i * latent,
-                    (float *)(uintptr_t)result->pictures.data + i * picture) != TG_OK)
+    float *dst = (float *)(uintptr_t)result->pictures.data;
+    for (size_t i = 0; i < (size_t)x.count; i++, dst += picture)
+        if (run_vae(s, plan, x.data + i * latent, dst) != TG_OK ||
+            check_finite(dst, picture, "picture", i, &s->error) != TG_OK)
             return s->error.status;
     result->seconds.load += loaded - start;
     result->seconds.decode = tg__seconds() - loaded;
@@ -119,6 +131,8 @@ static tg_status encode(tg_session *s, tg_result *result, const tg_array *pictur
                 break;
             for (size_t j = 0; j < latent; j++)
                 dst[j] = both[j] * factor;
+            if (check_finite(dst, latent, "the mean of picture", i, &s->error) != TG_OK)
+                break;
         }
     }
     free(both);

@@ -258,12 +258,12 @@ static void open_scheduler(tg_model *m, const tg_model_options *o, const char *c
 static void fail_component(tg__config *index, const char *name, const char *library,
                            const char *class_name)
 {
+    bool there = tg__config_has(index, name), any = strcmp(name, "scheduler") == 0;
     char shown[200];
     tg__fail(tg__config_error(index), TG_ERROR_UNSUPPORTED,
-             "%s: %s is %s, expected [\"%s\",\"%s\"]", tg__config_where(index), name,
-             tg__config_has(index, name) ? tg__config_show(index, name, shown, sizeof shown)
-                                         : "missing",
-             library, class_name);
+             "%s: %s is %s, expected [\"%s\",\"%s\"]%s", tg__config_where(index), name,
+             there ? tg__config_show(index, name, shown, sizeof shown) : "missing", library,
+             class_name, any ? " or another scheduler" : "");
 }
 
 /* The class of an entry such as ["diffusers", "AutoencoderKL"]; "" and an error if the entry is
@@ -310,33 +310,17 @@ static const char *read_index(tg_model *m, const tg_model_options *o)
             expect_class(index, "tokenizer", "transformers", "CLIPTokenizer");
     }
     if (!tg__failed(&m->error))
-        scheduler = keep(m, component(index, "scheduler", "diffusers", "a scheduler's class"));
+        scheduler = keep(m, component(index, "scheduler", "diffusers", "DDIMScheduler"));
     tg__config_close(index);
     return scheduler;
 }
 
 /* -------------------------------------------------------------------------------------- opening */
 
-static bool ends_in(const char *text, const char *suffix)
-{
-    size_t n = strlen(text), k = strlen(suffix);
-    return n >= k && strcmp(text + n - k, suffix) == 0;
-}
-
 static void open_single_file(tg_model *m, const tg_model_options *o)
 {
-    const char *pickles[] = {".ckpt", ".bin", ".pt", ".pth"};
     const char *name = strrchr(m->path, '/');
     name = name ? name + 1 : m->path;
-    for (size_t i = 0; i < sizeof pickles / sizeof *pickles; i++)
-        if (ends_in(m->path, pickles[i]))
-            tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                     "%s: a pickle, which can run any code when it is read, expected .safetensors "
-                     "(load it with diffusers in a place that you trust and call "
-                     "save_pretrained(folder, safe_serialization=True))",
-                     name);
-    if (tg__failed(&m->error))
-        return;
     m->is_single_file = true;
     m->file = tg__safetensors_open(m->path, &m->error);
     if (m->file)

@@ -81,16 +81,20 @@ static const struct scheduler_name *choose(tg__config *config, const tg__schedul
     tg__error *error = tg__config_error(config);
     const char *folder = folder_class(config, o), *where = tg__config_where(config);
     const struct scheduler_name *name = find(o->class_name ? o->class_name : folder);
+    char key[160];
     if (name)
         return name;
-    if (o->class_name)
+    if (o->class_name) {
         fail_name(error, TG_ERROR_ARGUMENT, "scheduler", o->class_name);
-    else if (o->folder_class)
-        fail_name(error, TG_ERROR_UNSUPPORTED, "scheduler", folder);
-    else if (folder)
-        tg__fail(error, TG_ERROR_UNSUPPORTED, "%s: _class_name is %s", where, folder);
-    else
-        tg__fail(error, TG_ERROR_FORMAT, "%s: _class_name is absent", where);
+    } else if (o->folder_class) {
+        fail_name(error, TG_ERROR_UNSUPPORTED, "model_index.json: scheduler", folder);
+    } else if (folder) {
+        snprintf(key, sizeof key, "%s: _class_name", where);
+        fail_name(error, TG_ERROR_UNSUPPORTED, key, folder);
+    } else {
+        tg__fail(error, TG_ERROR_FORMAT,
+                 "%s: _class_name is missing, expected the name of a scheduler", where);
+    }
     return NULL;
 }
 

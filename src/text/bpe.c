@@ -314,8 +314,6 @@ static size_t spell(const tg__bpe *bpe, const tg__chars *text, size_t start, siz
 bool tg__bpe_split(const tg__bpe *bpe, const tg__chars *text, size_t start, size_t stop,
                    tg__bpe_scratch *scratch, tg__chars *dst)
 {
-    if (start == stop)
-        return true;
     if (!reserve(scratch, 4 * (stop - start)))
         return false;
     size_t count = spell(bpe, text, start, stop, scratch->symbols);
@@ -323,7 +321,7 @@ bool tg__bpe_split(const tg__bpe *bpe, const tg__chars *text, size_t start, size
     for (size_t i = 0; i < count; i++)
         look_ahead(bpe, scratch, (int32_t)i);
     merge_all(bpe, scratch);
-    for (int32_t i = 0; i != NONE; i = scratch->symbols[i].next)
+    for (int32_t i = count ? 0 : NONE; i != NONE; i = scratch->symbols[i].next)
         if (!tg__chars_push(dst, (int32_t)scratch->symbols[i].piece, scratch->symbols[i].end))
             return false;
     return true;

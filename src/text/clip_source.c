@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "text/clip_source.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MOST_BYTES = 16 << 20, MOST_VALUES = 1 << 20, MOST_PATH = 4096, SHOWN_BYTES = 200 };
 
@@ -58,10 +60,13 @@ tg_status tg__clip_source_read_if_any(tg__clip_source *source, const char *folde
                                       tg__error *error)
 {
     char path[MOST_PATH];
+    struct stat status;
     *source = (tg__clip_source){0};
     if (!tg__path_join(path, sizeof path, folder, name, error))
         return error->status;
-    return tg__is_file(path) ? tg__clip_source_read(source, folder, name, error) : TG_OK;
+    /* A link that leads nowhere or a folder of that name is a mistake, not absence. */
+    bool absent = lstat(path, &status) != 0 && (errno == ENOENT || errno == ENOTDIR);
+    return absent ? TG_OK : tg__clip_source_read(source, folder, name, error);
 }
 
 void tg__clip_source_free(tg__clip_source *source)

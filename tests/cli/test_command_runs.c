@@ -259,7 +259,8 @@ static void test_tokenize(void **state)
     assert_run(0, tgate("tokenize \"$M\"/tokenizer ''"));
 }
 
-/* A wish to stop during the steps: exit 130, and nothing is left, not even what was ready. */
+/* A wish to stop during the steps: exit 130, and nothing is left, not even what was ready.
+ * Without --foreground timeout sends the signal twice, and the second may kill. */
 static void test_interrupt(void **state)
 {
     static const char *const signals[] = {"INT", "TERM"};
@@ -268,8 +269,8 @@ static void test_interrupt(void **state)
         char line[512];
         snprintf(
             line, sizeof line,
-            "exec timeout --preserve-status -k 15 -s %s 0.7 \"$T\" generate \"$M\" -p a --seed 1 "
-            "--steps 900 --width 64 --height 64 -o cat.png",
+            "exec timeout --foreground --preserve-status -k 15 -s %s 1 \"$T\" generate \"$M\" -p a "
+            "--seed 1 --steps 900 --width 64 --height 64 -o cat.png",
             signals[i]);
         assert_run(130, shell(line));
         assert_string_equal(last.err, "tgate: interrupted\n");

@@ -164,7 +164,7 @@ static void test_headers(void **state)
     refused(s, "\x01\xff{",
             "its header is ??{, expected a dictionary of descr, fortran_order and "
             "shape");
-    refused(s, "", "its header is , expected a dictionary of descr, fortran_order and shape");
+    refused(s, "", "its header is empty, expected a dictionary of descr, fortran_order and shape");
 }
 
 static void test_sizes(void **state)

@@ -238,8 +238,8 @@ static void test_header_is_no_object(void **state)
     static const struct {
         const char *header, *message;
     } cases[] = {
-        {"[]", "its header is no JSON object"},
-        {"null", "its header is no JSON object"},
+        {"[]", "its header is [], expected a JSON object"},
+        {"null", "its header is null, expected a JSON object"},
         {"{}x", "header: line 1, column 3: found 'x', expected nothing more"},
         {"{}{}", "header: line 1, column 3: found '{', expected nothing more"},
         {"{\"\xFF\":1}", "header: line 1, column 3: found byte 0xff in a string, expected UTF-8"},
@@ -277,14 +277,15 @@ static void test_entries(void **state)
         const char *entry, *message; /* beside 24 bytes of data */
     } cases[] = {
         {"1", "is no object, expected one with dtype, shape and data_offsets"},
-        {"{\"shape\":[6],\"data_offsets\":[0,24]}", "has no dtype"},
+        {"{\"shape\":[6],\"data_offsets\":[0,24]}", "has no dtype, expected F32, F16, BF16 or the like"},
         {"{\"dtype\":\"F31\",\"shape\":[6],\"data_offsets\":[0,24]}",
          "has dtype \"F31\", expected F32, F16, BF16 or the like"},
         {"{\"dtype\":\"f32\",\"shape\":[6],\"data_offsets\":[0,24]}",
          "has dtype \"f32\", expected F32, F16, BF16 or the like"},
         {"{\"dtype\":32,\"shape\":[6],\"data_offsets\":[0,24]}",
          "has dtype 32, expected F32, F16, BF16 or the like"},
-        {"{\"dtype\":\"F32\",\"data_offsets\":[0,24]}", "has no shape"},
+        {"{\"dtype\":\"F32\",\"data_offsets\":[0,24]}",
+         "has no shape, expected a list of at most 8 sizes, none negative"},
         {"{\"dtype\":\"F32\",\"shape\":6,\"data_offsets\":[0,24]}",
          "has shape 6, expected a list of at most 8 sizes, none negative"},
         {"{\"dtype\":\"F32\",\"shape\":[-2,-3],\"data_offsets\":[0,24]}",
@@ -310,7 +311,8 @@ static void test_entries(void **state)
          "has shape [4294967296,4294967296,0], expected one of F32 that takes its 0 bytes"},
         {"{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}",
          "has shape [3], expected one of F4 that takes its 1 bytes"},
-        {"{\"dtype\":\"F32\",\"shape\":[6]}", "has no data_offsets"},
+        {"{\"dtype\":\"F32\",\"shape\":[6]}",
+         "has no data_offsets, expected [begin, end] within the 24 bytes of data"},
         {"{\"dtype\":\"F32\",\"shape\":[6],\"data_offsets\":[24,0]}",
          "has data_offsets [24,0], expected [begin, end] within the 24 bytes of data"},
         {"{\"dtype\":\"F32\",\"shape\":[6],\"data_offsets\":[1,25]}",

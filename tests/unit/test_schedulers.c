@@ -162,7 +162,7 @@ static size_t check_case(const char *text, size_t length, const float *values, t
         good = check_loop(s, values, d);
     else if (!s)
         good = good && (error.status == TG_ERROR_ARGUMENT || error.status == TG_ERROR_UNSUPPORTED ||
-                        error.status == TG_ERROR_FORMAT);
+                        error.status == TG_ERROR_FORMAT || error.status == TG_ERROR_NUMERIC);
     d->cases++;
     if (!good)
         print_error("%.*s\n  %s %s\n", (int)length, text, d->class_name, error.message);
@@ -240,7 +240,10 @@ static void test_refused_keys(void **state)
          AT "use_beta_sigmas true is not a key of any scheduler", TG_ERROR_UNSUPPORTED},
         {"DDIMScheduler", "\"x\\ny\": [1]", AT "x?y [1] is not a key of any scheduler",
          TG_ERROR_UNSUPPORTED},
-        {"FooScheduler", "", AT "_class_name is FooScheduler", TG_ERROR_UNSUPPORTED},
+        {"FooScheduler", "",
+         AT "_class_name \"FooScheduler\" is not implemented, expected ddim, ddpm, pndm, lms, "
+            "euler, euler-a, heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc or deis",
+         TG_ERROR_UNSUPPORTED},
         {"DDIMScheduler", "\"num_train_timesteps\": 1000000000000",
          AT "num_train_timesteps is 1000000000000, expected an integer from 1 to 100000",
          TG_ERROR_FORMAT},
@@ -250,7 +253,8 @@ static void test_refused_keys(void **state)
          AT "beta_start is 1.5, expected a number from 0 to 1", TG_ERROR_FORMAT},
         {"DDIMScheduler", "\"beta_end\": NaN", AT "beta_end is NaN, expected a number from 0 to 1",
          TG_ERROR_FORMAT},
-        {"DDIMScheduler", "\"trained_betas\": []", AT "trained_betas is empty", TG_ERROR_FORMAT},
+        {"DDIMScheduler", "\"trained_betas\": []",
+         AT "trained_betas is empty, expected a beta or more", TG_ERROR_FORMAT},
         {"DDIMScheduler", "\"trained_betas\": [0.1, -3]",
          AT "trained_betas[1] is -3, expected 0 to 1", TG_ERROR_FORMAT},
         {"DDIMScheduler", "\"trained_betas\": [0.1, NaN]",
@@ -357,7 +361,9 @@ static void test_refused_steps(void **state)
         tg__error error;
         assert_string_equal(outcome_of(&error, cases[i].class_name, cases[i].keys, cases[i].steps),
                             cases[i].message);
-        assert_int_equal(error.status, TG_ERROR_ARGUMENT);
+        /* The number of steps can be helped, a noise schedule that ends in nothing cannot. */
+        bool numeric = strstr(cases[i].message, "divides by zero");
+        assert_int_equal(error.status, numeric ? TG_ERROR_NUMERIC : TG_ERROR_ARGUMENT);
     }
 }
 
@@ -386,8 +392,8 @@ static void test_overrides(void **state)
     assert_int_equal(error.status, TG_ERROR_ARGUMENT);
     assert_string_equal(
         outcome(&error, text, (tg__scheduler_override){.folder_class = "Own", .karras = -1}, 4),
-        "scheduler \"Own\" is not implemented, expected ddim, ddpm, pndm, lms, euler, euler-a, "
-        "heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc or deis");
+        "model_index.json: scheduler \"Own\" is not implemented, expected ddim, ddpm, pndm, lms, "
+        "euler, euler-a, heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc or deis");
     assert_int_equal(error.status, TG_ERROR_UNSUPPORTED);
     for (int karras = 0; karras < 2; karras++) {
         assert_string_equal(outcome(&error, text, (tg__scheduler_override){.karras = karras}, 4),
@@ -405,7 +411,7 @@ static void test_overrides(void **state)
                         "prediction type \"sample\" is not implemented for PNDMScheduler");
     assert_int_equal(error.status, TG_ERROR_ARGUMENT);
     assert_string_equal(outcome(&error, "{}", (tg__scheduler_override){.karras = -1}, 4),
-                        AT "_class_name is absent");
+                        AT "_class_name is missing, expected the name of a scheduler");
     assert_string_equal(
         outcome(&error, "{}",
                 (tg__scheduler_override){.folder_class = "DDIMScheduler", .karras = -1}, 4),

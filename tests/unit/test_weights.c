@@ -181,8 +181,9 @@ static void test_shards(void **state)
     assert_non_null(strstr(found.file, "/m-2-of-2.safetensors"));
     assert_false(tg__weights_find(weights, "c", &found));
     tg__weights_get(weights, "c", 1, (int64_t[]){1}, &error);
-    check_error(s, &error, TG_ERROR_FORMAT,
-                "diffusion_pytorch_model.safetensors.index.json: c is missing, expected it with shape [1]");
+    check_error(
+        s, &error, TG_ERROR_FORMAT,
+        "diffusion_pytorch_model.safetensors.index.json: c is missing, expected it with shape [1]");
     tg__weights_close(weights);
     check_opens(s, NULL, 1, INDEX);
     refused(s, "fp16", TG_ERROR_NOT_FOUND,
@@ -369,7 +370,9 @@ static void test_lookup_elsewhere(void **state)
     assert_string_equal(error.message, "sd.safetensors: model.a is [1], expected [2]");
     error = (tg__error){0};
     tg__weights_get(weights, "b", 1, (int64_t[]){1}, &error);
-    assert_string_equal(error.message, "sd.safetensors: b is missing, expected it with shape [1]");
+    assert_string_equal(error.message,
+                        "sd.safetensors: what diffusers calls b is missing, expected it with shape "
+                        "[1]");
     tg__weights_close(weights);
     tg__weights_close(NULL);
 }
