@@ -252,7 +252,8 @@ static bool read_tensors(tg__safetensors *file, tg__error *error)
     return check_cover(file, error);
 }
 
-/* ------------------------------------------------------------------- what is often mistaken for it */
+/* ------------------------------------------------------------------- what is often mistaken for it
+ */
 
 bool tg__is_pickle_name(const char *name)
 {
@@ -289,9 +290,8 @@ static bool fail_length(const tg__safetensors *file, uint64_t length, size_t mos
                  "%s: is a pointer of git-lfs, expected the file that it stands for (git lfs pull)",
                  file->where);
     else
-        tg__fail(error, TG_ERROR_FORMAT,
-                 "%s: its header is %llu bytes long, expected at most %zu", file->where,
-                 (unsigned long long)length, most);
+        tg__fail(error, TG_ERROR_FORMAT, "%s: its header is %llu bytes long, expected at most %zu",
+                 file->where, (unsigned long long)length, most);
     return false;
 }
 

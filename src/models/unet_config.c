@@ -104,6 +104,7 @@ static void read_attention(tg__unet_config *u, tg__config *c)
     if (tg__config_has(c, "mid_block_only_cross_attention") &&
         tg__config_is_set(c, "mid_block_only_cross_attention"))
         tg__config_bool(c, "mid_block_only_cross_attention", false);
+    tg__config_ignore(c, "mid_block_only_cross_attention"); /* null, too, is known */
     tg__config_refuse(c, "num_attention_heads", NULL);
     tg__config_refuse(c, "dual_cross_attention", NULL);
     tg__config_refuse(c, "cross_attention_norm", NULL);

@@ -259,7 +259,8 @@ static tg__tensor record_phase(tg__plan *plan, tg__tensor x, const tg__layer *la
 tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer, int h, int w)
 {
     bool doubles = h == 2 * x.h && w == 2 * x.w && layer->kernel == 3;
-    if (!doubles || !tg__plan_context(plan)->dnnl) { /* plain C is the oracle: it does as told */
+    bool plain = tg__plan_kernels(plan)->level == TG_CPU_C; /* the oracle: it does as told */
+    if (!doubles || plain) {
         x = tg__upsample(plan, layer->name, x, h, w);
         return tg__conv2d(plan, x, layer, (tg__product_options){0});
     }

@@ -236,6 +236,8 @@ static void test_info(void **state)
     assert_run(0, tgate("info \"$M\""));
     assert_string_equal(last.err, "");
     assert_non_null(strstr(last.out, "UNet2DConditionModel"));
+    assert_run(0, tgate("info -v \"$M\"")); /* no key of a usual config is unknown */
+    assert_string_equal(last.err, "");
     assert_run(0, tgate("info --json \"$M\""));
     root = parse_output();
     assert_int_equal(json_integer_value(json_object_get(root, "width")), 128);

@@ -552,6 +552,10 @@ static void test_keys(void **state)
     tg__config_int(c, "b", 0, 9, 0);
     assert_true(tg__config_was_read(c, "b"));
     assert_false(tg__config_was_read(c, "c") || tg__config_was_read(c, "absent"));
+    tg__config_ignore(c, "c");
+    tg__config_ignore(c, "absent");
+    assert_true(tg__config_was_read(c, "c"));
+    assert_false(tg__config_was_read(c, "absent"));
     assert_string_equal(tg__config_show(c, "c", shown, sizeof shown), "[1,2]");
     assert_string_equal(tg__config_show(c, "absent", shown, sizeof shown), "absent");
     tg__config_close(c);

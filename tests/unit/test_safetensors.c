@@ -277,7 +277,8 @@ static void test_entries(void **state)
         const char *entry, *message; /* beside 24 bytes of data */
     } cases[] = {
         {"1", "is no object, expected one with dtype, shape and data_offsets"},
-        {"{\"shape\":[6],\"data_offsets\":[0,24]}", "has no dtype, expected F32, F16, BF16 or the like"},
+        {"{\"shape\":[6],\"data_offsets\":[0,24]}",
+         "has no dtype, expected F32, F16, BF16 or the like"},
         {"{\"dtype\":\"F31\",\"shape\":[6],\"data_offsets\":[0,24]}",
          "has dtype \"F31\", expected F32, F16, BF16 or the like"},
         {"{\"dtype\":\"f32\",\"shape\":[6],\"data_offsets\":[0,24]}",
