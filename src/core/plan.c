@@ -284,7 +284,8 @@ tg_status tg__plan_finish(tg__plan *plan)
             node->op->prepare(plan, node);
         if (node->scratch_bytes && !tg__plan_failed(plan)) {
             node->scratch = new_buffer(plan, node->scratch_bytes, -1);
-            note_use(plan, node->scratch, i);
+            if (node->scratch)
+                note_use(plan, node->scratch, i);
         }
     }
     if (!tg__plan_failed(plan))

@@ -252,8 +252,7 @@ static bool read_tensors(tg__safetensors *file, tg__error *error)
     return check_cover(file, error);
 }
 
-/* ------------------------------------------------------------------- what is often mistaken for it
- */
+/* ----------------------------------------------------------------- what is mistaken for it */
 
 bool tg__is_pickle_name(const char *name)
 {

@@ -28,8 +28,6 @@ typedef struct loop {
     double *times; /* of each evaluation, for the progress */
 } loop;
 
-static tg_status fail_memory(loop *l) { return tg__fail_memory(&l->session->error); }
-
 /* ---------------------------------------------------------------------------------- preparation */
 
 static tg_status allocate(loop *l)
@@ -44,7 +42,9 @@ static tg_status allocate(loop *l)
     l->text = tg__aligned(halves * (size_t)l->count * l->prompt->bytes);
     if (!l->rules || !l->plans || !l->times || !l->input || !l->output || !l->noise || !l->text ||
         !tg__array_new(&l->result->latents, l->count, l->channels, l->h, l->w, &l->session->error))
-        return fail_memory(l);
+        return tg__fail(&l->session->error, TG_ERROR_MEMORY,
+                        "out of memory: %d latents of %d x %d x %d", l->count, l->channels, l->h,
+                        l->w);
     l->latents = (float *)l->result->latents.data;
     return TG_OK;
 }

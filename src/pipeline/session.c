@@ -183,6 +183,11 @@ void tg_session_release_text_encoder(tg_session *s)
 
 /* -------------------------------------------------------------------------------------- memory */
 
+static tg_status fail_size(tg__error *error, const char *what, size_t bytes)
+{
+    return tg__fail(error, TG_ERROR_MEMORY, "out of memory: %s takes %zu MiB", what, bytes >> 20);
+}
+
 tg_status tg__session_bind(tg_session *s, tg__plan *plan)
 {
     size_t bytes = tg__plan_workspace_bytes(plan);
@@ -191,7 +196,7 @@ tg_status tg__session_bind(tg_session *s, tg__plan *plan)
         s->workspace = tg__aligned(bytes);
         s->workspace_bytes = s->workspace ? bytes : 0;
         if (!s->workspace)
-            return tg__fail_memory(&s->error);
+            return fail_size(&s->error, "the workspace", bytes);
     }
     tg__plan_bind_workspace(plan, s->workspace);
     return TG_OK;
@@ -220,7 +225,7 @@ tg_status tg__session_reserve_slots(tg_session *s, const tg__plan *plan, int fir
         s->slots[i] = tg__aligned(bytes);
         s->slot_bytes[i] = s->slots[i] ? bytes : 0;
         if (!s->slots[i])
-            return tg__fail_memory(&s->error);
+            return fail_size(&s->error, "what one layer keeps", bytes);
     }
     return TG_OK;
 }
@@ -248,7 +253,7 @@ bool tg__array_new(tg_array *array, int count, int channels, int height, int wid
     size_t n = (size_t)count * (size_t)channels * (size_t)height * (size_t)width;
     *array = (tg_array){count, channels, height, width, malloc(n * sizeof(float))};
     if (!array->data)
-        tg__fail_memory(error);
+        fail_size(error, "an array of latents or pictures", n * sizeof(float));
     return array->data != NULL;
 }
 
