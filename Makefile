@@ -22,7 +22,7 @@ demo: packages all
 	$(BUILD)/tgate generate models/demo -p "a fox" --seed 1 -o demo.png --force
 
 test: packages all
-	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+	tools/run-tests $(BUILD) $(JOBS)
 
 check: packages all
 	@tools/install-packages packages-check.txt
