@@ -23,7 +23,7 @@ static void choose_dtype(tg_session *s, tg_dtype wanted)
     if (s->dtype == TG_DTYPE_BF16 && k->level < TG_CPU_AVX512)
         tg__fail(&s->error, TG_ERROR_UNSUPPORTED,
                  "dtype bf16: oneDNN computes in bf16 only with AVX-512, which this CPU lacks or "
-                 "TG_CPU_* caps; expected f32");
+                 "the cap on instructions excludes; expected f32");
 }
 
 tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session_options *options)
