@@ -6,6 +6,7 @@
  * whose speed drifts drifts for all; while one works the others sleep. Prints a table and writes
  * build/bench.json. Peers run when the environment's PEERS names a Python that has them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -46,14 +47,13 @@ static bool start(process *p, const char *program, char *const *arguments)
 {
     int in[2], out[2];
     *p = (process){.program = program};
-    if (pipe(in) != 0 || pipe(out) != 0)
+    /* closed in the other children, or none would see the end of its input */
+    if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
         return false;
     p->pid = fork();
     if (p->pid == 0) {
         dup2(in[0], STDIN_FILENO);
         dup2(out[1], STDOUT_FILENO);
-        close(in[1]);
-        close(out[0]);
         execvp(arguments[0], arguments);
         _exit(127);
     }
