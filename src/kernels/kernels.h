@@ -99,9 +99,6 @@ typedef struct tg__kernels {
     void (*conv2d_row)(float *dst, const float *src, const float *weight, const float *bias, int h,
                        int w, int c, int dst_w, int dst_c, int k, int stride, int pad_top,
                        int pad_left, int y);
-    /* dst (rows, n) = src (rows, k) * weight (k, n) + bias; f32. */
-    void (*linear_rows)(float *dst, const float *src, const float *weight, const float *bias,
-                        size_t rows, int k, int n);
 
     /* For tg__kernels_peak: rounds of multiplications from registers alone; returns how many. */
     double (*peak_f32)(size_t rounds);

@@ -754,28 +754,6 @@ static void test_conv2d(void **state)
     }
 }
 
-static void test_linear(void **state)
-{
-    (void)state;
-    enum { ROW_COUNT = 5, K = 37, N = 19 };
-    tg__kernels kernels;
-    tg__kernels_init(&kernels, TG_CPU_AUTO);
-    block src = random_block(ROW_COUNT * K, 0, 1, false), weight = random_block(K * N, 0, 1, false);
-    block bias = random_block(N, 0, 1, false), dst = values_new(ROW_COUNT * N, false);
-    for (int with = 0; with < 2; with++) {
-        kernels.linear_rows((float *)dst.data, (float *)src.data, (float *)weight.data,
-                            with ? (float *)bias.data : NULL, ROW_COUNT, K, N);
-        for (size_t i = 0; i < ROW_COUNT * N; i++) {
-            double sum = with ? value(bias.data, i % N, false) : 0;
-            for (size_t k = K; k-- > 0;)
-                sum += value(src.data, i / N * K + k, false) *
-                       value(weight.data, k * N + i % N, false);
-            check_close(value(dst.data, i, false), sum, 1e-5, "linear", i);
-        }
-    }
-    FINISH(&src, &weight, &bias, &dst);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -791,7 +769,6 @@ int main(void)
         cmocka_unit_test(test_f16),
         cmocka_unit_test(test_short_conversions),
         cmocka_unit_test(test_conv2d),
-        cmocka_unit_test(test_linear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -248,17 +248,6 @@ static void conv2d_row(float *dst, const float *src, const float *weight, const 
     }
 }
 
-static void linear_rows(float *dst, const float *src, const float *weight, const float *bias,
-                        size_t rows, int k, int n)
-{
-    size_t in = (size_t)k, out = (size_t)n;
-    for (size_t row = 0; row < rows; row++, dst += out, src += in) {
-        set_bias(dst, bias, out);
-        for (size_t i = 0; i < in; i++)
-            add_scaled(dst, weight + i * out, src[i], out);
-    }
-}
-
 static double peak(size_t rounds)
 {
     enum { SUMS = 32 };
@@ -293,7 +282,6 @@ void tg__kernels_init_c(tg__kernels *kernels)
         .f32_from_bf16 = f32_from_bf16,
         .f32_from_f16 = f32_from_f16,
         .conv2d_row = conv2d_row,
-        .linear_rows = linear_rows,
         .peak_f32 = peak,
         .peak_bf16 = peak,
     };
