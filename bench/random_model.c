@@ -18,6 +18,8 @@
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
+#include "text/clip_shipped.h"
+#include "text/clip_vocabulary.h"
 
 typedef struct wanted {
     char name[200];
@@ -171,6 +173,46 @@ static bool copy(const char *from, const char *to, const char *name)
     return good;
 }
 
+static void write_piece(FILE *file, const char *text, int id)
+{
+    fputs(id ? ",\n\"" : "{\"", file);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            fputc('\\', file);
+        fputc(*text, file);
+    }
+    fprintf(file, "\": %d", id);
+}
+
+/* CLIP's own tokenizer: the pieces that follow from the shipped merges, and the two ends. */
+static bool write_tokenizer(const char *folder, tg__error *error)
+{
+    char path[4096];
+    size_t length;
+    const char *merges = tg__clip_shipped_merges(&length);
+    tg__bpe bpe = {0};
+    bool good = tg__clip_vocabulary_shipped(&bpe, error) == TG_OK;
+    snprintf(path, sizeof path, "%s/tokenizer/merges.txt", folder);
+    FILE *file = good ? fopen(path, "wb") : NULL;
+    good = file && fwrite(merges, 1, length, file) == length;
+    if (file && fclose(file) != 0)
+        good = false;
+    snprintf(path, sizeof path, "%s/tokenizer/vocab.json", folder);
+    file = good ? fopen(path, "wb") : NULL;
+    int next = 0;
+    for (size_t i = 0; file && i < bpe.pieces.count; i++)
+        if (bpe.pieces.at[i].id >= 0)
+            write_piece(file, bpe.pieces.at[i].text, bpe.pieces.at[i].id), next++;
+    if (file) {
+        write_piece(file, "<|startoftext|>", next);
+        write_piece(file, "<|endoftext|>", next + 1);
+        fputs("}\n", file);
+    }
+    good = file && fclose(file) == 0;
+    tg__bpe_free(&bpe);
+    return good;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const folders[] = {"unet", "vae", "text_encoder", "scheduler", "tokenizer"};
@@ -196,6 +238,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (!copy(argv[1], argv[2], files[i]))
             return perror(files[i]), 1;
+    if (!write_tokenizer(argv[2], &error))
+        return perror("tokenizer"), 1;
     for (int i = 0; i < 3; i++) {
         list l = {0};
         if (!ask(argv[1], folders[i], &l, &error))
