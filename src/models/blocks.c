@@ -144,8 +144,7 @@ tg__transformer tg__load_transformer(const tg__scope *scope, const tg__transform
 static tg__tensor feed_forward(tg__plan *plan, tg__tensor x, const tg__transformer_block *w)
 {
     tg__tensor h = tg__layer_norm(plan, x, &w->norm3, layer_norm_eps);
-    h = tg__linear(plan, h, &w->ff_proj, (tg__product_options){0});
-    h = tg__geglu(plan, w->ff_proj.name, h);
+    h = tg__linear(plan, h, &w->ff_proj, (tg__product_options){.activation = TG__GEGLU});
     return tg__linear(plan, h, &w->ff_out, (tg__product_options){.residual = x});
 }
 
