@@ -77,10 +77,8 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
     if (__builtin_cpu_supports("avx512vnni"))
         tg__kernels_init_avx512_vnni_bf16(kernels);
     bool dot_fast = __builtin_cpu_is("amd");
-    if (dot_fast) {
+    if (dot_fast)
         tg__kernels_init_avx512_bf16(kernels);
-        tg__kernels_init_avx512_bf16_product(kernels);
-    }
     kernels->bf16_fast = dot_fast || level == TG_CPU_AMX;
 }
 

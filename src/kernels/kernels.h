@@ -61,20 +61,17 @@ typedef struct tg__group_norm {
     bool bf16;
 } tg__group_norm;
 
-/* A convolution or linear layer with weights in our own packed form, of bytes or of bf16.
- *
- * int8: src is a map of unsigned bytes; a byte q of a row means (q - zero) * scale. sum is exact
- * in 32 bits: taps * depth may not exceed TG__INT8_DEPTH.
+/* A convolution over a map of unsigned bytes, or a linear layer over its rows, in int8. A byte q of
+ * a row means (q - zero) * scale. The sum is exact in 32 bits: taps * depth may not exceed
+ * TG__INT8_DEPTH.
  *     x[o] = (sum - zero * weight_sum[o]) * scale * weight_scale[o] + bias[o]
- * bf16: src and weights are bf16, sums f32; there is neither scale nor zero.
- *     x[o] = sum + bias[o]
  * and then dst[row][o] = x[o] + residual, or with glu x[h] * gelu(x[g]) + residual.
  *
- * Weights are packed in blocks of TG__BLOCK outputs: (block, tap, depth / 4, output, 4 bytes). With
+ * Weights are packed in blocks of TG__INT8_BLOCK outputs: (block, tap, depth / 4, output, 4). With
  * glu a block holds half as many outputs of the layer's first half, then their gates of the second.
  * What goes by output is in the same order and has room for whole blocks. This is also the order
  * that AMX tiles want. */
-typedef struct tg__packed_product {
+typedef struct tg__int8_product {
     void *dst;            /* rows of `out` values */
     const void *residual; /* as dst, may be dst; NULL: none */
     int out;
@@ -83,20 +80,13 @@ typedef struct tg__packed_product {
     bool bf16;         /* of dst and residual */
     const size_t *tap; /* where each tap's bytes are from a row's first */
     int taps;
-    size_t depth; /* bytes of a tap: a multiple of 64 */
+    size_t depth; /* bytes of a tap: a multiple of TG__INT8_PIXEL */
     size_t step;  /* bytes from one row's source to the next one's */
-    const void *weights;
+    const int8_t *weights;
     const float *weight_sum, *weight_scale, *bias; /* bias NULL: none */
-} tg__packed_product;
+} tg__int8_product;
 
-enum { TG__BLOCK = 32, TG__INT8_DEPTH = 65536 };
-
-/* `rows` rows of dst from `row` on, one block of outputs: src is the source of the first of them.
- * int8: scale and zero belong to it; scale_step is 1 where every row has its own, 0 where all share
- * them; src is readable for whole tiles of 16 rows. */
-typedef void (*tg__packed_function)(const tg__packed_product *p, const uint8_t *src,
-                                    const float *scale, const int32_t *zero, size_t scale_step,
-                                    size_t row, size_t rows, int block);
+enum { TG__INT8_BLOCK = 32, TG__INT8_PIXEL = 64, TG__INT8_DEPTH = 65536 };
 
 typedef struct tg__kernels {
     tg_cpu level;   /* what the table was filled for */
@@ -133,8 +123,12 @@ typedef struct tg__kernels {
     void (*range)(float *low, float *high, const void *src, size_t n, bool bf16);
     /* dst[i] = src[i] * factor + zero, rounded to even and held within 0 to 255. */
     void (*quantize)(uint8_t *dst, const void *src, size_t n, float factor, float zero, bool bf16);
-    tg__packed_function int8_product;
-    tg__packed_function bf16_product; /* NULL where oneDNN is to do it */
+    /* `rows` rows of dst from `row` on, one block of outputs: src is the source of the first of
+     * them, scale and zero belong to it; scale_step is 1 where every row has its own, 0 where all
+     * share them. src is readable for whole tiles of 16 rows. */
+    void (*int8_product)(const tg__int8_product *p, const uint8_t *src, const float *scale,
+                         const int32_t *zero, size_t scale_step, size_t row, size_t rows,
+                         int block);
 
     void (*bf16_from_f32)(tg__bf16 *dst, const float *src, size_t n);
     void (*f32_from_bf16)(float *dst, const tg__bf16 *src, size_t n);
@@ -172,7 +166,6 @@ void tg__kernels_init_c(tg__kernels *kernels);
 void tg__kernels_init_avx2(tg__kernels *kernels);
 void tg__kernels_init_avx512(tg__kernels *kernels);
 void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
-void tg__kernels_init_avx512_bf16_product(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels);
 

@@ -6,7 +6,6 @@
 #include "core/parallel.h"
 
 enum {
-    PIXEL = 64,            /* a pixel's bytes are a multiple of it */
     SLACK = 32,            /* pixels behind the last one that may be read */
     SLICE_VALUES = 1 << 16 /* of a piece of work */
 };
@@ -151,7 +150,7 @@ tg__byte_map tg__to_bytes(tg__plan *plan, const char *name, tg__tensor x, int bo
     if (tg__plan_failed(plan) || !x.id)
         return (tg__byte_map){0};
     tg__byte_map map = {.n = x.n, .h = x.h, .w = x.w, .c = x.c, .border = border};
-    map.pixel = rounded((size_t)x.c, PIXEL);
+    map.pixel = rounded((size_t)x.c, TG__INT8_PIXEL);
     map.scales = by_row ? tg__rows(x) : (size_t)x.n;
     map.first = rounded(map.scales * (sizeof(float) + sizeof(int32_t)), 64);
     int64_t lines = (int64_t)x.h + 2 * border, columns = (int64_t)x.w + 2 * border;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/parallel.h"
-#include "ops/packed.h"
+#include "ops/int8.h"
 #include "ops/record.h"
 
 typedef struct product_state {
@@ -189,9 +189,9 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
 {
     if (tg__plan_failed(plan) || !x.id)
         return (tg__tensor){0};
-    tg__packed_form form = tg__packed_form_of(plan, x, layer, &o);
+    bool int8 = tg__int8_takes(plan, x, layer, &o);
     bool glu = o.activation == TG__GEGLU;
-    if (glu && form == TG__PACKED_NOT) {
+    if (glu && !int8) {
         o.activation = TG__LINEAR;
         return tg__geglu(plan, layer->name, record(plan, x, layer, first, bias, o));
     }
@@ -220,15 +220,11 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
     tg__tensor dst = o.into.id ? o.into
                                : tg__plan_tensor(plan, dtype, x.n, spec.out_h, spec.out_w,
                                                  glu ? layer->out / 2 : layer->out);
-    if (form == TG__PACKED_NOT)
+    if (!int8)
         return record_spec(plan, x, spec, o.residual, dst);
-    if (form == TG__PACKED_BF16) {
-        tg__packed_record_bf16(plan, x, spec, o.residual, dst);
-        return dst;
-    }
     int border = before > after ? before : after;
     tg__byte_map bytes = tg__to_bytes(plan, layer->name, x, border, layer->kernel == 1);
-    tg__packed_record_int8(plan, &bytes, spec, o.residual, dst);
+    tg__int8_record(plan, &bytes, spec, o.residual, dst);
     return dst;
 }
 
@@ -278,8 +274,7 @@ static tg__tensor upsample_int8(tg__plan *plan, tg__tensor x, const tg__layer *l
                                      2 * (int64_t)x.w, layer->out);
     tg__byte_map bytes = tg__to_bytes(plan, layer->name, x, 1, false);
     for (int i = 0; i < 4; i++)
-        tg__packed_record_int8(plan, &bytes, phase_of(x, layer, i / 2, i % 2), (tg__tensor){0},
-                               dst);
+        tg__int8_record(plan, &bytes, phase_of(x, layer, i / 2, i % 2), (tg__tensor){0}, dst);
     return dst;
 }
 
@@ -291,7 +286,7 @@ tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *la
         x = tg__upsample(plan, layer->name, x, h, w);
         return tg__conv2d(plan, x, layer, (tg__product_options){0});
     }
-    if (tg__packed_form_of(plan, x, layer, &(tg__product_options){0}) == TG__PACKED_INT8)
+    if (tg__int8_takes(plan, x, layer, &(tg__product_options){0}))
         return upsample_int8(plan, x, layer);
     tg__tensor phases[4];
     for (int i = 0; i < 4; i++) {

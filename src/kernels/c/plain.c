@@ -268,15 +268,15 @@ static void quantize(uint8_t *dst, const void *src, size_t n, float factor, floa
 }
 
 /* One output of one row, `output` in the packed order. */
-static double int8_value(const tg__packed_product *p, const uint8_t *src, size_t output,
-                         float scale, int32_t zero)
+static double int8_value(const tg__int8_product *p, const uint8_t *src, size_t output, float scale,
+                         int32_t zero)
 {
-    size_t block = output / TG__BLOCK * TG__BLOCK;
+    size_t block = output / TG__INT8_BLOCK * TG__INT8_BLOCK;
     const int8_t *weights = p->weights;
-    weights += block * (size_t)p->taps * p->depth + output % TG__BLOCK * 4;
+    weights += block * (size_t)p->taps * p->depth + output % TG__INT8_BLOCK * 4;
     int32_t sum = 0;
     for (int tap = 0; tap < p->taps; tap++)
-        for (size_t k = 0; k < p->depth; k += 4, weights += 4 * TG__BLOCK)
+        for (size_t k = 0; k < p->depth; k += 4, weights += 4 * TG__INT8_BLOCK)
             for (size_t i = 0; i < 4; i++)
                 sum += src[p->tap[tap] + k + i] * weights[i];
     double value = (double)sum - zero * (double)p->weight_sum[output];
@@ -284,14 +284,14 @@ static double int8_value(const tg__packed_product *p, const uint8_t *src, size_t
            (p->bias ? (double)p->bias[output] : 0);
 }
 
-static void int8_product(const tg__packed_product *p, const uint8_t *src, const float *scale,
+static void int8_product(const tg__int8_product *p, const uint8_t *src, const float *scale,
                          const int32_t *zero, size_t scale_step, size_t row, size_t rows, int block)
 {
-    size_t width = p->glu ? TG__BLOCK / 2 : TG__BLOCK, first = (size_t)block * width;
+    size_t width = p->glu ? TG__INT8_BLOCK / 2 : TG__INT8_BLOCK, first = (size_t)block * width;
     size_t out = (size_t)p->out, count = out - first < width ? out - first : width;
     for (; rows > 0; rows--, src += p->step, scale += scale_step, zero += scale_step) {
         for (size_t i = 0; i < count; i++) {
-            size_t output = (size_t)block * TG__BLOCK + i, at = row * out + first + i;
+            size_t output = (size_t)block * TG__INT8_BLOCK + i, at = row * out + first + i;
             double x = int8_value(p, src, output, *scale, *zero);
             if (p->glu)
                 x *= gelu_of(int8_value(p, src, output + width, *scale, *zero));

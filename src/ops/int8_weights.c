@@ -4,14 +4,13 @@
 
 #include "core/parallel.h"
 #include "onednn/gather.h"
-#include "ops/packed.h"
+#include "ops/int8.h"
 
-/* One allocation: the weights, then for each output of whole blocks the bias, and in int8 the scale
- * and the sum. */
+/* One allocation: the weights, then for each output of whole blocks the bias, the scale and
+ * the sum. */
 typedef struct job {
     const tg__kernels *kernels;
     const tg__product_spec *spec;
-    bool int8;
     size_t taps, in, depth; /* depth: bytes of a tap */
     char *weights;
     float *bias, *scale, *sum;
@@ -20,13 +19,13 @@ typedef struct job {
 } job;
 
 /* The layer's output at a place of the packed order; `out` or more where there is none. A gated
- * layer's block has TG__BLOCK / 2 outputs of the first half and their gates. */
+ * layer's block has TG__INT8_BLOCK / 2 outputs of the first half and their gates. */
 static size_t output_at(const job *j, size_t place)
 {
-    size_t out = (size_t)j->spec->layer->out, half = TG__BLOCK / 2;
+    size_t out = (size_t)j->spec->layer->out, half = TG__INT8_BLOCK / 2;
     if (j->spec->activation != TG__GEGLU)
         return place;
-    size_t within = place % TG__BLOCK, output = place / TG__BLOCK * half + within % half;
+    size_t within = place % TG__INT8_BLOCK, output = place / TG__INT8_BLOCK * half + within % half;
     return output >= out / 2 ? out : within < half ? output : output + out / 2;
 }
 
@@ -42,17 +41,11 @@ static void spread(char *dst, const char *row, size_t depth)
 {
     for (size_t k = 0; k < depth; k += 4) {
         uint32_t unit = unit_at(row + k);
-        memcpy(dst + k * TG__BLOCK, &unit, sizeof unit);
+        memcpy(dst + k * TG__INT8_BLOCK, &unit, sizeof unit);
     }
 }
 
-static void pack_bf16(const job *j, size_t output, char *dst, char *row)
-{
-    tg__gather_row(row, TG__BF16, j->kernels, j->spec, output);
-    spread(dst, row, j->depth);
-}
-
-static void pack_int8(const job *j, size_t output, size_t place, char *dst, char *row)
+static void pack_output(const job *j, size_t output, size_t place, char *dst, char *row)
 {
     const float *values = (const float *)(const void *)row;
     uint8_t *bytes = (uint8_t *)row + j->bytes_at;
@@ -64,7 +57,7 @@ static void pack_int8(const job *j, size_t output, size_t place, char *dst, char
     j->kernels->quantize(bytes, values, j->in * j->taps, most > 0 ? 127 / most : 0, 128, false);
     int32_t sum = 0;
     memset(tap_row, 0, j->depth);
-    for (size_t tap = 0; tap < j->taps; tap++, dst += TG__BLOCK * j->depth) {
+    for (size_t tap = 0; tap < j->taps; tap++, dst += TG__INT8_BLOCK * j->depth) {
         for (size_t k = 0; k < j->in; k++) {
             tap_row[k] = (int8_t)(bytes[k * j->taps + tap] - 128);
             sum += tap_row[k];
@@ -89,19 +82,16 @@ static void set_bias(const job *j, size_t output, size_t place)
 static void pack_block(void *context, size_t block, int thread)
 {
     const job *j = context;
-    size_t bytes = TG__BLOCK * j->taps * j->depth;
+    size_t bytes = TG__INT8_BLOCK * j->taps * j->depth;
     char *dst = j->weights + block * bytes;
     memset(dst, 0, bytes);
-    for (size_t i = 0; i < TG__BLOCK; i++) {
-        size_t place = block * TG__BLOCK + i, output = output_at(j, place);
+    for (size_t i = 0; i < TG__INT8_BLOCK; i++) {
+        size_t place = block * TG__INT8_BLOCK + i, output = output_at(j, place);
         char *row = j->scratch + (size_t)thread * j->scratch_bytes;
         if (output >= (size_t)j->spec->layer->out)
             continue;
         set_bias(j, output, place);
-        if (j->int8)
-            pack_int8(j, output, place, dst + 4 * i, row);
-        else
-            pack_bf16(j, output, dst + 4 * i, row);
+        pack_output(j, output, place, dst + 4 * i, row);
     }
 }
 
@@ -109,8 +99,8 @@ static void set_parts(job *j, char *data, size_t outputs)
 {
     j->weights = data;
     j->bias = (float *)(void *)(data + outputs * j->taps * j->depth);
-    j->scale = j->int8 ? j->bias + outputs : NULL;
-    j->sum = j->int8 ? j->bias + 2 * outputs : NULL;
+    j->scale = j->bias + outputs;
+    j->sum = j->scale + outputs;
 }
 
 static void fill(job *j, char *data, size_t outputs, size_t bytes, tg__error *error)
@@ -125,41 +115,38 @@ static void fill(job *j, char *data, size_t outputs, size_t bytes, tg__error *er
     }
     size_t weights = outputs * j->taps * j->depth;
     memset(data + weights, 0, bytes - weights);
-    tg__parallel_for(outputs / TG__BLOCK, pack_block, j);
+    tg__parallel_for(outputs / TG__INT8_BLOCK, pack_block, j);
     free(j->scratch);
     for (int p = 0; p < layer->parts; p++)
         tg__drop_pages(layer->weight[p].data, layer->weight[p].bytes);
 }
 
-tg__packed_weights tg__packed_weights_of(tg__plan *plan, const tg__product_spec *s, bool int8)
+tg__int8_weights tg__int8_weights_of(tg__plan *plan, const tg__product_spec *s)
 {
-    enum { INT8_FORM = 8, BF16_FORM = 9 };
+    enum { FORM = 8 };
     const tg__layer *layer = s->layer;
     tg__packs *packs = &tg__plan_context(plan)->packs;
     tg__error *error = tg__plan_error(plan);
-    tg__pack_key key = {layer->weight[0].data, s->in_first, s->in_count,
-                        (int8 ? INT8_FORM : BF16_FORM) + 16 * s->phase};
-    size_t outputs = tg__packed_outputs(layer), k = (size_t)tg__product_kernel(s);
-    size_t row = (size_t)s->in_count * (int8 ? 1 : sizeof(tg__bf16));
+    tg__pack_key key = {layer->weight[0].data, s->in_first, s->in_count, FORM + 16 * s->phase};
+    size_t outputs = tg__int8_outputs(layer), k = (size_t)tg__product_kernel(s);
     job j = {.kernels = tg__plan_kernels(plan),
              .spec = s,
-             .int8 = int8,
              .taps = k * k,
              .in = (size_t)s->in_count,
-             .depth = (row + TG__PACKED_DEPTH - 1) / TG__PACKED_DEPTH * TG__PACKED_DEPTH};
+             .depth = ((size_t)s->in_count + TG__INT8_PIXEL - 1) / TG__INT8_PIXEL * TG__INT8_PIXEL};
     tg__pack *pack = tg__packs_find(packs, key, 0);
     if (pack) {
         set_parts(&j, pack->data, outputs);
     } else {
-        size_t bytes = outputs * j.taps * j.depth + (int8 ? 3 : 1) * outputs * sizeof(float);
+        size_t bytes = outputs * j.taps * j.depth + 3 * outputs * sizeof(float);
         pack = tg__packs_add(packs, key, bytes, 0, error);
         if (!pack)
-            return (tg__packed_weights){0};
+            return (tg__int8_weights){0};
         set_parts(&j, pack->data, outputs);
         fill(&j, pack->data, outputs, bytes, error);
     }
     if (tg__failed(error))
-        return (tg__packed_weights){0};
+        return (tg__int8_weights){0};
     bool bias = layer->has_bias && s->bias;
-    return (tg__packed_weights){j.weights, bias ? j.bias : NULL, j.scale, j.sum};
+    return (tg__int8_weights){(const int8_t *)j.weights, bias ? j.bias : NULL, j.scale, j.sum};
 }
