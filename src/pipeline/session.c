@@ -135,6 +135,15 @@ static void drop(tg__cached_plan **link)
     free(entry);
 }
 
+/* What packing needed, and what it read: reading a little brings whole ranges of pages in. */
+static void forget_packing(tg_session *s, tg__network network)
+{
+    tg__dnnl_trim(s->dnnl);
+    tg__weights_drop(s->model->weights[network]);
+    if (s->model->file)
+        tg__safetensors_drop(s->model->file);
+}
+
 tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
 {
     for (tg__cached_plan **link = &s->plans; *link;) {
@@ -153,8 +162,11 @@ tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
         tg__record_plan(s->model, &s->contexts[key->network], key, tg__session_dtype(s), &s->error);
     if (!entry)
         tg__fail_memory(&s->error);
+    size_t packed = s->contexts[key->network].packs.bytes;
     if (plan)
         tg__plan_finish(plan);
+    if (packed != s->contexts[key->network].packs.bytes)
+        forget_packing(s, key->network);
     if (!entry || tg__failed(&s->error)) {
         tg__plan_free(plan);
         free(entry);
@@ -179,6 +191,7 @@ void tg_session_release_text_encoder(tg_session *s)
 {
     tg__session_drop_plans(s, TG__TEXT_ENCODER);
     tg__packs_free(&s->contexts[TG__TEXT_ENCODER].packs);
+    forget_packing(s, TG__TEXT_ENCODER); /* rows of its table were read meanwhile */
 }
 
 /* -------------------------------------------------------------------------------------- memory */
