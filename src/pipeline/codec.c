@@ -87,6 +87,8 @@ static tg_status choose_grid(pass *p)
     int tile = fixed_tile(&s->model->vae.config);
     bool larger = p->in.h > tile * p->in_unit || p->in.w > tile * p->in_unit;
     p->grid = (tg__grid){tg__axis_whole(h), tg__axis_whole(w)};
+    if (h < 1 || w < 1)
+        return TG_OK; /* the plan will say that it is too small */
     if (s->tiling == TG_VAE_TILING_ON && larger)
         p->grid = (tg__grid){tg__axis_fixed(h, tile), tg__axis_fixed(w, tile)};
     else if (s->tiling == TG_VAE_TILING_AUTO)

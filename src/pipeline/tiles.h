@@ -35,7 +35,8 @@ tg__axis tg__axis_whole(int size);
 /* diffusers': of this length (a multiple of 4), each three quarters of it behind the one before; at
  * the end they are cut off. */
 tg__axis tg__axis_fixed(int size, int tile);
-/* count tiles of the same length, the least with which neighbours share a quarter of it or more. */
+/* count tiles of the same length, the least (that is a multiple of 4) with which neighbours share a
+ * quarter of it or more; whole where that is no less. Not for tiles below TG__LEAST_TILE. */
 tg__axis tg__axis_even(int size, int count);
 tg__span tg__axis_at(const tg__axis *axis, int index);
 

@@ -4,7 +4,10 @@
     python make_tiles.py       writes tiles/ beside this script
 
 Sizes are chosen so that tiles are cut off at the end, also the last but one, and that a side which
-one tile would hold is cut nevertheless because the other is longer. README.md describes the files.
+one tile would hold is cut nevertheless because the other is longer. cases.json is an array with
+one flat object a line: kind ("decode" or "encode"), model, and the files with the latents (those of
+"decode" to be divided by the scaling factor first, those of "encode" the mean times it) and with
+the picture (not clamped), both (count, channels, height, width), <f4.
 """
 
 import numpy

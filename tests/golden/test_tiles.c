@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The VAE in tiles against diffusers: tests/golden/tiles (README.md says how they were made).
+/* The VAE in tiles against diffusers: tests/golden/tiles (make_tiles.py made them).
  *
  * f32: 1e-3 of values of about 1, as for whole pipelines; the whole picture differs by far more, so
  * that tiles that lie or blend otherwise are found. bf16: 35 dB. */
