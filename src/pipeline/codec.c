@@ -36,7 +36,7 @@ static size_t workspace_of(tg_session *s, int kind, int h, int w)
         .network = TG__VAE, .kind = kind, .n = 1, .h = h * unit, .w = w * unit, .factor = 1};
     tg__error error = {0};
     tg__plan *plan =
-        tg__record_plan(s->model, &s->contexts[TG__VAE], &key, tg__session_dtype(s), &error);
+        tg__record_plan(s->model, &s->contexts[TG__VAE], &key, tg__session_dtype(s), false, &error);
     size_t bytes = SIZE_MAX;
     if (plan && tg__plan_measure(plan) == TG_OK)
         bytes = tg__plan_workspace_bytes(plan);
@@ -352,7 +352,7 @@ static tg_status encode(tg_session *s, tg_result *result, const tg_array *pictur
     tg__vae_latent_size(c, p.in.h, p.in.w, &p.out.h, &p.out.w);
     if (prepare_pass(&p) == TG_OK) {
         size_t moments = (size_t)p.out.channels * (size_t)p.out.h * (size_t)p.out.w;
-        p.out.data = malloc(moments * sizeof(float));
+        p.out.data = calloc(moments, sizeof(float));
         if (!p.out.data)
             tg__fail_memory(&s->error);
         else if (tg__array_new(&result->latents, pictures->count, c->latent_channels, p.out.h,
