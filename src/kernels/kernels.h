@@ -100,7 +100,8 @@ typedef struct tg__kernels {
      * nothing is lost where the mean is far from 0. */
     void (*group_norm_sums)(double *sums, const tg__group_norm *g, size_t row, size_t rows);
     /* Normalises rows [row, row + rows). scale and offset: a_c + b_c values, x * scale + offset is
-     * the result (vector, weight and bias folded in by tg__group_norm_fold). */
+     * the result (vector, weight and bias folded in by tg__group_norm_fold). dst may be a where b
+     * is NULL. */
     void (*group_norm_apply)(const tg__group_norm *g, const float *scale, const float *offset,
                              size_t row, size_t rows);
 
