@@ -126,5 +126,6 @@ void tg__kernels_init_c(tg__kernels *kernels);
 void tg__kernels_init_avx2(tg__kernels *kernels);
 void tg__kernels_init_avx512(tg__kernels *kernels);
 void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
+void tg__kernels_init_amx(tg__kernels *kernels);
 
 #endif
