@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fused attention with online softmax (Dao et al., arXiv 2205.14135) on tiles of bf16 products.
  *
- * Work goes by steps of GROUP query rows and CHUNK keys: three stages, all of whose memory stays in
- * L1 while heads are small (48 KiB for a head of 40).
+ * Work goes by steps of GROUP query rows and CHUNK keys, in three stages:
  *
  *   1. scores   queries (tiles as they lie) times keys (packed): GROUP x CHUNK f32
  *   2. weights  2^(score * scale - base), rounded to bf16, and their sums along each row: vectors
@@ -11,13 +10,13 @@
  * Tiles and vectors are different units of a core and take about as long as each other for small
  * heads. So the stages run as a pipeline: while step t's scores are multiplied, step t - 1's
  * weights are computed and step t - 2's added to the output, a few rows of weights behind every
- * block of four products, which is near enough for a core to run both at once. Scores and weights
- * have two buffers each for that.
+ * block of four products, near enough for a core to run both at once. Scores and weights have two
+ * buffers each for that. What a step touches is 48 KiB for a head of 40, about L1; the GROUPS
+ * groups of a piece of work share keys and values, so that these need not fit L2.
  *
- * A block is 2 x 2 tiles of sums: four products for four loads. All tiles are 16 rows of 64 bytes,
- * so that one configuration serves both products and none of the eight is spare: channels are
- * padded with zeros to 32 for scores, to 16 for values (head 40: 64 and 48). Tiles of fewer bytes
- * would save loads, but a product takes a cycle for each row of its first factor, however short.
+ * A block is 2 x 2 tiles of sums: four products for four loads. That takes all eight tiles, and
+ * another configuration would clear them; so one serves both products, 16 rows of 64 bytes, and
+ * channels are padded with zeros to 32 for scores, to 16 for values (head 40: 64 and 48).
  *
  * As in kernels/vector/attention.h the softmax needs no exact maximum: what is taken off a row's
  * exponents, its base, may be SLACK away from it. Here not even the maximum is computed: a weight
@@ -26,9 +25,9 @@
  *
  * Included behind vector.h and the operations on tiles:
  *
- *   tiles_begin()                   all tiles of this thread become full ones; what they held is
- *                                   lost. About 200 cycles; once for each piece of work, since
- *                                   oneDNN has tiles of its own on the same threads.
+ *   tiles_begin()                   this thread's tiles become full ones of zeros: some hundred
+ *                                   cycles. Once for each piece of work, which takes thousands,
+ *                                   since oneDNN has shapes of its own on the same threads.
  *   tiles_end()                     gives the tiles back
  *   tile_zero(t)                    t, a, b, sum are literal numbers
  *   tile_load(t, pointer, stride)   16 rows, stride bytes apart
