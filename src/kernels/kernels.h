@@ -169,5 +169,6 @@ void tg__kernels_init_avx512(tg__kernels *kernels);
 void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels);
+void tg__kernels_init_amx(tg__kernels *kernels);
 
 #endif
