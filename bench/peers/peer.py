@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A peer's workload for bench/bench.c: peer.py PROGRAM WHAT DTYPE MODEL
+"""A peer's workload for bench/bench.c: peer.py PROGRAM WHAT DTYPE MODEL FOLDER
 
 Speaks as bench/workload.c: "ready GMAC" when warm, then for each line of input the work once and
 its seconds. A peer that cannot do it says why on standard error. PROGRAM: diffusers,
@@ -7,17 +7,17 @@ diffusers-channels-last, diffusers-compiled (torch.compile with freezing), openv
 have MODEL's configs and random weights.
 
 What takes minutes is made once, by a process of its own so that it does not count as this one's
-memory, and kept in build/peers: OpenVINO's models, torch.compile's kernels.
+memory, and kept in FOLDER: OpenVINO's models, torch.compile's kernels.
 """
 import os
 import subprocess
 import sys
 import time
+import warnings
 import zlib
 
 import numpy
 
-KEPT = os.path.join("build", "peers")
 KINDS = {"unet_step": "unet", "vae_decode": "vae", "text_encoder": "text_encoder"}
 CALIBRATION = 3  # random inputs; the speed does not depend on them
 
@@ -71,13 +71,13 @@ def network(what, model, dtype):
     return Run(net).eval().to(dtype)
 
 
-def torch_call(program, what, dtype, model):
-    if program == "diffusers-compiled":
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.abspath(f"{KEPT}/inductor"))
+def torch_call(program, what, dtype, model, folder):
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.abspath(f"{folder}/inductor"))
     import torch
-    if dtype not in ("f32", "bf16"):
+    dtypes = {"f32": torch.float32, "bf16": torch.bfloat16}
+    if dtype not in dtypes:
         raise ValueError("f32 and bf16 only")
-    dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[dtype]
+    dtype = dtypes[dtype]
     net = network(what, model, dtype)
     inputs = [torch.from_numpy(x) for x in inputs_of(what, model)]
     inputs = [x.to(dtype) if x.is_floating_point() and x.dim() else x for x in inputs]
@@ -97,9 +97,9 @@ def torch_call(program, what, dtype, model):
 
 # ---------------------------------------------------------------------------------- OpenVINO
 
-def openvino_call(what, dtype, model):
+def openvino_call(what, dtype, model, folder):
     import openvino
-    path = kept("quantize" if dtype == "int8" else "convert", what, model, ".xml")
+    path = kept("quantize" if dtype == "int8" else "convert", what, model, folder)
     hint = {"f32": openvino.Type.f32, "bf16": openvino.Type.bf16, "int8": openvino.Type.bf16}
     compiled = openvino.Core().compile_model(path, "CPU", {
         "INFERENCE_PRECISION_HINT": hint[dtype], "PERFORMANCE_HINT": "LATENCY"})
@@ -117,7 +117,7 @@ def save(model, path):
 
 # ------------------------------------------------------------------ what is made once and kept
 
-def convert(what, model, path):
+def convert(what, model, folder, path):
     import openvino
     import torch
     inputs = [torch.from_numpy(x) for x in inputs_of(what, model)]
@@ -130,16 +130,16 @@ def convert(what, model, path):
     save(made, path)
 
 
-def quantize(what, model, path):
+def quantize(what, model, folder, path):
     """Weights and activations in int8, nncf's defaults."""
     import nncf
     import openvino
-    made = openvino.Core().read_model(kept("convert", what, model, ".xml"))
+    made = openvino.Core().read_model(kept("convert", what, model, folder))
     data = nncf.Dataset([inputs_of(what, model, seed) for seed in range(CALIBRATION)])
     save(nncf.quantize(made, data, subset_size=CALIBRATION), path)
 
 
-def count(what, model, path):
+def count(what, model, folder, path):
     """10^9 multiplications of convolutions, linear layers and attention products."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -153,35 +153,35 @@ def count(what, model, path):
     os.replace(path + ".part", path)
 
 
-MAKERS = {"convert": convert, "quantize": quantize, "count": count}
+MAKERS = {"convert": (convert, ".xml"), "quantize": (quantize, ".xml"), "count": (count, ".gmac")}
 
 
-def kept(maker, what, model, suffix):
+def kept(maker, what, model, folder):
     """The path of what the maker made of this network's config."""
     seal = 0
-    for folder in ("unet", KINDS[what]):
-        with open(os.path.join(model, folder, "config.json"), "rb") as file:
+    for part in ("unet", KINDS[what]):
+        with open(os.path.join(model, part, "config.json"), "rb") as file:
             seal = zlib.crc32(file.read(), seal)
-    path = os.path.join(KEPT, f"{maker}-{what}-{seal:08x}{suffix}")
+    path = os.path.join(folder, f"{maker}-{what}-{seal:08x}{MAKERS[maker][1]}")
     if not os.path.exists(path):
         print(f"peer.py: {maker} {what}, once", file=sys.stderr)
-        os.makedirs(KEPT, exist_ok=True)
-        subprocess.run([sys.executable, __file__, maker, what, path, model], check=True,
+        os.makedirs(folder, exist_ok=True)
+        subprocess.run([sys.executable, __file__, maker, what, path, model, folder], check=True,
                        stdin=subprocess.DEVNULL)
     return path
 
 
 # --------------------------------------------------------------------------------------- main
 
-def serve(program, what, dtype, model):
+def serve(program, what, dtype, model, folder):
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print is no answer
-    with open(kept("count", what, model, ".gmac"), encoding="ascii") as file:
+    with open(kept("count", what, model, folder), encoding="ascii") as file:
         gmac = float(file.read())
     if program == "openvino":
-        call = openvino_call(what, dtype, model)
+        call = openvino_call(what, dtype, model, folder)
     else:
-        call = torch_call(program, what, dtype, model)
+        call = torch_call(program, what, dtype, model, folder)
     call()
     call()
     print("ready", gmac, file=answers, flush=True)
@@ -191,12 +191,13 @@ def serve(program, what, dtype, model):
         print(time.perf_counter() - start, file=answers, flush=True)
 
 
-def main(program, what, third, model):
+def main(program, what, third, model, folder):
+    warnings.simplefilter("ignore")
     try:
         if program in MAKERS:
-            MAKERS[program](what, model, third)
+            MAKERS[program][0](what, model, folder, third)
         else:
-            serve(program, what, third, model)
+            serve(program, what, third, model, folder)
     except Exception as error:  # whatever it is, the others go on
         lines = str(error).strip().splitlines() or [""]
         sys.exit(f"peer.py: {program} {what} {third}: {type(error).__name__}: {lines[0]}")

@@ -10,9 +10,6 @@
 
 enum { MAX_THREADS = 1024 };
 
-/* A measurement shorter than that is none. */
-static const double shortest = 1e-3;
-
 /* The best of many short runs: other programs can only make one slower. */
 double tg__peak_gmac(double (*loop)(size_t rounds), double seconds)
 {
@@ -20,7 +17,7 @@ double tg__peak_gmac(double (*loop)(size_t rounds), double seconds)
     for (size_t rounds = 1; loop && now - begin < seconds;) {
         double before = now, products = loop(rounds);
         now = tg__seconds();
-        if (now - before < shortest)
+        if (now - before < 1e-3) /* too short to be measured */
             rounds *= 2;
         else if (products / (now - before) > best)
             best = products / (now - before);
@@ -74,11 +71,13 @@ static void read_own(void *context, size_t i, int thread)
 }
 
 /* All threads by one clock: where they share a bus, the sum of each one's best would say more than
- * there is. */
+ * there is. A run reads enough that beginning and ending it take no time beside. */
 double tg__peak_gb(const tg__kernels *kernels, size_t bytes, double seconds)
 {
+    const size_t run = 256u << 20;
     size_t threads = (size_t)tg__threads(), whole = bytes / TG__READ_BYTES;
-    read_job job = {.kernels = kernels, .bytes = (whole ? whole : 1) * TG__READ_BYTES, .rounds = 1};
+    read_job job = {.kernels = kernels, .bytes = (whole ? whole : 1) * TG__READ_BYTES};
+    job.rounds = job.bytes < run ? run / job.bytes : 1;
     job.data = tg__aligned(threads * job.bytes);
     if (!job.data)
         return 0;
@@ -88,9 +87,7 @@ double tg__peak_gb(const tg__kernels *kernels, size_t bytes, double seconds)
         double before = now, total = (double)threads * (double)job.bytes * (double)job.rounds;
         tg__parallel_for(threads, read_own, &job);
         now = tg__seconds();
-        if (now - before < shortest)
-            job.rounds *= 2;
-        else if (total / (now - before) > best)
+        if (total / (now - before) > best)
             best = total / (now - before);
     }
     free(job.data);

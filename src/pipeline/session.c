@@ -21,7 +21,8 @@ static void choose_dtype(tg_session *s, tg_dtype wanted)
     if (wanted == TG_DTYPE_AUTO)
         s->dtype = k->bf16_fast && k->level >= TG_CPU_AVX512 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
     if (s->dtype == TG_DTYPE_INT8)
-        tg__fail(&s->error, TG_ERROR_UNSUPPORTED, "dtype int8: not there yet, expected f32 or bf16");
+        tg__fail(&s->error, TG_ERROR_UNSUPPORTED,
+                 "dtype int8: not there yet, expected f32 or bf16");
     if (s->dtype == TG_DTYPE_BF16 && k->level < TG_CPU_AVX512)
         tg__fail(&s->error, TG_ERROR_UNSUPPORTED,
                  "dtype bf16: oneDNN computes in bf16 only with AVX-512, which this CPU lacks or "
