@@ -100,7 +100,9 @@ void tg__session_free_profile(tg_session *s)
 tg_peak tg_session_measure_peak(tg_session *s)
 {
     const double seconds = 0.1;
-    const tg__kernels *k = &s->model->kernels;
+    const tg__kernels *k = s->contexts[TG__UNET].kernels;
+    if (!k)
+        return (tg_peak){0}; /* the session did not open */
     int before = tg__session_enter(s);
     tg_peak peak = {
         .f32_gmac_per_s = tg__peak_gmac_all(k->peak_f32, seconds),

@@ -5,7 +5,7 @@
 
 #include "kernels/kernels.h"
 
-enum { ROWS = 16, ROW_BYTES = 64, TILES = 8, SUMS = 4 };
+enum { ROWS = 16, ROW_BYTES = 64, ROW_BF16 = 32, TILES = 8, SUMS = 4 };
 
 /* What ldtilecfg reads. */
 typedef struct tile_config {
@@ -46,7 +46,7 @@ static double peak_bf16(size_t rounds)
         _tile_dpbf16ps(3, 5, 7);
     }
     _tile_release();
-    return (double)rounds * SUMS * ROWS * ROWS * (ROW_BYTES / 2);
+    return (double)rounds * SUMS * ROWS * ROWS * ROW_BF16;
 }
 
 static double peak_int8(size_t rounds)
