@@ -13,7 +13,7 @@ typedef struct tg__profile {
 
 static tg_dtype dtype_of(const tg__node *node)
 {
-    if (node->int8)
+    if (node->src[0].dtype == TG__U8)
         return TG_DTYPE_INT8;
     return node->src[0].dtype == TG__BF16 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
 }
