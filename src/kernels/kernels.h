@@ -163,7 +163,8 @@ double tg__kernels_peak(const tg__kernels *kernels, bool bf16, double seconds);
 void tg__kernels_init_c(tg__kernels *kernels);
 void tg__kernels_init_avx2(tg__kernels *kernels);
 void tg__kernels_init_avx512(tg__kernels *kernels);
-void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
+void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
+void tg__kernels_init_amx(tg__kernels *kernels);
 
 #endif
