@@ -117,7 +117,7 @@ typedef struct tg__kernels {
     void (*quick_gelu)(void *dst, const void *src, size_t n, bool bf16); /* x * sigmoid(1.702 x) */
 
     /* Smallest and largest of n values, together with what *low and *high hold; one of them is not
-     * a number where a value is none. */
+     * finite where a value is not. */
     void (*range)(float *low, float *high, const void *src, size_t n, bool bf16);
     /* dst[i] = src[i] * factor + zero, rounded to even and held within 0 to 255. */
     void (*quantize)(uint8_t *dst, const void *src, size_t n, float factor, float zero, bool bf16);

@@ -8,9 +8,10 @@
 #include "onednn/gather.h"
 
 enum {
-    DEPTH = 64,          /* a tap's bytes are a multiple of it */
-    SLACK = 32,          /* pixels behind the last one that may be read */
-    LEAST_CHANNELS = 32, /* of a layer in int8 */
+    DEPTH = 64, /* a tap's bytes are a multiple of it */
+    MOST_STRIDE = 2,
+    SLACK = 15 * MOST_STRIDE, /* pixels behind the last one that may be read: of a tile of 16 */
+    LEAST_CHANNELS = 32,      /* of a layer in int8 */
     MOST_TAPS = 64,
     SLICE_VALUES = 1 << 16 /* of a piece of work */
 };
@@ -21,8 +22,8 @@ bool tg__int8_takes(const tg__plan *plan, tg__tensor x, const tg__layer *layer,
                     const tg__product_options *options)
 {
     size_t taps = (size_t)layer->kernel * (size_t)layer->kernel;
-    bool known =
-        layer->kernel == 1 ? options->stride <= 1 && !options->own_padding : taps <= MOST_TAPS;
+    bool known = layer->kernel == 1 ? options->stride <= 1 && !options->own_padding
+                                    : options->stride <= MOST_STRIDE && taps <= MOST_TAPS;
     return known && tg__plan_int8(plan) && x.id && !options->exact && !options->f32 &&
            options->activation == TG__LINEAR && layer->in >= LEAST_CHANNELS &&
            layer->out >= LEAST_CHANNELS && (int64_t)x.h * x.w > 1 &&
@@ -56,6 +57,10 @@ static void set_scale(const bytes_job *job, size_t i, float low, float high)
     float zero = nearbyintf(-low / job->scale[i]);
     job->zero[i] = zero > 0 && zero <= 255 ? (int32_t)zero : 0;
 }
+
+/* Of what is not a number nothing becomes one again. */
+static float lower(float a, float b) { return isnan(a) || a < b ? a : b; }
+static float higher(float a, float b) { return isnan(a) || a > b ? a : b; }
 
 static void write_pixels(const bytes_job *job, uint8_t *dst, const char *src, size_t pixels,
                          size_t scale)
@@ -126,8 +131,8 @@ static void bytes_by_image(const bytes_job *job)
     for (size_t image = 0; image < n; image++) {
         float low = 0, high = 0;
         for (size_t i = image * state->slices; i < (image + 1) * state->slices; i++) {
-            low = job->range[2 * i] >= low ? low : job->range[2 * i];
-            high = job->range[2 * i + 1] <= high ? high : job->range[2 * i + 1];
+            low = lower(low, job->range[2 * i]);
+            high = higher(high, job->range[2 * i + 1]);
         }
         set_scale(job, image, low, high);
     }
