@@ -95,31 +95,29 @@ static tg_status whole_run(const char *path, steps *s, tg_dtype dtype)
     return status;
 }
 
-static void no_allocation_in_the_loop(void **state)
+static void no_allocation_in_the_loop(tg_dtype dtype)
 {
-    (void)state;
     steps s = {0};
     fail_at = 0;
-    assert_int_equal(whole_run(TG_TEST_DATA "/golden/models/sd1", &s, TG_DTYPE_F32), TG_OK);
+    assert_int_equal(whole_run(TG_TEST_DATA "/golden/models/sd1", &s, dtype), TG_OK);
     assert_true(s.seen > 6);
     assert_true(s.at_first > 100);
     assert_int_equal(s.at_last - s.at_first, 0);
 }
 
 /* Every allocation of the first ones, then ever fewer. */
-static void each_allocation_fails(void **state)
+static void each_allocation_fails(tg_dtype dtype)
 {
-    (void)state;
     const char *path = TG_TEST_DATA "/golden/models/sd1";
     steps s = {0};
     allocations = fail_at = 0;
-    assert_int_equal(whole_run(path, &s, TG_DTYPE_F32), TG_OK);
+    assert_int_equal(whole_run(path, &s, dtype), TG_OK);
     long all = allocations, tried = 0;
     for (long at = 1; at <= all; at += 1 + at / 100) {
         allocations = 0;
         fail_at = at;
         failed = false;
-        tg_status status = whole_run(path, &s, TG_DTYPE_F32);
+        tg_status status = whole_run(path, &s, dtype);
         fail_at = 0;
         if (!failed || status != TG_ERROR_MEMORY)
             fail_msg("allocation %ld of %ld: failed %d, status %d", at, all, failed, (int)status);
@@ -128,9 +126,43 @@ static void each_allocation_fails(void **state)
     assert_true(tried > 200);
 }
 
+static void loop_in_f32(void **state)
+{
+    (void)state;
+    no_allocation_in_the_loop(TG_DTYPE_F32);
+}
+
+static void failures_in_f32(void **state)
+{
+    (void)state;
+    each_allocation_fails(TG_DTYPE_F32);
+}
+
+/* Without its instructions int8 is refused. */
+static void skip_without_int8(void)
+{
+    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vnni"))
+        skip();
+}
+
+static void loop_in_int8(void **state)
+{
+    (void)state;
+    skip_without_int8();
+    no_allocation_in_the_loop(TG_DTYPE_INT8);
+}
+
+static void failures_in_int8(void **state)
+{
+    (void)state;
+    skip_without_int8();
+    each_allocation_fails(TG_DTYPE_INT8);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(no_allocation_in_the_loop),
-                                       cmocka_unit_test(each_allocation_fails)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(loop_in_f32), cmocka_unit_test(loop_in_int8),
+        cmocka_unit_test(failures_in_f32), cmocka_unit_test(failures_in_int8)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
