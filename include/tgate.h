@@ -191,10 +191,22 @@ TG_API tg_status tg_tokenize(tg_tokenizer *tokenizer, const char *text, tg_token
 
 /* ----------------------------------------------------------------------------------- session */
 
+/* Whether the VAE goes over a picture in tiles: that takes less memory, but each tile is normalised
+ * by itself, so that colours change a little from tile to tile (over their overlaps gradually). */
+typedef enum tg_vae_tiling {
+    TG_VAE_TILING_AUTO, /* if the memory that this process may still take does not hold the whole:
+                           as few and as large tiles as it does hold */
+    TG_VAE_TILING_ON,   /* diffusers' tiles: as large as the pictures of the VAE's training (its
+                           config's sample_size, rounded down to four latents), neighbours sharing
+                           a quarter; a picture no larger than one tile is whole */
+    TG_VAE_TILING_OFF,
+} tg_vae_tiling;
+
 typedef struct tg_session_options {
-    tg_dtype dtype; /* TG_DTYPE_AUTO */
-    int threads;    /* 0: one a core that this process may use; 1 to 1024 */
-    bool profile;   /* measure every operator; costs a few microseconds each */
+    tg_dtype dtype;           /* TG_DTYPE_AUTO */
+    int threads;              /* 0: one a core that this process may use; 1 to 1024 */
+    bool profile;             /* measure every operator; costs a few microseconds each */
+    tg_vae_tiling vae_tiling; /* TG_VAE_TILING_AUTO */
 } tg_session_options;
 
 typedef struct tg_session tg_session;

@@ -74,6 +74,8 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
         tg__kernels_init_avx512_vnni(kernels);
     if (level < TG_CPU_AVX512_BF16)
         return;
+    if (__builtin_cpu_supports("avx512vnni"))
+        tg__kernels_init_avx512_vnni_bf16(kernels);
     bool dot_fast = __builtin_cpu_is("amd");
     if (dot_fast)
         tg__kernels_init_avx512_bf16(kernels);

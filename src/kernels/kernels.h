@@ -61,30 +61,32 @@ typedef struct tg__group_norm {
     bool bf16;
 } tg__group_norm;
 
-/* An int8 product: a convolution over a map of unsigned bytes, or a linear layer over its rows. A
- * byte q of a row means (q - zero) * scale. Sums are exact in 32 bits: taps * depth may not exceed
+/* A convolution over a map of unsigned bytes, or a linear layer over its rows, in int8. A byte q of
+ * a row means (q - zero) * scale. The sum is exact in 32 bits: taps * depth may not exceed
  * TG__INT8_DEPTH.
+ *     x[o] = (sum - zero * weight_sum[o]) * scale * weight_scale[o] + bias[o]
+ * and then dst[row][o] = x[o] + residual, or with glu x[h] * gelu(x[g]) + residual.
  *
- *     dst[row][o] = (sum - zero * weight_sum[o]) * scale * weight_scale[o] + bias[o] + residual
- *
- * Weights are packed in blocks of TG__INT8_BLOCK outputs: (block, tap, depth / 4, output, 4); what
- * goes by output has room for whole blocks. This is also the order that AMX tiles want. */
+ * Weights are packed in blocks of TG__INT8_BLOCK outputs: (block, tap, depth / 4, output, 4). With
+ * glu a block holds half as many outputs of the layer's first half, then their gates of the second.
+ * What goes by output is in the same order and has room for whole blocks. This is also the order
+ * that AMX tiles want. */
 typedef struct tg__int8_product {
     void *dst;            /* rows of `out` values */
     const void *residual; /* as dst, may be dst; NULL: none */
     int out;
+    bool glu;
     size_t dst_step;   /* rows of dst from one row's to the next one's; 1 where they are dense */
     bool bf16;         /* of dst and residual */
     const size_t *tap; /* where each tap's bytes are from a row's first */
     int taps;
-    size_t depth; /* bytes of a tap: a multiple of 64 */
+    size_t depth; /* bytes of a tap: a multiple of TG__INT8_PIXEL */
     size_t step;  /* bytes from one row's source to the next one's */
     const int8_t *weights;
-    const int32_t *weight_sum;
-    const float *weight_scale, *bias; /* bias NULL: none */
+    const float *weight_sum, *weight_scale, *bias; /* bias NULL: none */
 } tg__int8_product;
 
-enum { TG__INT8_BLOCK = 32, TG__INT8_DEPTH = 65536 };
+enum { TG__INT8_BLOCK = 32, TG__INT8_PIXEL = 64, TG__INT8_DEPTH = 65536 };
 
 typedef struct tg__kernels {
     tg_cpu level;   /* what the table was filled for */
@@ -98,7 +100,8 @@ typedef struct tg__kernels {
      * nothing is lost where the mean is far from 0. */
     void (*group_norm_sums)(double *sums, const tg__group_norm *g, size_t row, size_t rows);
     /* Normalises rows [row, row + rows). scale and offset: a_c + b_c values, x * scale + offset is
-     * the result (vector, weight and bias folded in by tg__group_norm_fold). */
+     * the result (vector, weight and bias folded in by tg__group_norm_fold). dst may be a where b
+     * is NULL. */
     void (*group_norm_apply)(const tg__group_norm *g, const float *scale, const float *offset,
                              size_t row, size_t rows);
 
@@ -163,8 +166,9 @@ double tg__kernels_peak(const tg__kernels *kernels, bool bf16, double seconds);
 void tg__kernels_init_c(tg__kernels *kernels);
 void tg__kernels_init_avx2(tg__kernels *kernels);
 void tg__kernels_init_avx512(tg__kernels *kernels);
-void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
 void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
+void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
+void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels);
 void tg__kernels_init_amx(tg__kernels *kernels);
 
 #endif

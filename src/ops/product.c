@@ -190,6 +190,11 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
     if (tg__plan_failed(plan) || !x.id)
         return (tg__tensor){0};
     bool int8 = tg__int8_takes(plan, x, layer, &o);
+    bool glu = o.activation == TG__GEGLU;
+    if (glu && !int8) {
+        o.activation = TG__LINEAR;
+        return tg__geglu(plan, layer->name, record(plan, x, layer, first, bias, o));
+    }
     int stride = o.stride ? o.stride : 1;
     int before = o.own_padding ? o.pad_before : layer->kernel / 2;
     int after = o.own_padding ? o.pad_after : layer->kernel / 2;
@@ -212,8 +217,9 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
                              .pad_right = after,
                              .activation = o.activation};
     tg__dtype dtype = o.f32 ? TG__F32 : tg__plan_dtype(plan);
-    tg__tensor dst =
-        o.into.id ? o.into : tg__plan_tensor(plan, dtype, x.n, spec.out_h, spec.out_w, layer->out);
+    tg__tensor dst = o.into.id ? o.into
+                               : tg__plan_tensor(plan, dtype, x.n, spec.out_h, spec.out_w,
+                                                 glu ? layer->out / 2 : layer->out);
     if (!int8)
         return record_spec(plan, x, spec, o.residual, dst);
     int border = before > after ? before : after;

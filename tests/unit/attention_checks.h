@@ -142,7 +142,8 @@ static inline void attention_at(const attention_case *t, const tg__attention_ker
 }
 
 /* Scores that are all alike, huge, hugely negative, or climb by thousands from block to block, four
- * alike at a time: the output is then the mean of `winners` values from `winner` on. */
+ * alike at a time: the output is then the mean of `winners` values from `winner` on. f32 may lose
+ * what check_attention allows for sums. */
 static inline void extreme_at(const tg__attention_kernel *kernel, bool bf16, const char *level,
                               double first, double step, size_t winner, size_t winners)
 {
@@ -175,7 +176,7 @@ static inline void extreme_at(const tg__attention_kernel *kernel, bool bf16, con
                        .bf16 = bf16};
     run_attention(&a, kernel);
     for (size_t i = 0; i < QUERIES * HEAD; i++)
-        check_close(value(dst.data, i, bf16), output, output * (bf16 ? BF16_ULP : 8 * ULP), level,
+        check_close(value(dst.data, i, bf16), output, output * (bf16 ? BF16_ULP : 24 * ULP), level,
                     i);
     FINISH(&q, &k, &values, &dst);
 }
