@@ -6,9 +6,9 @@
  * UNet makes there, and evaluates the UNet in int8 twice with the same input: once with every
  * layer's result replaced by the kept one, so that each layer alone is off, once as it is. Prints a
  * line for each layer, in the order in which they run: its key, its kind, its share of all
- * multiplications, how far its result (with what is added to it) is off, as the root of the mean
- * square divided by that of the kept result, alone and accumulated, and its shape with what
- * computed it. Last the error of the network's output, as PSNR over its range. */
+ * multiplications, how far its result (with its gate and what is added to it) is off, as the root
+ * of the mean square divided by that of the kept result, alone and accumulated, and its shape with
+ * what computed it. Last the error of the network's output, as PSNR over its range. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,10 +93,11 @@ static bool is_product(const tg__node *node)
     return strcmp(node->op->kind, "conv2d") == 0 || strcmp(node->op->kind, "linear") == 0;
 }
 
-/* A layer's last node may lay its parts together. */
+/* A layer's last node may lay its parts together, or multiply its halves. */
 static bool is_result(const tg__node *node)
 {
-    return is_product(node) || strcmp(node->op->kind, "interleave") == 0;
+    return is_product(node) || strcmp(node->op->kind, "interleave") == 0 ||
+           strcmp(node->op->kind, "geglu") == 0;
 }
 
 static void *copy_of(const tg__plan *plan, tg__tensor x)
@@ -175,8 +176,9 @@ static void run_loop(kept *k, const options *o)
  * comparison */
 
 typedef struct row {
-    const tg__node *node; /* of the int8 plan: the last of the layer's */
-    int kept;             /* node of the usual plan */
+    const tg__node *node; /* of the int8 plan: the layer's last, and its last product */
+    const tg__node *product;
+    int kept; /* node of the usual plan */
     int64_t macs;
     double alone, accumulated;
 } row;
@@ -248,6 +250,8 @@ static table make_table(const kept *k, const tg__plan *plan)
             at++;
         t.count += at == t.count;
         t.rows[at].node = node;
+        if (is_product(node))
+            t.rows[at].product = node;
         t.rows[at].kept = kept_node(k, node->name);
         t.rows[at].macs += node->macs;
     }
@@ -272,9 +276,8 @@ static void print_table(const table *t, int64_t macs)
            "shape");
     for (int i = 0; i < t->count; i++) {
         const row *r = &t->rows[i];
-        const tg__node *product = r->node;
-        printf("%-64s %-7s %6.2f%% %10.6f %11.6f  %s\n", product->name, product->op->kind,
-               100 * (double)r->macs / (double)macs, r->alone, r->accumulated, product->shape);
+        printf("%-64s %-7s %6.2f%% %10.6f %11.6f  %s\n", r->node->name, r->product->op->kind,
+               100 * (double)r->macs / (double)macs, r->alone, r->accumulated, r->product->shape);
     }
 }
 

@@ -7,7 +7,7 @@
 
 enum {
     SLACK = 15 * TG__BYTES_STRIDE, /* pixels behind the last one that may be read */
-    SLICE_VALUES = 1 << 16 /* of a piece of work */
+    SLICE_VALUES = 1 << 16         /* of a piece of work */
 };
 
 static size_t rounded(size_t n, size_t to) { return (n + to - 1) / to * to; }

@@ -29,7 +29,10 @@ typedef struct shape {
     double mean; /* of the input, whose values are up to 1 away from it */
     enum residual_kind residual;
     bool bias;
+    bool glu; /* the first half of the outputs times gelu of the second */
 } shape;
+
+static int channels(const shape *s) { return s->glu ? s->out / 2 : s->out; }
 
 /* -------------------------------------------------------------------------------------- levels */
 
@@ -108,7 +111,7 @@ static data data_new(shape s)
     data d = {.s = s, .out_h = side(&s, s.h), .out_w = side(&s, s.w)};
     size_t out = (size_t)s.out;
     d.x_count = (size_t)(s.n * s.h * s.w * s.in);
-    d.out_count = (size_t)(s.n * d.out_h * d.out_w) * out;
+    d.out_count = (size_t)(s.n * d.out_h * d.out_w * channels(&s));
     d.weight_count = (size_t)(s.out * s.in * s.kernel * s.kernel);
     d.x = random_values(d.x_count, s.mean, 1);
     d.weight = random_values(d.weight_count, 0, 0.1);
@@ -156,12 +159,12 @@ static tg__tensor record(tg__plan *plan, const data *d, telling t, tg__tensor *r
                              .own_padding = s->own_padding,
                              .pad_before = s->before,
                              .pad_after = s->after,
-                             .activation = t.activation,
+                             .activation = s->glu ? TG__GEGLU : t.activation,
                              .exact = t.exact,
                              .f32 = t.f32};
     if (s->residual)
         o.residual =
-            tg__plan_external(plan, SLOT_RESIDUAL, dtype, s->n, d->out_h, d->out_w, s->out);
+            tg__plan_external(plan, SLOT_RESIDUAL, dtype, s->n, d->out_h, d->out_w, channels(s));
     if (s->residual == IN_PLACE) /* in the workspace, and needed by nobody else */
         o.residual = tg__activate(plan, "residual", o.residual, TG__RELU);
     *residual = o.residual;
@@ -305,9 +308,7 @@ typedef struct squares {
 static void check_output(const level *l, const data *d, const float *found, size_t at,
                          expectation e, squares *all)
 {
-    double y = e.value;
-    y += d->s.bias ? (double)d->bias[at % (size_t)d->s.out] : 0;
-    y += d->s.residual ? (double)d->residual[at] : 0;
+    double y = e.value + (d->s.residual ? (double)d->residual[at] : 0);
     double off = (double)found[at] - y, rounding = l->bf16 ? (fabs(y) + e.bound) * BF16_ULP : 0;
     check_close((double)found[at], y, e.bound + rounding + 16 * ULP * (e.magnitude + fabs(y)),
                 l->name, at);
@@ -315,28 +316,52 @@ static void check_output(const level *l, const data *d, const float *found, size
     all->expected += e.square + rounding * rounding / 12;
 }
 
+/* h gelu(g): the curve is nowhere steeper than 1.13. */
+static expectation gated(expectation h, expectation g)
+{
+    double curve = 0.5 * g.value * erfc(-g.value / sqrt(2)), steep = 1.13 * fabs(h.value);
+    return (expectation){h.value * curve, h.magnitude * fabs(curve) + steep * g.magnitude + 1,
+                         h.bound * (fabs(curve) + 1.13 * g.bound) + steep * g.bound,
+                         h.square * curve * curve + steep * steep * g.square};
+}
+
+/* One output of the layer. */
+static expectation layer_output(const data *d, const kernel *k, origin from, double step,
+                                bool large, int o)
+{
+    expectation e = expect(d, k, from, step, large);
+    e.value += d->s.bias ? (double)d->bias[o] : 0;
+    return e;
+}
+
 static void check_outputs(const level *l, const data *d, const float *found)
 {
     const shape *s = &d->s;
+    int outputs = channels(s);
     bool phases = s->up && l->dnnl, large = s->up && !phases;
     squares all = {0};
     int doubled = phases ? 2 : 1, before = phases ? 1 : padding_before(s);
-    for (int i = 0; i < s->out * doubled * doubled; i++) {
-        int o = i % s->out, py = i / s->out / 2, px = i / s->out % 2;
+    for (int i = 0; i < outputs * doubled * doubled; i++) {
+        int o = i % outputs, py = i / outputs / 2, px = i / outputs % 2;
         kernel k = kernel_of(d, o, py, px, phases);
+        kernel gate = kernel_of(d, s->glu ? o + outputs : o, py, px, phases);
         for (int p = 0; p < s->n * d->out_h * d->out_w; p++) {
             int image = p / (d->out_h * d->out_w), y = p / d->out_w % d->out_h, x = p % d->out_w;
             if (phases && (y % 2 != py || x % 2 != px))
                 continue;
             origin from = {image, y / doubled * s->stride - before + py,
                            x / doubled * s->stride - before + px};
-            expectation e = expect(d, &k, from, step_of(d, image, y, x), large);
-            check_output(l, d, found, (size_t)p * (size_t)s->out + (size_t)o, e, &all);
+            double step = step_of(d, image, y, x);
+            expectation e = layer_output(d, &k, from, step, large, o);
+            if (s->glu)
+                e = gated(e, layer_output(d, &gate, from, step, large, o + outputs));
+            check_output(l, d, found, (size_t)(p * outputs + o), e, &all);
         }
         free(k.weight);
+        free(gate.weight);
     }
     double ratio = sqrt(all.found / all.expected);
-    if (ratio > 1.25 || (!l->bf16 && ratio < 0.75))
+    if (ratio > 1.25 || (!l->bf16 && ratio < (s->glu ? 0.4 : 0.75)))
         fail_msg("%s: %dx%dx%dx%d to %d k%d s%d: off by %.3f times what is expected", l->name, s->n,
                  s->h, s->w, s->in, s->out, s->kernel, s->stride, ratio);
 }
@@ -360,6 +385,8 @@ static const shape shapes[] = {
     {2, 3, 5, 96, 33, 1, 1, .mean = 0.5, .residual = IN_PLACE},
     {1, 13, 23, 32, 100, 1, 1, .residual = SEPARATE, .bias = true},
     {3, 9, 16, 70, 50, 1, 1, .mean = -2},
+    {1, 13, 10, 33, 70, 1, 1, .bias = true, .glu = true},
+    {2, 6, 7, 64, 128, 1, 1, .mean = 0.2, .residual = SEPARATE, .glu = true},
     {1, 9, 11, 32, 40, 5, 1, .bias = true},
     {2, 6, 5, 33, 32, 5, .stride = 2},
     {2, 5, 7, 40, 33, 3, 1, .up = true, .bias = true},
