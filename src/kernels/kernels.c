@@ -79,8 +79,10 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
     bool dot_fast = __builtin_cpu_is("amd");
     if (dot_fast)
         tg__kernels_init_avx512_bf16(kernels);
-    if (level == TG_CPU_AMX)
+    if (level == TG_CPU_AMX) {
         tg__kernels_init_amx(kernels);
+        tg__kernels_init_amx_int8(kernels);
+    }
     kernels->bf16_fast = dot_fast || level == TG_CPU_AMX;
 }
 

@@ -5,10 +5,7 @@
 
 #include "core/parallel.h"
 
-enum {
-    SLACK = 15 * TG__BYTES_STRIDE, /* pixels behind the last one that may be read */
-    SLICE_VALUES = 1 << 16         /* of a piece of work */
-};
+enum { SLICE_VALUES = 1 << 16 }; /* of a piece of work */
 
 static size_t rounded(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -158,7 +155,7 @@ tg__byte_map tg__to_bytes(tg__plan *plan, const char *name, tg__tensor x, int bo
     map.scales = by_row ? tg__rows(x) : (size_t)x.n;
     map.first = rounded(map.scales * (sizeof(float) + sizeof(int32_t)), 64);
     int64_t lines = (int64_t)x.h + 2 * border, columns = (int64_t)x.w + 2 * border;
-    int64_t pixels = x.n * lines * columns + SLACK;
+    int64_t pixels = x.n * lines * columns;
     /* as rows of 64 bytes, for a dimension is an int */
     map.tensor = tg__plan_tensor(plan, TG__U8, 1, 1,
                                  pixels * (int64_t)(map.pixel / 64) + (int64_t)map.first / 64, 64);

@@ -16,10 +16,6 @@ typedef struct tg__byte_map {
     size_t first;  /* where the bytes begin */
 } tg__byte_map;
 
-/* A product may step over so many pixels from one to the next: those it may read behind the last,
- * for whole tiles of 16, are there. */
-enum { TG__BYTES_STRIDE = 2 };
-
 /* Records x in bytes, with a scale for each row (border 0) or for each image. */
 tg__byte_map tg__to_bytes(tg__plan *plan, const char *name, tg__tensor x, int border, bool by_row);
 

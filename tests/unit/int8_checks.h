@@ -9,10 +9,6 @@
 #include "kernel_memory.h"
 #include "kernels/kernels.h"
 
-typedef void (*int8_kernel)(const tg__int8_product *p, const uint8_t *src, const float *scale,
-                            const int32_t *zero, size_t scale_step, size_t row, size_t rows,
-                            int block);
-
 enum residual_kind { NO_RESIDUAL, SEPARATE, IN_PLACE };
 
 /* What the bytes and weights are. */
@@ -115,15 +111,15 @@ static inline void fill_weights(int8_memory *m, const int8_case *t)
     }
 }
 
-/* Taps as of a square kernel, lines apart by what a row of dst needs; the last tile of 16 rows ends
- * where the forbidden page begins. */
+/* Taps as of a square kernel, lines apart by what a row of dst needs; the last row ends where the
+ * forbidden page begins. */
 static inline void fill_source(int8_memory *m, const int8_case *t)
 {
-    size_t k = t->taps == 1 ? 1 : t->taps == 4 ? 2 : 3, tiled = (t->rows + 15) / 16 * 16;
-    size_t step = t->stride * t->depth, line = tiled * step + k * t->depth;
+    size_t k = t->taps == 1 ? 1 : t->taps == 4 ? 2 : 3;
+    size_t step = t->stride * t->depth, line = t->rows * step + k * t->depth;
     for (size_t i = 0; i < (size_t)t->taps; i++)
         m->tap[i] = i / k * line + i % k * t->depth;
-    m->src = block_new(m->tap[t->taps - 1] + (tiled - 1) * step + t->depth, 1);
+    m->src = block_new(m->tap[t->taps - 1] + (t->rows - 1) * step + t->depth, 1);
     for (size_t i = 0; i < m->src.bytes; i++)
         m->src.data[i] = (char)some_byte(t->filling);
     size_t scales = t->scale_step ? t->rows : 1;
@@ -225,7 +221,7 @@ static inline void check_gaps(const int8_memory *m, const int8_case *t)
     }
 }
 
-static inline void int8_at(const int8_case *t, int8_kernel kernel, const char *name)
+static inline void int8_at(const int8_case *t, const tg__kernels *kernels, const char *name)
 {
     int8_memory m = memory_of(t);
     m.p.tap = m.tap;
@@ -233,11 +229,15 @@ static inline void int8_at(const int8_case *t, int8_kernel kernel, const char *n
     m.p.residual = t->residual == IN_PLACE   ? m.dst.data
                    : t->residual == SEPARATE ? m.residual.data
                                              : NULL;
+    if (kernels->int8_begin)
+        kernels->int8_begin(t->rows);
     int width = t->glu ? TG__INT8_BLOCK / 2 : TG__INT8_BLOCK;
     for (int b = 0; b < (t->out + width - 1) / width; b++)
-        kernel(&m.p, (const uint8_t *)m.src.data, (const float *)(const void *)m.row_scale.data,
-               (const int32_t *)(const void *)m.row_zero.data, t->scale_step, m.first_row, t->rows,
-               b);
+        kernels->int8_product(
+            &m.p, (const uint8_t *)m.src.data, (const float *)(const void *)m.row_scale.data,
+            (const int32_t *)(const void *)m.row_zero.data, t->scale_step, m.first_row, t->rows, b);
+    if (kernels->int8_end)
+        kernels->int8_end();
     for (size_t row = 0; row < t->rows; row++)
         check_row(&m, t, row, name);
     check_gaps(&m, t);
@@ -250,7 +250,7 @@ static inline size_t pick(size_t n) { return (size_t)((random_value() + 1) / 2 *
 
 /* Every number of rows up to 40 and, between them, every number of outputs up to 100; the rest at
  * random. */
-static inline void int8_passes(int8_kernel kernel, const char *name)
+static inline void int8_passes(const tg__kernels *kernels, const char *name)
 {
     static const int taps[] = {1, 4, 9};
     for (size_t i = 0; i < 600; i++) {
@@ -266,13 +266,13 @@ static inline void int8_passes(int8_kernel kernel, const char *name)
                        .bias = pick(2),
                        .bf16 = pick(2),
                        .glu = pick(3) == 0};
-        int8_at(&t, kernel, name);
+        int8_at(&t, kernels, name);
     }
 }
 
 /* Sums up to 255 * 127 * TG__INT8_DEPTH, and half of that and back to a number of which not one
  * bit may be lost. */
-static inline void largest_sums_pass(int8_kernel kernel, const char *name)
+static inline void largest_sums_pass(const tg__kernels *kernels, const char *name)
 {
     for (int i = 0; i < 4; i++) {
         int taps = i % 2 ? 4 : 1;
@@ -283,7 +283,7 @@ static inline void largest_sums_pass(int8_kernel kernel, const char *name)
                        .dst_step = 1,
                        .stride = 1,
                        .filling = i < 2 ? FULL : BACK};
-        int8_at(&t, kernel, name);
+        int8_at(&t, kernels, name);
     }
 }
 
