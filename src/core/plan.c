@@ -20,6 +20,8 @@ struct tg__plan {
     const char *network;
     tg__dtype dtype;
     bool int8;
+    tg__observer observer;
+    void *observer_context;
     tg__error *error;
     tg__arena arena;
     buffer *buffers; /* [0] is the null tensor */
@@ -364,7 +366,15 @@ void tg__plan_run(tg__plan *plan, bool profile)
         node->calls++;
         if (profile)
             node->seconds += tg__seconds() - start;
+        if (plan->observer)
+            plan->observer(plan->observer_context, plan, node);
     }
+}
+
+void tg__plan_observe(tg__plan *plan, tg__observer observer, void *context)
+{
+    plan->observer = observer;
+    plan->observer_context = context;
 }
 
 void *tg__plan_data(const tg__plan *plan, tg__tensor x)

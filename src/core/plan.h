@@ -121,7 +121,11 @@ void tg__plan_bind(tg__plan *plan, int slot, void *data);      /* slots not used
 /* profile: measure each node. */
 void tg__plan_run(tg__plan *plan, bool profile);
 
-/* In run: where a tensor is; NULL for the null tensor. */
+/* Called behind each node that runs: what it made is there, and may be replaced. NULL: nobody. */
+typedef void (*tg__observer)(void *context, const tg__plan *plan, const tg__node *node);
+void tg__plan_observe(tg__plan *plan, tg__observer observer, void *context);
+
+/* In run or an observer: where a tensor is; NULL for the null tensor. */
 void *tg__plan_data(const tg__plan *plan, tg__tensor x);
 void *tg__plan_scratch(const tg__plan *plan, const tg__node *node);
 

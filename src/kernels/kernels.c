@@ -82,6 +82,7 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
     if (level == TG_CPU_AMX) {
         tg__kernels_init_amx(kernels);
         tg__kernels_init_amx_peaks(kernels);
+        tg__kernels_init_amx_int8(kernels);
     }
     kernels->bf16_fast = dot_fast || level == TG_CPU_AMX;
 }

@@ -120,16 +120,21 @@ typedef struct tg__kernels {
     void (*quick_gelu)(void *dst, const void *src, size_t n, bool bf16); /* x * sigmoid(1.702 x) */
 
     /* Smallest and largest of n values, together with what *low and *high hold; one of them is not
-     * a number where a value is none. */
+     * finite where a value is not. */
     void (*range)(float *low, float *high, const void *src, size_t n, bool bf16);
     /* dst[i] = src[i] * factor + zero, rounded to even and held within 0 to 255. */
     void (*quantize)(uint8_t *dst, const void *src, size_t n, float factor, float zero, bool bf16);
     /* `rows` rows of dst from `row` on, one block of outputs: src is the source of the first of
      * them, scale and zero belong to it; scale_step is 1 where every row has its own, 0 where all
-     * share them. src is readable for whole tiles of 16 rows. */
+     * share them. */
     void (*int8_product)(const tg__int8_product *p, const uint8_t *src, const float *scale,
                          const int32_t *zero, size_t scale_step, size_t row, size_t rows,
                          int block);
+
+    /* On a thread before and behind calls of int8_product that all have so many rows: a kernel may
+     * keep registers in a shape of its own between them. NULL: nothing to be done. */
+    void (*int8_begin)(size_t rows);
+    void (*int8_end)(void);
 
     void (*bf16_from_f32)(tg__bf16 *dst, const float *src, size_t n);
     void (*f32_from_bf16)(float *dst, const tg__bf16 *src, size_t n);
@@ -173,5 +178,6 @@ void tg__kernels_init_vnni_peak(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels);
 void tg__kernels_init_amx(tg__kernels *kernels);
 void tg__kernels_init_amx_peaks(tg__kernels *kernels);
+void tg__kernels_init_amx_int8(tg__kernels *kernels);
 
 #endif

@@ -5,10 +5,7 @@
 
 #include "core/parallel.h"
 
-enum {
-    SLACK = 32,            /* pixels behind the last one that may be read */
-    SLICE_VALUES = 1 << 16 /* of a piece of work */
-};
+enum { SLICE_VALUES = 1 << 16 }; /* of a piece of work */
 
 static size_t rounded(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -37,6 +34,10 @@ static void set_scale(const bytes_job *job, size_t i, float low, float high)
     float zero = nearbyintf(-low / job->scale[i]);
     job->zero[i] = zero > 0 && zero <= 255 ? (int32_t)zero : 0;
 }
+
+/* Of what is not a number nothing becomes one again. */
+static float lower(float a, float b) { return isnan(a) || a < b ? a : b; }
+static float higher(float a, float b) { return isnan(a) || a > b ? a : b; }
 
 static void write_pixels(const bytes_job *job, uint8_t *dst, const char *src, size_t pixels,
                          size_t scale)
@@ -107,8 +108,8 @@ static void bytes_by_image(const bytes_job *job)
     for (size_t image = 0; image < n; image++) {
         float low = 0, high = 0;
         for (size_t i = image * state->slices; i < (image + 1) * state->slices; i++) {
-            low = job->range[2 * i] >= low ? low : job->range[2 * i];
-            high = job->range[2 * i + 1] <= high ? high : job->range[2 * i + 1];
+            low = lower(low, job->range[2 * i]);
+            high = higher(high, job->range[2 * i + 1]);
         }
         set_scale(job, image, low, high);
     }
@@ -154,7 +155,7 @@ tg__byte_map tg__to_bytes(tg__plan *plan, const char *name, tg__tensor x, int bo
     map.scales = by_row ? tg__rows(x) : (size_t)x.n;
     map.first = rounded(map.scales * (sizeof(float) + sizeof(int32_t)), 64);
     int64_t lines = (int64_t)x.h + 2 * border, columns = (int64_t)x.w + 2 * border;
-    int64_t pixels = x.n * lines * columns + SLACK;
+    int64_t pixels = x.n * lines * columns;
     /* as rows of 64 bytes, for a dimension is an int */
     map.tensor = tg__plan_tensor(plan, TG__U8, 1, 1,
                                  pixels * (int64_t)(map.pixel / 64) + (int64_t)map.first / 64, 64);

@@ -43,6 +43,14 @@ typedef struct int8_job {
 
 static bool is_linear(const tg__product_spec *s) { return s->layer->kernel == 1; }
 
+/* Rows of a line; only a linear layer's last one, a piece of work of its own, may be shorter. */
+static size_t line_rows(const int8_state *state, size_t line)
+{
+    const tg__product_spec *s = &state->spec;
+    size_t left = (size_t)s->n * (size_t)s->out_h * (size_t)s->out_w - line * state->line;
+    return left < state->line ? left : state->line;
+}
+
 /* Line `line` of the output: where its source begins, and its first row in dst. */
 static void run_line(const int8_job *job, size_t line, int block)
 {
@@ -50,10 +58,8 @@ static void run_line(const int8_job *job, size_t line, int block)
     const tg__product_spec *s = &state->spec;
     const tg__byte_map *map = &state->map;
     size_t image = line / (size_t)s->out_h, y = line % (size_t)s->out_h, row = line * state->line;
-    size_t rows = state->line, source = row, scale = image, step = 0;
+    size_t rows = line_rows(state, line), source = row, scale = image, step = 0;
     if (is_linear(s)) {
-        size_t left = (size_t)s->n * (size_t)s->h * (size_t)s->w - row;
-        rows = left < rows ? left : rows;
         scale = row;
         step = 1;
     } else {
@@ -77,9 +83,13 @@ static void run_piece(void *context, size_t i, int thread)
     size_t first = chunk * state->chunk, end = first + state->chunk;
     if (end > state->lines)
         end = state->lines;
+    if (job->kernels->int8_begin)
+        job->kernels->int8_begin(line_rows(state, first));
     for (size_t b = group * blocks / state->groups; b < (group + 1) * blocks / state->groups; b++)
         for (size_t line = first; line < end; line++)
             run_line(job, line, (int)b);
+    if (job->kernels->int8_end)
+        job->kernels->int8_end();
 }
 
 static void int8_run(const tg__plan *plan, const tg__node *node)

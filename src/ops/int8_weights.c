@@ -107,7 +107,7 @@ static void fill(job *j, char *data, size_t outputs, size_t bytes, tg__error *er
 {
     const tg__layer *layer = j->spec->layer;
     j->bytes_at = j->in * j->taps * sizeof(float);
-    j->scratch_bytes = j->bytes_at + j->in * j->taps + j->depth;
+    j->scratch_bytes = (j->bytes_at + j->in * j->taps + j->depth + 63) / 64 * 64;
     j->scratch = malloc((size_t)tg__threads() * j->scratch_bytes);
     if (!j->scratch) {
         tg__fail_memory(error);

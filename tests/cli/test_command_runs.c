@@ -247,19 +247,61 @@ static void test_refused_by_the_library(void **state)
     assert_files("");
 }
 
+/* Plain C computes in int8, what has vectors but not these products does not. */
+static void test_int8(void **state)
+{
+    const char *dtype;
+    json_t *root;
+    (void)state;
+    assert_run(1, shell("TG_CPU=avx2 exec \"$T\" " SMALL "-p a --seed 1 --dtype int8 -o x.png"));
+    assert_string_equal(last.err,
+                        "tgate: dtype int8: its products need AVX512-VNNI, which this CPU "
+                        "lacks or the cap on instructions excludes; expected f32 or "
+                        "bf16\n");
+    assert_files("");
+    assert_run(0,
+               shell("TG_CPU=c exec \"$T\" generate \"$M\" --steps 1 --width 64 --height 64 -p a "
+                     "--seed 1 --dtype int8 -qo c.png --json --save-latents c.npy"));
+    root = parse_output();
+    assert_int_equal(json_unpack(root, "{s:s}", "dtype", &dtype), 0);
+    assert_string_equal(dtype, "int8");
+    json_decref(root);
+    assert_run(0,
+               shell("TG_CPU=c exec \"$T\" generate \"$M\" --steps 1 --width 64 --height 64 -p a "
+                     "--seed 1 --dtype f32 -qo d.png --save-latents d.npy"));
+    assert_int_not_equal(shell("cmp c.npy d.npy"), 0);
+    assert_files("c.npy c.png d.npy d.png");
+    if (!__builtin_cpu_supports("avx512vnni"))
+        return;
+    assert_run(0, tgate(SMALL "-p a --seed 1 --dtype int8 -qo e.png --json"));
+    assert_non_null(strstr(last.out, "\"dtype\": \"int8\""));
+    assert_png("e.png");
+    assert_run(0, tgate("encode \"$M\" e.png --dtype int8 -q --save-latents e.npy"));
+    assert_run(0, tgate("decode \"$M\" --latents e.npy --dtype int8 -qo f.png"));
+    assert_png("f.png");
+}
+
 static void test_info(void **state)
 {
     json_t *root;
+    json_int_t f32, bf16, int8;
     (void)state;
     assert_run(0, tgate("info \"$M\""));
     assert_string_equal(last.err, "");
     assert_non_null(strstr(last.out, "UNet2DConditionModel"));
+    assert_non_null(strstr(last.out, " MiB in f32, "));
+    assert_non_null(strstr(last.out, " MiB in bf16, "));
+    assert_non_null(strstr(last.out, " MiB in int8\n"));
     assert_run(0, tgate("info -v \"$M\"")); /* no key of a usual config is unknown */
     assert_string_equal(last.err, "");
     assert_run(0, tgate("info --json \"$M\""));
     root = parse_output();
     assert_int_equal(json_integer_value(json_object_get(root, "width")), 128);
     assert_true(json_array_size(json_object_get(root, "networks")) >= 3);
+    assert_int_equal(json_unpack(root, "{s:{s:I, s:I, s:I}}", "memory_bytes", "f32", &f32, "bf16",
+                                 &bf16, "int8", &int8),
+                     0);
+    assert_true(f32 > bf16 && bf16 > int8 && int8 > bf16 / 2);
     json_decref(root);
     assert_run(1, tgate("info --json \"$M\" >/dev/full"));
 }
@@ -390,6 +432,7 @@ int main(void)
         COMMAND_TEST(test_latents),
         COMMAND_TEST(test_tiles),
         COMMAND_TEST(test_refused_by_the_library),
+        COMMAND_TEST(test_int8),
         COMMAND_TEST(test_info),
         COMMAND_TEST(test_tokenize),
         COMMAND_TEST(test_interrupt),

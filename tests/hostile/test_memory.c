@@ -134,30 +134,50 @@ static tg_status tiled_run(const char *path, steps *s, tg_dtype dtype)
     return status;
 }
 
-static void no_allocation_in_the_loop(void **state)
+static void check_loop(tg_dtype dtype)
 {
-    (void)state;
     steps s = {0};
     fail_at = 0;
-    assert_int_equal(whole_run(TG_TEST_DATA "/golden/models/sd1", &s, TG_DTYPE_F32), TG_OK);
+    assert_int_equal(whole_run(TG_TEST_DATA "/golden/models/sd1", &s, dtype), TG_OK);
     assert_true(s.seen > 6);
     assert_true(s.at_first > 100);
     assert_int_equal(s.at_last - s.at_first, 0);
 }
 
+/* Without its instructions int8 is refused. */
+static void skip_without_int8(void)
+{
+    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vnni"))
+        skip();
+}
+
+static void no_allocation_in_the_loop(void **state)
+{
+    (void)state;
+    check_loop(TG_DTYPE_F32);
+}
+
+static void no_allocation_in_the_int8_loop(void **state)
+{
+    (void)state;
+    skip_without_int8();
+    check_loop(TG_DTYPE_INT8);
+}
+
 /* Every allocation from the first on, then ever fewer. */
-static void fail_each(tg_status (*run)(const char *, steps *, tg_dtype), bool from_work)
+static void fail_each(tg_status (*run)(const char *, steps *, tg_dtype), tg_dtype dtype,
+                      bool from_work)
 {
     const char *path = TG_TEST_DATA "/golden/models/sd1";
     steps s = {0};
     allocations = fail_at = 0;
-    assert_int_equal(run(path, &s, TG_DTYPE_F32), TG_OK);
+    assert_int_equal(run(path, &s, dtype), TG_OK);
     long all = allocations, tried = 0, first = from_work ? s.at_first + 1 : 1;
     for (long at = first; at <= all; at += 1 + (at - first) / 100) {
         allocations = 0;
         fail_at = at;
         failed = false;
-        tg_status status = run(path, &s, TG_DTYPE_F32);
+        tg_status status = run(path, &s, dtype);
         fail_at = 0;
         if (!failed || status != TG_ERROR_MEMORY)
             fail_msg("allocation %ld of %ld: failed %d, status %d", at, all, failed, (int)status);
@@ -169,19 +189,28 @@ static void fail_each(tg_status (*run)(const char *, steps *, tg_dtype), bool fr
 static void each_allocation_fails(void **state)
 {
     (void)state;
-    fail_each(whole_run, false);
+    fail_each(whole_run, TG_DTYPE_F32, false);
+}
+
+static void each_allocation_of_int8_fails(void **state)
+{
+    (void)state;
+    skip_without_int8();
+    fail_each(whole_run, TG_DTYPE_INT8, false);
 }
 
 static void each_allocation_of_tiles_fails(void **state)
 {
     (void)state;
-    fail_each(tiled_run, true);
+    fail_each(tiled_run, TG_DTYPE_F32, true);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(no_allocation_in_the_loop),
+                                       cmocka_unit_test(no_allocation_in_the_int8_loop),
                                        cmocka_unit_test(each_allocation_fails),
+                                       cmocka_unit_test(each_allocation_of_int8_fails),
                                        cmocka_unit_test(each_allocation_of_tiles_fails)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

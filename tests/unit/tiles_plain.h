@@ -94,4 +94,23 @@ static inline void plain_multiply(int sum, int a, int b)
     }
 }
 
+/* tdpbusd: bytes without a sign by bytes with one, four at a time; sums wrap. */
+static inline void plain_multiply_bytes(int sum, int a, int b)
+{
+    plain_tile *t = plain_tile_at(sum);
+    const plain_tile *left = plain_tile_at(a), *right = plain_tile_at(b);
+    if (left->rows != t->rows || right->row_bytes != t->row_bytes ||
+        left->row_bytes != 4 * right->rows)
+        abort();
+    for (int m = 0; m < t->rows; m++) {
+        uint32_t values[TILE_ROW_BYTES / 4];
+        memcpy(values, t->data[m], sizeof values);
+        for (int k = 0; k < left->row_bytes; k++)
+            for (int n = 0; n < t->row_bytes / 4; n++)
+                values[n] +=
+                    (uint32_t)(left->data[m][k] * (int8_t)right->data[k / 4][4 * n + k % 4]);
+        memcpy(t->data[m], values, (size_t)t->row_bytes);
+    }
+}
+
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The operations of attention_tiles.h in AMX's instructions. */
+/* The operations of attention_tiles.h and int8_tiles.h in AMX's instructions. */
 #ifndef TG_KERNELS_AVX512_TILES_AMX_H
 #define TG_KERNELS_AVX512_TILES_AMX_H
 
@@ -9,7 +9,7 @@
 #include "kernels/avx512/vector.h"
 #include "kernels/vector/math.h"
 
-/* What ldtilecfg reads: palette 1, every tile 16 rows of 64 bytes. */
+/* What ldtilecfg reads; palette 1. */
 typedef struct tile_shapes {
     uint8_t palette, start_row, reserved[14];
     uint16_t row_bytes[16];
@@ -24,6 +24,16 @@ static inline void tiles_begin(void)
     _tile_loadconfig(&full);
 }
 
+static inline void tiles_begin_rows(int rows)
+{
+    tile_shapes shapes = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        shapes.row_bytes[i] = 64;
+        shapes.rows[i] = i < 6 ? (uint8_t)rows : 16;
+    }
+    _tile_loadconfig(&shapes);
+}
+
 static inline void tiles_end(void) { _tile_release(); }
 
 /* Macros, since a tile's number is part of an instruction. gcc 12 does not know that a load reads
@@ -36,6 +46,7 @@ static inline void tiles_end(void) { _tile_release(); }
     } while (0)
 #define tile_store(t, to, stride) _tile_stored(t, to, stride)
 #define tile_multiply(sum, a, b) _tile_dpbf16ps(sum, a, b)
+#define tile_multiply_bytes(sum, a, b) _tile_dpbusd(sum, a, b)
 
 TG_SPECIALISED __m512i pairs_of(vec low, vec high)
 {
