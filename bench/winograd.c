@@ -96,8 +96,8 @@ static void measure(const tg__winograd_kernel *kernel, const shape *s, bool bf16
         seconds[i] = run_once(&w, kernel, scratch);
     qsort(seconds, (size_t)runs, sizeof *seconds, by_value);
     double gmac = 36e-9 * tiles * (double)s->in * (double)s->out;
-    printf("  %dx%dx%d %d to %d, blocks of %d: %.2f ms, %.1f GMAC/s, %.1f %% (best %.1f %%)\n", s->n,
-           s->side, s->side, s->in, s->out, w.block, seconds[runs / 2] * 1e3,
+    printf("  %dx%dx%d %d to %d, blocks of %d: %.2f ms, %.1f GMAC/s, %.1f %% (best %.1f %%)\n",
+           s->n, s->side, s->side, s->in, s->out, w.block, seconds[runs / 2] * 1e3,
            gmac / seconds[runs / 2], 100 * gmac / seconds[runs / 2] / peak,
            100 * gmac / seconds[0] / peak);
     free(src);

@@ -24,7 +24,8 @@ static tg_network_info network_info(const char *name, const char *class_name,
 static int64_t workspace_of(tg_model *m, const tg__plan_key *key, tg__dtype dtype, int64_t *macs)
 {
     tg__error error = {0}; /* a size that cannot be planned is reported when it is used */
-    tg__context context = {.kernels = &m->kernels};
+    tg__context context = {.kernels = &m->kernels,
+                           .winograd_positions = tg__winograd_positions(key->network)};
     tg__plan *plan = tg__record_plan(m, &context, key, dtype, &error);
     int64_t bytes = 0;
     if (plan && tg__plan_measure(plan) == TG_OK) {

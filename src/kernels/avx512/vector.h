@@ -103,7 +103,8 @@ static inline vec vec_load_f16_n(const void *p, size_t n)
 
 static inline void vec_store_f16(void *p, vec x)
 {
-    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    _mm256_storeu_si256((__m256i *)p,
+                        _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 
 static inline void vec_add_to_doubles(double *p, vec x, size_t n)

@@ -12,9 +12,9 @@
  * after another, each with its own transforms: of the input, six points' values; of the output, the
  * sums of the 16 results.
  *
- * Packed weights: (6 rows in the order of use, panels, 6 points, in, PANEL), f32 or f16, then a factor for each output
- * channel. In f16 the factor is the power of two that brings the channel's largest weight below
- * 2^15, so that small weights are as precise as large ones.
+ * Packed weights: (6 rows in the order of use, panels, 6 points, in, PANEL), f32 or f16, then a
+ * factor for each output channel. In f16 the factor is the power of two that brings the channel's
+ * largest weight below 2^15, so that small weights are as precise as large ones.
  *
  * Included behind vector.h and enum { TILES }. */
 #ifndef TG_KERNELS_VECTOR_WINOGRAD_H
@@ -35,7 +35,10 @@ enum {
 /* The order of the rows of points: the first enters all rows of outputs. */
 static const int row_order[POINTS] = {1, 2, 3, 4, 0, 5};
 
-static size_t winograd_panels(const tg__winograd *w) { return ((size_t)w->out + PANEL - 1) / PANEL; }
+static size_t winograd_panels(const tg__winograd *w)
+{
+    return ((size_t)w->out + PANEL - 1) / PANEL;
+}
 
 /* Vectors of input channels. */
 static size_t winograd_slices(const tg__winograd *w) { return ((size_t)w->in + LANES - 1) / LANES; }
@@ -114,7 +117,8 @@ static void winograd_pack(void *packed, const tg__winograd *w, int panel, const 
             for (size_t i = 0; i < POINTS * POINTS; i++) {
                 size_t block = (i / POINTS * panels + (size_t)panel) * POINTS + i % POINTS;
                 char *dst = (char *)packed + ((block * in + c) * PANEL + (size_t)lane) * size;
-                vec x = vec_mul(u[(size_t)row_order[i / POINTS] * POINTS + i % POINTS], vec_load(factor));
+                vec x = vec_mul(u[(size_t)row_order[i / POINTS] * POINTS + i % POINTS],
+                                vec_load(factor));
                 if (w->half)
                     vec_store_f16(dst, x);
                 else
@@ -130,18 +134,18 @@ static void winograd_pack(void *packed, const tg__winograd *w, int panel, const 
 typedef struct tiles {
     const tg__winograd *w;
     int first, count;
-    float *values;   /* (6 points, slices, count, LANES): one row of points of the input */
-    float *products; /* (6 points, count, PANEL) */
-    float *outputs;  /* (panels, count, 16, PANEL) */
-    float *wide;     /* (in, PANEL): a panel's weights of one point */
-    float *zeros;    /* a pixel beyond the edge */
+    float *values;       /* (6 points, slices, count, LANES): one row of points of the input */
+    float *products;     /* (6 points, count, PANEL) */
+    float *outputs;      /* (panels, count, 16, PANEL) */
+    float *wide;         /* (in, PANEL): a panel's weights of one point */
+    float *zeros;        /* a pixel beyond the edge */
     const char **pixels; /* count x 36 */
 } tiles;
 
 static size_t winograd_tile_bytes(const tg__winograd *w)
 {
-    size_t floats = POINTS * winograd_slices(w) * LANES + POINTS * PANEL +
-                    winograd_panels(w) * OUTPUTS * PANEL;
+    size_t floats =
+        POINTS * winograd_slices(w) * LANES + POINTS * PANEL + winograd_panels(w) * OUTPUTS * PANEL;
     return floats * sizeof(float) + POINTS * POINTS * sizeof(char *);
 }
 
@@ -181,7 +185,8 @@ static void find_pixels(const tiles *t)
     memset(t->zeros, 0, winograd_slices(w) * LANES * sizeof(float));
     for (int i = 0; i < t->count; i++) {
         place p = place_of(w, t->first + i);
-        const char *image = (const char *)w->src + (size_t)p.image * (size_t)w->h * (size_t)w->w * pixel;
+        const char *image =
+            (const char *)w->src + (size_t)p.image * (size_t)w->h * (size_t)w->w * pixel;
         const char **at = t->pixels + (size_t)i * POINTS * POINTS;
         for (int y = p.y - 1; y < p.y - 1 + POINTS; y++)
             for (int x = p.x - 1; x < p.x - 1 + POINTS; x++, at++) {
@@ -198,7 +203,7 @@ static void find_pixels(const tiles *t)
 TG_SPECIALISED vec transform_column(const char *const pixels[], size_t c, size_t left, int row,
                                     bool bf16)
 {
-#define PIXEL(y) get(pixels[(y) * POINTS], c, left, bf16)
+#define PIXEL(y) get(pixels[(y)*POINTS], c, left, bf16)
     vec four = vec_set(4);
     if (row == 0)
         return vec_fma(four, PIXEL(0), vec_fnma(vec_set(5), PIXEL(2), PIXEL(4)));
@@ -306,11 +311,11 @@ TG_SPECIALISED void multiply(float *dst, const float *values, size_t step, const
                              bool half)
 {
     switch (rows) {
-#define ROWS_OF(n)                                                                                 \
-    case n:                                                                                        \
-        if (n <= TILES)                                                                            \
-            multiply_rows(dst, values, step, weights, wide, in, next, ahead, n <= TILES ? n : 1,   \
-                          half);                                                                   \
+#define ROWS_OF(n)                                                                               \
+    case n:                                                                                      \
+        if (n <= TILES)                                                                          \
+            multiply_rows(dst, values, step, weights, wide, in, next, ahead, n <= TILES ? n : 1, \
+                          half);                                                                 \
         break;
         ROWS_OF(1)
         ROWS_OF(2)
@@ -422,12 +427,15 @@ static void add_panel(const tiles *t, size_t panel, int row)
 TG_SPECIALISED void store_tile(const tg__winograd *w, place p, const float *outputs, size_t panel,
                                bool bf16)
 {
-    const float *factors = (const float *)(const void *)((const char *)w->weights + winograd_weight_bytes(w));
+    const float *factors =
+        (const float *)(const void *)((const char *)w->weights + winograd_weight_bytes(w));
     size_t out = (size_t)w->out;
-    int rows = w->h - p.y < SIDE ? w->h - p.y : SIDE, columns = w->w - p.x < SIDE ? w->w - p.x : SIDE;
+    int rows = w->h - p.y < SIDE ? w->h - p.y : SIDE,
+        columns = w->w - p.x < SIDE ? w->w - p.x : SIDE;
     for (size_t lane = 0; lane < PANEL && panel * PANEL + lane < out; lane += LANES) {
         size_t c = panel * PANEL + lane, left = out - c;
-        vec factor = vec_load(factors + c), bias = w->bias ? get(w->bias, c, left, false) : vec_zero();
+        vec factor = vec_load(factors + c),
+            bias = w->bias ? get(w->bias, c, left, false) : vec_zero();
         for (int y = 0; y < rows; y++)
             for (int x = 0; x < columns; x++) {
                 size_t row = (size_t)p.image * (size_t)w->h + (size_t)(p.y + y);
@@ -460,9 +468,9 @@ static void winograd_run(const tg__winograd *w, void *scratch, int first, int co
     for (int i = 0; i < POINTS; i++) {
         int row = row_order[i];
         switch (row) {
-#define INPUT(n)                                                                                   \
-    case n:                                                                                        \
-        transform_input(&t, n);                                                                    \
+#define INPUT(n)                \
+    case n:                     \
+        transform_input(&t, n); \
         break;
             INPUT(0)
             INPUT(1)
