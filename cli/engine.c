@@ -9,7 +9,8 @@
 #include "report.h"
 
 /* The order of --dtype's list. */
-static_assert(TG_DTYPE_AUTO == 0 && TG_DTYPE_F32 == 1 && TG_DTYPE_BF16 == 2, "auto|f32|bf16");
+static_assert(TG_DTYPE_AUTO == 0 && TG_DTYPE_F32 == 1 && TG_DTYPE_BF16 == 2 && TG_DTYPE_INT8 == 3,
+              "auto|f32|bf16|int8");
 
 void engine_init(struct engine *engine, const struct options *options)
 {
@@ -103,5 +104,6 @@ void engine_report_files(struct engine *engine, const struct outputs *outputs)
 
 const char *engine_dtype(const struct engine *engine)
 {
-    return tg_session_dtype(engine->session) == TG_DTYPE_BF16 ? "bf16" : "f32";
+    static const char *const names[] = {"auto", "f32", "bf16", "int8"};
+    return names[tg_session_dtype(engine->session)];
 }

@@ -85,6 +85,11 @@ typedef enum tg_dtype {
     TG_DTYPE_AUTO, /* bf16 where the CPU multiplies it faster than f32, else f32 */
     TG_DTYPE_F32,
     TG_DTYPE_BF16,
+    TG_DTYPE_INT8, /* the UNet's convolutions and linear layers in int8, weights with a scale for
+                    * each output, activations with one for each row or image that is taken anew at
+                    * every step; the rest as with TG_DTYPE_AUTO. The first and the last
+                    * convolution, the time embedding, the text's keys and values and the shortcuts,
+                    * which are sensitive and small, belong to the rest */
 } tg_dtype;
 
 /* The highest instruction set that may be used, by our kernels and by oneDNN. */
@@ -153,6 +158,7 @@ typedef struct tg_model_info {
     int context;        /* text tokens, begin and end included */
     int64_t memory_f32; /* bytes that a session needs at the default size with guidance */
     int64_t memory_bf16;
+    int64_t memory_int8;
     double step_gmac; /* 10^9 multiplications of one step with guidance at the default size */
 } tg_model_info;
 

@@ -70,6 +70,8 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
     if (level < TG_CPU_AVX512)
         return;
     tg__kernels_init_avx512(kernels);
+    if (__builtin_cpu_supports("avx512vnni"))
+        tg__kernels_init_avx512_vnni(kernels);
     if (level < TG_CPU_AVX512_BF16)
         return;
     bool dot_fast = __builtin_cpu_is("amd");

@@ -19,6 +19,7 @@ typedef struct tg__product_options {
     tg__tensor residual;       /* added; null: none */
     tg__tensor into;           /* where the result goes; null: a new tensor */
     bool f32;                  /* a new tensor is f32 whatever the plan's dtype */
+    bool exact;                /* never in int8 */
 } tg__product_options;
 
 /* x's channels are the layer's input. Kernel 1 makes it a linear layer over all positions. */

@@ -14,16 +14,25 @@ void tg_session_options_init(tg_session_options *options)
     *options = (tg_session_options){.dtype = TG_DTYPE_AUTO};
 }
 
+/* What auto means here. */
+static tg_dtype usual_dtype(const tg__kernels *k)
+{
+    return k->bf16_fast && k->level >= TG_CPU_AVX512 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
+}
+
 static void choose_dtype(tg_session *s, tg_dtype wanted)
 {
     const tg__kernels *k = &s->model->kernels;
-    s->dtype = wanted;
-    if (wanted == TG_DTYPE_AUTO)
-        s->dtype = k->bf16_fast && k->level >= TG_CPU_AVX512 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
+    s->dtype = wanted == TG_DTYPE_AUTO ? usual_dtype(k) : wanted;
+    s->activations = s->dtype == TG_DTYPE_INT8 ? usual_dtype(k) : s->dtype;
     if (s->dtype == TG_DTYPE_BF16 && k->level < TG_CPU_AVX512)
         tg__fail(&s->error, TG_ERROR_UNSUPPORTED,
                  "dtype bf16: oneDNN computes in bf16 only with AVX-512, which this CPU lacks or "
                  "the cap on instructions excludes; expected f32");
+    if (s->dtype == TG_DTYPE_INT8 && k->level != TG_CPU_C && !k->int8_fast)
+        tg__fail(&s->error, TG_ERROR_UNSUPPORTED,
+                 "dtype int8: its products need AVX512-VNNI, which this CPU lacks or the cap on "
+                 "instructions excludes; expected f32 or bf16");
 }
 
 tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session_options *options)
@@ -81,7 +90,7 @@ int tg_session_threads(const tg_session *s) { return s->threads; }
 
 tg__dtype tg__session_dtype(const tg_session *s)
 {
-    return s->dtype == TG_DTYPE_BF16 ? TG__BF16 : TG__F32;
+    return s->activations == TG_DTYPE_BF16 ? TG__BF16 : TG__F32;
 }
 
 int tg__session_enter(tg_session *s)
@@ -114,12 +123,14 @@ int tg__winograd_positions(tg__network network)
 }
 
 tg__plan *tg__record_plan(const tg_model *m, tg__context *context, const tg__plan_key *key,
-                          tg__dtype dtype, tg__error *error)
+                          tg__dtype dtype, bool int8, tg__error *error)
 {
     static const char *const names[TG__NETWORKS] = {"unet", "vae", "text_encoder"};
     tg__plan *plan = tg__plan_new(context, names[key->network], dtype, error);
     if (!plan)
         return NULL;
+    if (int8 && key->network == TG__UNET && key->kind == TG__PASS_RUN)
+        tg__plan_allow_int8(plan);
     if (key->network == TG__TEXT_ENCODER)
         tg__clip_record(plan, &m->clip, key->n, m->context, key->skip);
     else if (key->network == TG__UNET && key->kind == TG__PASS_TEXT)
@@ -165,8 +176,8 @@ tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
         link = &(*link)->next;
     }
     tg__cached_plan *entry = malloc(sizeof *entry);
-    tg__plan *plan =
-        tg__record_plan(s->model, &s->contexts[key->network], key, tg__session_dtype(s), &s->error);
+    tg__plan *plan = tg__record_plan(s->model, &s->contexts[key->network], key,
+                                     tg__session_dtype(s), s->dtype == TG_DTYPE_INT8, &s->error);
     if (!entry)
         tg__fail_memory(&s->error);
     if (plan)

@@ -22,8 +22,8 @@ typedef struct tg__cached_plan {
 
 struct tg_session {
     tg_model *model;
-    tg__error error; /* of the last call */
-    tg_dtype dtype;
+    tg__error error;             /* of the last call */
+    tg_dtype dtype, activations; /* activations: f32 or bf16 */
     int threads;
     bool profile;
     tg__dnnl *dnnl; /* NULL: plain C */
@@ -65,9 +65,10 @@ tg_status tg__session_leave(tg_session *session, int before);
 tg__plan *tg__session_plan(tg_session *session, const tg__plan_key *key);
 /* The context's winograd_positions for a network. */
 int tg__winograd_positions(tg__network network);
-/* Records a key's plan without preparing it (for its size and multiplications). */
+/* Records a key's plan without preparing it (for its size and multiplications). int8: the UNet's
+ * products are, where they may. */
 tg__plan *tg__record_plan(const tg_model *model, tg__context *context, const tg__plan_key *key,
-                          tg__dtype dtype, tg__error *error);
+                          tg__dtype dtype, bool int8, tg__error *error);
 /* Makes the workspace large enough for the plan and binds it. */
 tg_status tg__session_bind(tg_session *session, tg__plan *plan);
 /* Makes the memory of the slots from `first` on large enough for the plan. */
