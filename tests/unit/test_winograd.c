@@ -4,8 +4,9 @@
  *
  * Tolerances are relative to the largest |x| times the sum of an output channel's |weight|, because
  * an output's error comes from all pixels of its tile. The transforms multiply by up to 100 (input)
- * and 361 (output) what cancels again, of which an f32 sum's random errors leave 5 ULP or so at the
- * sizes here; f16 weights leave 2^-12 of a weight times the same. */
+ * and 361 (output) what cancels again. Of f32's errors that leaves 14 ULP at most here, of f16
+ * weights' (2^-12 of a weight on average) 2^-9.8, about what bf16 weights leave without any
+ * transform. */
 #include "kernel_memory.h"
 
 #include <stdio.h>
@@ -16,7 +17,7 @@
 #include "ops/ops.h"
 
 enum { SIDE = 4, TAPS = 9 };
-static const double f32_tolerance = 24 * ULP, f16_tolerance = 0x1p-12;
+static const double f32_tolerance = 24 * ULP, f16_tolerance = 0x1p-9;
 
 typedef struct conv_case {
     int n, h, w, in, out;
@@ -212,9 +213,11 @@ static void operator_at(const conv_case *t, tg_cpu level, bool bf16, bool residu
     tg__kernels kernels;
     tg__kernels_init(&kernels, level);
     tg__context context = {.kernels = &kernels, .winograd_positions = 1};
-    tg__disk_tensor weight = {.data = x.weights,
-                              .bytes = (size_t)t->out * (size_t)t->in * TAPS * sizeof(float),
-                              .dtype = TG__F32};
+    /* a copy, for packing tells the system that it is not needed any more */
+    size_t weight_bytes = (size_t)t->out * (size_t)t->in * TAPS * sizeof(float);
+    float *weights = malloc(weight_bytes);
+    memcpy(weights, x.weights, weight_bytes);
+    tg__disk_tensor weight = {.data = weights, .bytes = weight_bytes, .dtype = TG__F32};
     tg__disk_tensor bias = {
         .data = x.bias, .bytes = (size_t)t->out * sizeof(float), .dtype = TG__F32};
     tg__layer layer = {.name = "conv",
@@ -253,6 +256,7 @@ static void operator_at(const conv_case *t, tg_cpu level, bool bf16, bool residu
     tg__plan_free(plan);
     tg__packs_free(&context.packs);
     free(workspace);
+    free(weights);
     numbers_free(&x);
 }
 
