@@ -50,14 +50,15 @@ typedef struct tg__attention_kernel {
  * products + bias + residual. The products are f32's whatever the formats. */
 typedef struct tg__winograd {
     void *dst;
-    const void *src;      /* (n, h, w, in) */
+    const void *src;      /* (n, h, w, in); doubled: (n, h / 2, w / 2, in) */
     const void *residual; /* as dst, may be dst; NULL: none */
     const void *weights;  /* as pack left them */
     const float *bias;    /* out values; NULL: none */
     int n, h, w, in, out;
     int block; /* the most tiles that one call of run gets */
     bool src_bf16, dst_bf16;
-    bool half; /* weights are kept in f16, each output channel with a scale of its own */
+    bool doubled; /* each pixel of src is read as 2x2; h and w are even */
+    bool half;    /* weights are kept in f16, each output channel with a scale of its own */
 } tg__winograd;
 
 /* A tile is 4x4 outputs of an image; there are n * ceil(h / 4) * ceil(w / 4). */

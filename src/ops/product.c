@@ -312,6 +312,25 @@ static tg__tensor upsample_int8(tg__plan *plan, tg__tensor x, const tg__layer *l
     return dst;
 }
 
+/* A doubling of x and a 3x3 convolution as one product. */
+static tg__product_spec doubled_of(tg__tensor x, const tg__layer *layer, int h, int w)
+{
+    return (tg__product_spec){.layer = layer,
+                              .in_count = x.c,
+                              .bias = true,
+                              .dtype = x.dtype,
+                              .n = x.n,
+                              .h = x.h,
+                              .w = x.w,
+                              .out_h = h,
+                              .out_w = w,
+                              .stride = 1,
+                              .pad_top = 1,
+                              .pad_left = 1,
+                              .pad_bottom = 1,
+                              .pad_right = 1};
+}
+
 tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer, int h, int w)
 {
     bool doubles = h == 2 * x.h && w == 2 * x.w && layer->kernel == 3;
@@ -322,6 +341,11 @@ tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *la
     }
     if (tg__int8_takes(plan, x, layer, &(tg__product_options){0}))
         return upsample_int8(plan, x, layer);
+    tg__product_spec whole = doubled_of(x, layer, h, w);
+    if (tg__winograd_fits(plan, &whole)) {
+        tg__tensor dst = tg__plan_tensor(plan, tg__plan_dtype(plan), x.n, h, w, layer->out);
+        return record_spec(plan, x, whole, (tg__tensor){0}, dst);
+    }
     tg__tensor phases[4];
     for (int i = 0; i < 4; i++) {
         phases[i] = tg__plan_tensor(plan, tg__plan_dtype(plan), x.n, x.h, x.w, layer->out);

@@ -18,20 +18,29 @@ enum { BLOCK_BYTES = 1 << 20, MOST_TILES = 48 };
 
 static int64_t tiles_of(const tg__product_spec *s)
 {
-    return (int64_t)s->n * ((s->h + SIDE - 1) / SIDE) * ((s->w + SIDE - 1) / SIDE);
+    return (int64_t)s->n * ((s->out_h + SIDE - 1) / SIDE) * ((s->out_w + SIDE - 1) / SIDE);
+}
+
+/* A map larger than its source: behind a doubling, which needs no map of its own. In bf16 four 2x2
+ * convolutions on the small map are about as fast, and take less memory. */
+static bool doubles(const tg__product_spec *s)
+{
+    return s->out_h == 2 * s->h && s->out_w == 2 * s->w;
 }
 
 bool tg__winograd_fits(const tg__plan *plan, const tg__product_spec *s)
 {
     const tg__context *context = tg__plan_context(plan);
     const tg__kernels *k = context->kernels;
-    bool same_size = s->pad_top == 1 && s->pad_left == 1 && s->out_h == s->h && s->out_w == s->w;
+    bool same_size = (s->out_h == s->h && s->out_w == s->w) || (doubles(s) && s->dtype == TG__F32);
+    bool padded = s->pad_top == 1 && s->pad_left == 1 && s->pad_bottom == 1 && s->pad_right == 1;
     bool all_channels = s->in_first == 0 && s->in_count == s->layer->in;
     return k->winograd.run && !(s->dtype == TG__BF16 && k->level == TG_CPU_AMX) &&
-           s->layer->kernel == 3 && !s->phase && s->stride == 1 && same_size && all_channels &&
-           s->activation == TG__LINEAR && s->layer->in >= MIN_CHANNELS &&
+           s->layer->kernel == 3 && !s->phase && s->stride == 1 && same_size && padded &&
+           all_channels && s->activation == TG__LINEAR && s->layer->in >= MIN_CHANNELS &&
            s->layer->out >= MIN_CHANNELS && context->winograd_positions > 0 &&
-           s->h * s->w >= context->winograd_positions && tiles_of(s) < INT32_MAX / 2;
+           (int64_t)s->out_h * s->out_w >= context->winograd_positions &&
+           tiles_of(s) < INT32_MAX / 2;
 }
 
 int64_t tg__winograd_macs(const tg__product_spec *s)
@@ -121,12 +130,13 @@ void tg__winograd_prepare(tg__plan *plan, tg__node *node, tg__winograd_product *
     const tg__winograd_kernel *kernel = &tg__plan_kernels(plan)->winograd;
     tg__winograd *w = &product->arguments;
     *w = (tg__winograd){.n = s->n,
-                        .h = s->h,
-                        .w = s->w,
+                        .h = s->out_h,
+                        .w = s->out_w,
                         .in = s->layer->in,
                         .out = s->layer->out,
                         .src_bf16 = s->dtype == TG__BF16,
                         .dst_bf16 = s->dst_dtype == TG__BF16,
+                        .doubled = doubles(s),
                         .half = s->dtype == TG__BF16};
     w->block = block_of(kernel, w, tiles_of(s));
     pack(plan, s->layer, w);
@@ -134,7 +144,7 @@ void tg__winograd_prepare(tg__plan *plan, tg__node *node, tg__winograd_product *
         w->bias = tg__packed_f32(plan, s->layer->bias, s->layer->parts);
     product->scratch = (kernel->scratch_bytes(w) + 63) / 64 * 64;
     node->scratch_bytes = (size_t)tg__threads() * product->scratch;
-    tg__set_shape(plan, node, "%s winograd", node->shape);
+    tg__set_shape(plan, node, "%s%s winograd", node->shape, w->doubled ? " doubled" : "");
 }
 
 typedef struct run_job {
