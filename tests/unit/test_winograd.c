@@ -25,12 +25,12 @@ typedef struct conv_case {
 } conv_case;
 
 static const conv_case conv_cases[] = {
-    {1, 1, 1, 1, 1, 1},          {2, 2, 3, 5, 7, 1},       {1, 4, 4, 16, 32, 1},
-    {3, 5, 6, 17, 33, 1},        {1, 8, 12, 32, 16, 1},    {2, 7, 9, 31, 65, 1},
-    {1, 23, 19, 40, 24, 1},      {1, 1, 22, 3, 40, 1},     {2, 21, 2, 64, 15, 1},
-    {1, 16, 16, 48, 64, 1},      {1, 9, 9, 20, 20, 1e-6},  {1, 9, 9, 20, 20, 1e3},
-    {1, 6, 7, 18, 34, 1e-30},    {1, 6, 7, 18, 34, 1e30},  {1, 13, 5, 130, 8, 1},
-    {2, 10, 6, 17, 20, 1, true}, {1, 2, 2, 3, 4, 1, true},
+    {1, 1, 1, 1, 1, 1, false},       {2, 2, 3, 5, 7, 1, false},      {1, 4, 4, 16, 32, 1, false},
+    {3, 5, 6, 17, 33, 1, false},     {1, 8, 12, 32, 16, 1, false},   {2, 7, 9, 31, 65, 1, false},
+    {1, 23, 19, 40, 24, 1, false},   {1, 1, 22, 3, 40, 1, false},    {2, 21, 2, 64, 15, 1, false},
+    {1, 16, 16, 48, 64, 1, false},   {1, 9, 9, 20, 20, 1e-6, false}, {1, 9, 9, 20, 20, 1e3, false},
+    {1, 6, 7, 18, 34, 1e-30, false}, {1, 6, 7, 18, 34, 1e30, false}, {1, 13, 5, 130, 8, 1, false},
+    {2, 10, 6, 17, 20, 1, true},     {1, 2, 2, 3, 4, 1, true},
 };
 
 /* One product's numbers. Channel o's weights are scaled by 4^(o % 5) too, the last but one's are 0.
@@ -44,6 +44,11 @@ typedef struct numbers {
 } numbers;
 
 static size_t positions(const conv_case *t) { return (size_t)t->n * (size_t)t->h * (size_t)t->w; }
+
+static size_t source_positions(const conv_case *t)
+{
+    return t->doubled ? positions(t) / 4 : positions(t);
+}
 
 static numbers numbers_new(const conv_case *t, bool bf16)
 {
@@ -177,8 +182,8 @@ static void test_kernel(void **state)
                 kernel_at(&conv_cases[i], &kernels.winograd, names[level], bf16,
                           blocks[i % COUNT(blocks)], i % 2);
         for (size_t i = 0; i < COUNT(blocks); i++)
-            kernel_at(&(conv_case){1, 16, 29, 20, 36, 1}, &kernels.winograd, names[level], i % 2,
-                      blocks[i], i % 3 == 0);
+            kernel_at(&(conv_case){1, 16, 29, 20, 36, 1, false}, &kernels.winograd, names[level],
+                      i % 2, blocks[i], i % 3 == 0);
     }
 }
 
@@ -191,7 +196,7 @@ static void test_not_numbers(void **state)
         for (int half = 0; half < 2; half++) {
             tg__kernels kernels;
             tg__kernels_init(&kernels, (tg_cpu)level);
-            numbers x = numbers_new(&(conv_case){1, 4, 4, IN, OUT, 1}, false);
+            numbers x = numbers_new(&(conv_case){1, 4, 4, IN, OUT, 1, false}, false);
             x.weights[BAD * IN * TAPS + 4] = half ? INFINITY : NAN;
             tg__winograd w = {x.dst.data, x.src.data, .n = 1,     .h = 4,      .w = 4,
                               .in = IN,   .out = OUT, .block = 1, .half = half};
@@ -270,7 +275,7 @@ static void test_operator(void **state)
 {
     (void)state;
     static const conv_case cases[] = {
-        {2, 10, 7, 33, 50, 1}, {1, 23, 23, 16, 16, 1}, {1, 40, 41, 16, 33, 1}};
+        {2, 10, 7, 33, 50, 1, false}, {1, 23, 23, 16, 16, 1, false}, {1, 40, 41, 16, 33, 1, false}};
     tg_cpu levels[] = {TG_CPU_AVX2, TG_CPU_AVX512};
     for (size_t level = 0; level < COUNT(levels) && levels[level] <= tg__cpu_level(); level++)
         for (size_t i = 0; i < COUNT(cases); i++)

@@ -36,7 +36,11 @@ enum {
  * errors would be twice as large, and four times in a tile's last row and column. Their powers are
  * exact. */
 #define NEAR 0.6875f
+#define NEAR2 (NEAR * NEAR)
+#define NEAR3 (NEAR2 * NEAR)
 #define FAR 1.5f
+#define FAR2 (FAR * FAR)
+#define FAR3 (FAR2 * FAR)
 
 /* The order of the rows of points: the first enters all rows of outputs. */
 static const int row_order[POINTS] = {1, 2, 3, 4, 0, 5};
@@ -66,11 +70,11 @@ static size_t winograd_packed_bytes(const tg__winograd *w)
 /* G times three taps that lie `step` apart. */
 TG_SPECIALISED void transform_taps(vec u[POINTS], const vec g[], int step)
 {
-    vec near2 = vec_set(NEAR * NEAR), far2 = vec_set(FAR * FAR);
-    vec near = vec_set(0.5f / (NEAR * NEAR * (NEAR * NEAR - FAR * FAR)));
-    vec far = vec_set(0.5f / (FAR * FAR * (FAR * FAR - NEAR * NEAR)));
+    vec near2 = vec_set(NEAR2), far2 = vec_set(FAR2);
+    vec near = vec_set(0.5f / (NEAR2 * (NEAR2 - FAR2)));
+    vec far = vec_set(0.5f / (FAR2 * (FAR2 - NEAR2)));
     vec even = vec_fma(g[2 * step], near2, g[0]), odd = vec_mul(g[step], vec_set(NEAR));
-    u[0] = vec_mul(g[0], vec_set(1 / (NEAR * NEAR * FAR * FAR)));
+    u[0] = vec_mul(g[0], vec_set(1 / (NEAR2 * FAR2)));
     u[1] = vec_mul(vec_add(even, odd), near);
     u[2] = vec_mul(vec_sub(even, odd), near);
     even = vec_fma(g[2 * step], far2, g[0]);
@@ -214,8 +218,8 @@ static void find_pixels(const tiles *t)
 /* The points of B^T d: what is even and odd in d of the pairs, and the first and the last. */
 TG_SPECIALISED vec point_end(vec a, vec b, vec c)
 {
-    vec sum = vec_fnma(vec_set(NEAR * NEAR + FAR * FAR), b, c);
-    return vec_fma(vec_set(NEAR * NEAR * FAR * FAR), a, sum);
+    vec sum = vec_fnma(vec_set(NEAR2 + FAR2), b, c);
+    return vec_fma(vec_set(NEAR2 * FAR2), a, sum);
 }
 
 TG_SPECIALISED vec point_half(vec a, vec b, float other)
@@ -376,14 +380,10 @@ static void multiply_panel(const tiles *t, size_t row, size_t panel)
 
 /* -------------------------------------------------------------------------------------- output */
 
-#define POWERS(x)                        \
-    {                                    \
-        1, x, (x) * (x), (x) * (x) * (x) \
-    }
-
 /* How the rows of points enter the rows of outputs: A. */
 static const float row_factors[POINTS][SIDE] = {
-    {1, 0, 0, 0}, POWERS(NEAR), POWERS(-NEAR), POWERS(FAR), POWERS(-FAR), {0, 0, 0, 1},
+    {1, 0, 0, 0},         {1, NEAR, NEAR2, NEAR3}, {1, -NEAR, NEAR2, -NEAR3},
+    {1, FAR, FAR2, FAR3}, {1, -FAR, FAR2, -FAR3},  {0, 0, 0, 1},
 };
 
 /* Adds what a row of points gives to LANES channels of a tile's outputs; the first row of all sets
