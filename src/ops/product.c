@@ -216,8 +216,9 @@ static tg__tensor record_spec(tg__plan *plan, tg__tensor x, tg__product_spec spe
     node->dst = dst;
     node->src[SRC] = x;
     node->src[RESIDUAL] = residual;
-    node->macs = state->by_winograd ? tg__winograd_macs(&spec)
-                                    : (int64_t)tg__count(dst) * x.c * kernel * kernel;
+    node->macs = (int64_t)tg__count(dst) * x.c * kernel * kernel;
+    if (state->by_winograd)
+        tg__winograd_count(node, &spec);
     tg__set_shape(plan, node, "%dx%dx%dx%d to %d k%d s%d", x.n, x.h, x.w, x.c, layer->out, kernel,
                   spec.stride);
     return dst;

@@ -43,9 +43,11 @@ bool tg__winograd_fits(const tg__plan *plan, const tg__product_spec *s)
            tiles_of(s) < INT32_MAX / 2;
 }
 
-int64_t tg__winograd_macs(const tg__product_spec *s)
+void tg__winograd_count(tg__node *node, const tg__product_spec *s)
 {
-    return tiles_of(s) * POINTS * s->layer->in * s->layer->out;
+    int64_t pairs = (int64_t)s->layer->in * s->layer->out;
+    node->macs = tiles_of(s) * POINTS * pairs;
+    node->more_weights = (POINTS - TAPS) * pairs * (int64_t)tg__dtype_size(s->dtype);
 }
 
 /* ------------------------------------------------------------------------------------- packing */

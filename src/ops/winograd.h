@@ -13,8 +13,8 @@ typedef struct tg__winograd_product {
 /* Whether a product of this plan is to be computed so. The number of images has no say in it: plans
  * that differ in it share the weights. */
 bool tg__winograd_fits(const tg__plan *plan, const tg__product_spec *spec);
-/* Multiplications, as executed. */
-int64_t tg__winograd_macs(const tg__product_spec *spec);
+/* A node's multiplications, as executed, and how much larger its weights are. */
+void tg__winograd_count(tg__node *node, const tg__product_spec *spec);
 
 /* The part of a node's prepare; fails the plan where there is no memory. */
 void tg__winograd_prepare(tg__plan *plan, tg__node *node, tg__winograd_product *product,
