@@ -257,7 +257,14 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
                              .pad_left = before,
                              .pad_bottom = after,
                              .pad_right = after,
-                             .activation = o.activation};
+                             .activation = o.activation,
+                             .in_count = x.c,
+                             .dtype = x.dtype,
+                             .n = x.n,
+                             .h = x.h,
+                             .w = x.w};
+    if (int8 && tg__winograd_fits(plan, &spec))
+        int8 = false;
     tg__dtype dtype = o.f32 ? TG__F32 : tg__plan_dtype(plan);
     tg__tensor dst = o.into.id ? o.into
                                : tg__plan_tensor(plan, dtype, x.n, spec.out_h, spec.out_w,
