@@ -238,8 +238,8 @@ static tg_result *demo_result(const char *scheduler, tg_gate gate, double guidan
 {
     tg_model *model;
     tg_session *session;
-    tg_prompt *prompt;
-    tg_result *result;
+    tg_prompt *prompt = NULL;
+    tg_result *result = NULL;
     tg_model_options mo;
     tg_session_options so;
     tg_generate_options o;
