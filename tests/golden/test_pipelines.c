@@ -220,7 +220,7 @@ static void int8(void **state)
     (void)state;
     if (!has_int8())
         skip();
-    check_all((setting){.dtype = TG_DTYPE_INT8, .every = 1});
+    check_all((setting){.dtype = TG_DTYPE_INT8, .every = 3});
 }
 
 /* The plain path is slow: a few of them. */
