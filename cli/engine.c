@@ -71,6 +71,7 @@ int engine_open_session(struct engine *engine)
     session_options.dtype = (tg_dtype)engine->options->dtype;
     session_options.threads = engine->options->threads;
     session_options.profile = engine->options->profile;
+    session_options.cache_dir = engine->options->cache_dir;
     return engine_session_result(engine,
                                  tg_session_new(&engine->session, engine->model, &session_options));
 }

@@ -2,6 +2,7 @@
 #include "core/packs.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -22,37 +23,57 @@ static bool same(tg__pack_key a, tg__pack_key b)
 tg__pack *tg__packs_find(const tg__packs *packs, tg__pack_key key, int n)
 {
     for (tg__pack *pack = *bucket_of(packs, key); pack; pack = pack->next)
-        if (same(pack->key, key) && n-- == 0)
+        if (pack->ready && same(pack->key, key) && n-- == 0)
             return pack;
     return NULL;
 }
 
-tg__pack *tg__packs_add(tg__packs *packs, tg__pack_key key, size_t bytes, size_t layout_bytes,
-                        tg__error *error)
+static void free_pack(tg__pack *pack)
+{
+    if (pack->stored)
+        tg__drop_pages(pack->data, pack->bytes);
+    else
+        free(pack->data);
+    free(pack->layout);
+    free(pack);
+}
+
+/* The store's data, or memory for it. */
+static void *find_data(tg__packs *packs, tg__pack *pack)
+{
+    const void *data = packs->store.find ? packs->store.find(packs->store.context, pack) : NULL;
+    pack->ready = pack->stored = data != NULL;
+    packs->made += !data;
+    return data ? (void *)(uintptr_t)data : tg__aligned(pack->bytes);
+}
+
+tg__pack *tg__packs_add(tg__packs *packs, tg__pack_key key, size_t bytes, const void *layout,
+                        size_t layout_bytes, tg__error *error)
 {
     tg__pack *pack = calloc(1, sizeof *pack);
-    if (!pack)
-        goto fail;
-    pack->key = key;
-    pack->bytes = bytes;
-    pack->data = tg__aligned(bytes);
-    pack->layout = calloc(1, layout_bytes ? layout_bytes : 1);
-    if (!pack->data || !pack->layout)
-        goto fail;
+    void *copy = malloc(layout_bytes ? layout_bytes : 1);
+    if (!pack || !copy) {
+        free(pack);
+        free(copy);
+        tg__fail_memory(error);
+        return NULL;
+    }
+    if (layout_bytes)
+        memcpy(copy, layout, layout_bytes);
+    *pack = (tg__pack){.key = key, .bytes = bytes, .layout = copy, .layout_bytes = layout_bytes};
+    pack->data = find_data(packs, pack);
+    if (!pack->data) {
+        free_pack(pack);
+        tg__fail_memory(error);
+        return NULL;
+    }
     tg__pack **bucket = bucket_of(packs, key);
     while (*bucket)
         bucket = &(*bucket)->next;
     *bucket = pack;
+    pack->order = packs->added++;
     packs->bytes += bytes;
     return pack;
-fail:
-    if (pack) {
-        free(pack->data);
-        free(pack->layout);
-        free(pack);
-    }
-    tg__fail_memory(error);
-    return NULL;
 }
 
 void tg__packs_free(tg__packs *packs)
@@ -60,9 +81,7 @@ void tg__packs_free(tg__packs *packs)
     for (int i = 0; i < BUCKETS; i++) {
         while (packs->buckets[i]) {
             tg__pack *next = packs->buckets[i]->next;
-            free(packs->buckets[i]->data);
-            free(packs->buckets[i]->layout);
-            free(packs->buckets[i]);
+            free_pack(packs->buckets[i]);
             packs->buckets[i] = next;
         }
     }

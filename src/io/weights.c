@@ -358,3 +358,9 @@ tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, in
 }
 
 const char *tg__weights_where(const tg__weights *weights) { return weights->where; }
+
+tg__safetensors *const *tg__weights_files(const tg__weights *weights, int *count)
+{
+    *count = weights->file_count;
+    return weights->files;
+}

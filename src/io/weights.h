@@ -37,6 +37,9 @@ bool tg__weights_find(const tg__weights *weights, const char *name, tg__disk_ten
 tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, int rank,
                                 const int64_t *shape, tg__error *error);
 
+/* The files that tg__weights_open opened; none for weights that are looked up elsewhere. */
+tg__safetensors *const *tg__weights_files(const tg__weights *weights, int *count);
+
 /* Where the weights are, for messages: "unet/diffusion_pytorch_model.safetensors". */
 const char *tg__weights_where(const tg__weights *weights);
 

@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 
 #include <dnnl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct tg__dnnl {
@@ -65,6 +66,13 @@ tg__dnnl *tg__dnnl_new(const tg__kernels *kernels, tg_cpu cap, tg__error *error)
         return NULL;
     }
     return dnnl;
+}
+
+void tg__dnnl_describe(char *dst, size_t size)
+{
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(dst, size, "oneDNN %d.%d.%d %s, instructions %#x", v->major, v->minor, v->patch,
+             v->hash, (unsigned)dnnl_get_effective_cpu_isa());
 }
 
 void tg__dnnl_free(tg__dnnl *dnnl)
@@ -334,15 +342,11 @@ static tg__pack *find_or_pack(tg__dnnl *dnnl, tg__packs *packs, const tg__produc
         return NULL;
     }
     d->weights = *dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0);
-    pack =
-        tg__packs_add(packs, key, dnnl_memory_desc_get_size(&d->weights), sizeof d->weights, error);
-    if (!pack)
-        return NULL;
-    *(dnnl_memory_desc_t *)pack->layout = d->weights;
-    if (fill_weights(dnnl, pack, s, error) == TG_OK)
-        return pack;
-    pack->key.data = NULL; /* nobody shall find it */
-    return NULL;
+    pack = tg__packs_add(packs, key, dnnl_memory_desc_get_size(&d->weights), &d->weights,
+                         sizeof d->weights, error);
+    if (pack && !pack->ready)
+        pack->ready = fill_weights(dnnl, pack, s, error) == TG_OK;
+    return pack && pack->ready ? pack : NULL;
 }
 
 static tg__pack *pack_bias(tg__packs *packs, const tg__layer *layer, tg__error *error)
@@ -351,11 +355,14 @@ static tg__pack *pack_bias(tg__packs *packs, const tg__layer *layer, tg__error *
     tg__pack *pack = tg__packs_find(packs, key, 0);
     if (pack)
         return pack;
-    pack = tg__packs_add(packs, key, (size_t)layer->out * sizeof(float), 0, error);
+    pack = tg__packs_add(packs, key, (size_t)layer->out * sizeof(float), NULL, 0, error);
+    if (!pack || pack->ready)
+        return pack;
     int rows = layer->out / layer->parts;
-    for (int p = 0; pack && p < layer->parts; p++)
+    for (int p = 0; p < layer->parts; p++)
         tg__to_f32_array((float *)pack->data + p * rows, layer->bias[p].data, layer->bias[p].dtype,
                          (size_t)rows);
+    pack->ready = true;
     return pack;
 }
 
