@@ -53,7 +53,7 @@ struct tg__cache {
     tg__safetensors *const *files;
     int file_count;
     const tg__log_sink *log;
-    bool opened, off;
+    bool opened;
     image *images;
     size_t made; /* packs that had been made when the file was last written */
 };
@@ -390,10 +390,10 @@ static void write_file(const tg__cache *cache, const head *h, const items *list,
     tg__output_commit(output, error);
 }
 
-void tg__cache_save(tg__cache *cache, const tg__packs *packs)
+bool tg__cache_save(tg__cache *cache, const tg__packs *packs)
 {
-    if (!cache || cache->off || packs->made == cache->made)
-        return;
+    if (!cache || packs->made == cache->made)
+        return true;
     tg__error error = {0};
     items list = {0};
     head *h = collect(cache, packs, &list) ? lay_out(cache, &list) : NULL;
@@ -404,12 +404,11 @@ void tg__cache_save(tg__cache *cache, const tg__packs *packs)
     free(h);
     free(list.all);
     cache->made = packs->made;
-    if (tg__failed(&error)) {
+    if (tg__failed(&error))
         tg__log(cache->log, TG_LOG_WARNING, "%s; the next start will not be faster", error.message);
-        cache->off = true;
-    } else {
+    else
         open_image(cache); /* for packs that are freed and asked for again */
-    }
+    return !tg__failed(&error);
 }
 
 /* ------------------------------------------------------------------------------- a new cache */

@@ -35,7 +35,7 @@ void tg__cache_free(tg__cache *cache);
 tg__pack_store tg__cache_store(tg__cache *cache);
 
 /* Writes all that are ready, and what the file had besides, if some were made since the last time.
- * If that fails, a warning is given and no other attempt is made. NULL is fine. */
-void tg__cache_save(tg__cache *cache, const tg__packs *packs);
+ * False with a warning if that fails: trying again would hardly help. NULL is fine. */
+bool tg__cache_save(tg__cache *cache, const tg__packs *packs);
 
 #endif

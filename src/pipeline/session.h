@@ -29,6 +29,7 @@ struct tg_session {
     tg__dnnl *dnnl; /* NULL: plain C */
     tg__context contexts[TG__NETWORKS];
     struct tg__cache *caches[TG__NETWORKS]; /* NULL: none */
+    bool caches_fail;                       /* writing one failed: no more attempts */
     tg__cached_plan *plans;
     void *workspace;
     size_t workspace_bytes;

@@ -39,8 +39,8 @@ tg_status tg__session_open_caches(tg_session *s, const char *folder)
 
 void tg__session_save_caches(tg_session *s)
 {
-    for (int i = 0; i < TG__NETWORKS && !tg__failed(&s->error); i++)
-        tg__cache_save(s->caches[i], &s->contexts[i].packs);
+    for (int i = 0; i < TG__NETWORKS && !s->caches_fail && !tg__failed(&s->error); i++)
+        s->caches_fail = !tg__cache_save(s->caches[i], &s->contexts[i].packs);
 }
 
 void tg__session_free_caches(tg_session *s)
