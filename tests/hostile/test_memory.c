@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "tgate.h"
+#include "unit/scratch.h"
 
 static long allocations; /* so far */
 static long fail_at;     /* the allocation that fails; 0: none */
@@ -57,8 +58,8 @@ static bool count_steps(void *user, const tg_progress *p)
     return true;
 }
 
-/* From opening to the picture. The first status that is not TG_OK. */
-static tg_status whole_run(const char *path, steps *s, tg_dtype dtype)
+/* From opening to the picture. The first status that is not TG_OK. cache: NULL, or its folder. */
+static tg_status whole_run(const char *path, steps *s, tg_dtype dtype, const char *cache)
 {
     tg_model *model = NULL;
     tg_session *session = NULL;
@@ -69,6 +70,7 @@ static tg_status whole_run(const char *path, steps *s, tg_dtype dtype)
     tg_session_options_init(&so);
     so.dtype = dtype;
     so.threads = 1;
+    so.cache_dir = cache;
     tg_status status = tg_model_open(&model, path, NULL);
     if (status == TG_OK)
         status = tg_session_new(&session, model, &so);
@@ -100,7 +102,7 @@ static void no_allocation_in_the_loop(void **state)
     (void)state;
     steps s = {0};
     fail_at = 0;
-    assert_int_equal(whole_run(TG_TEST_DATA "/golden/models/sd1", &s, TG_DTYPE_F32), TG_OK);
+    assert_int_equal(whole_run(TG_TEST_DATA "/golden/models/sd1", &s, TG_DTYPE_F32, NULL), TG_OK);
     assert_true(s.seen > 6);
     assert_true(s.at_first > 100);
     assert_int_equal(s.at_last - s.at_first, 0);
@@ -113,13 +115,13 @@ static void each_allocation_fails(void **state)
     const char *path = TG_TEST_DATA "/golden/models/sd1";
     steps s = {0};
     allocations = fail_at = 0;
-    assert_int_equal(whole_run(path, &s, TG_DTYPE_F32), TG_OK);
+    assert_int_equal(whole_run(path, &s, TG_DTYPE_F32, NULL), TG_OK);
     long all = allocations, tried = 0;
     for (long at = 1; at <= all; at += 1 + at / 100) {
         allocations = 0;
         fail_at = at;
         failed = false;
-        tg_status status = whole_run(path, &s, TG_DTYPE_F32);
+        tg_status status = whole_run(path, &s, TG_DTYPE_F32, NULL);
         fail_at = 0;
         if (!failed || status != TG_ERROR_MEMORY)
             fail_msg("allocation %ld of %ld: failed %d, status %d", at, all, failed, (int)status);
@@ -128,9 +130,52 @@ static void each_allocation_fails(void **state)
     assert_true(tried > 200);
 }
 
+static void remove_cache(const char *cache)
+{
+    nftw(cache, scratch_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* With a cache that is not there yet, and with one that is: a failed allocation may fail the call,
+ * or the cache alone, which then costs nothing but time. */
+static void each_allocation_fails_with_a_cache(void **state)
+{
+    scratch *folder = *state;
+    const char *path = TG_TEST_DATA "/golden/models/sd1";
+    for (int present = 0; present < 2; present++) {
+        steps s = {0};
+        char cache[128];
+        snprintf(cache, sizeof cache, "%s/%d", folder->folder, present);
+        allocations = fail_at = 0;
+        assert_int_equal(whole_run(path, &s, TG_DTYPE_F32, cache), TG_OK);
+        if (present) {
+            allocations = 0;
+            assert_int_equal(whole_run(path, &s, TG_DTYPE_F32, cache), TG_OK);
+        }
+        long all = allocations, survived = 0;
+        for (long at = 1; at <= all; at += 1 + at / 100) {
+            if (!present)
+                remove_cache(cache);
+            allocations = 0;
+            fail_at = at;
+            failed = false;
+            tg_status status = whole_run(path, &s, TG_DTYPE_F32, cache);
+            fail_at = 0;
+            if (!failed || (status != TG_ERROR_MEMORY && status != TG_OK))
+                fail_msg("allocation %ld of %ld: failed %d, status %d", at, all, failed,
+                         (int)status);
+            survived += status == TG_OK;
+        }
+        assert_true(survived < 20); /* most are not the cache's */
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(no_allocation_in_the_loop),
-                                       cmocka_unit_test(each_allocation_fails)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_allocation_in_the_loop),
+        cmocka_unit_test(each_allocation_fails),
+        cmocka_unit_test_setup_teardown(each_allocation_fails_with_a_cache, scratch_make,
+                                        scratch_remove),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
