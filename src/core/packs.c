@@ -8,6 +8,17 @@
 
 enum { BUCKETS = 1024, ALIGNMENT = 64, HUGE_PAGE = 1 << 21 };
 
+/* Packs of middling size share pieces of memory in huge pages, which take fewer faults to fill and
+ * fewer entries of the address cache to read; where each begins a page of its own, much is wasted.
+ */
+enum { LEAST_SHARED = 1 << 16, SLAB_BYTES = 1 << 25 };
+
+struct tg__slab {
+    struct tg__slab *next;
+    char *memory;
+    size_t bytes, used;
+};
+
 static tg__pack **bucket_of(const tg__packs *packs, tg__pack_key key)
 {
     uint64_t hash = (uint64_t)(uintptr_t)key.data + (uint64_t)key.first * 31;
@@ -28,11 +39,47 @@ tg__pack *tg__packs_find(const tg__packs *packs, tg__pack_key key, int n)
     return NULL;
 }
 
+/* A new slab for bytes. It becomes the first, unless most of it is taken at once. */
+static struct tg__slab *add_slab(tg__packs *packs, size_t bytes)
+{
+    struct tg__slab *slab = calloc(1, sizeof *slab);
+    if (!slab)
+        return NULL;
+    slab->bytes = bytes < SLAB_BYTES ? SLAB_BYTES : bytes;
+    slab->memory = tg__aligned(slab->bytes);
+    if (!slab->memory) {
+        free(slab);
+        return NULL;
+    }
+    bool behind = packs->slabs && bytes > SLAB_BYTES / 2;
+    struct tg__slab **link = behind ? &packs->slabs->next : &packs->slabs;
+    slab->next = *link;
+    *link = slab;
+    return slab;
+}
+
+static void *take(tg__packs *packs, tg__pack *pack)
+{
+    if (pack->bytes > PTRDIFF_MAX / 2)
+        return NULL;
+    size_t bytes = (pack->bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    pack->owned = bytes < LEAST_SHARED;
+    if (pack->owned)
+        return tg__aligned(bytes);
+    struct tg__slab *slab = packs->slabs;
+    if (!slab || slab->bytes - slab->used < bytes)
+        slab = add_slab(packs, bytes);
+    if (!slab)
+        return NULL;
+    slab->used += bytes;
+    return slab->memory + slab->used - bytes;
+}
+
 static void free_pack(tg__pack *pack)
 {
     if (pack->stored)
         tg__drop_pages(pack->data, pack->bytes);
-    else
+    if (pack->owned)
         free(pack->data);
     free(pack->layout);
     free(pack);
@@ -44,7 +91,7 @@ static void *find_data(tg__packs *packs, tg__pack *pack)
     const void *data = packs->store.find ? packs->store.find(packs->store.context, pack) : NULL;
     pack->ready = pack->stored = data != NULL;
     packs->made += !data;
-    return data ? (void *)(uintptr_t)data : tg__aligned(pack->bytes);
+    return data ? (void *)(uintptr_t)data : take(packs, pack);
 }
 
 tg__pack *tg__packs_add(tg__packs *packs, tg__pack_key key, size_t bytes, const void *layout,
@@ -84,6 +131,12 @@ void tg__packs_free(tg__packs *packs)
             free_pack(packs->buckets[i]);
             packs->buckets[i] = next;
         }
+    }
+    while (packs->slabs) {
+        struct tg__slab *next = packs->slabs->next;
+        free(packs->slabs->memory);
+        free(packs->slabs);
+        packs->slabs = next;
     }
     packs->bytes = 0;
 }

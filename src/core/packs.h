@@ -20,6 +20,7 @@ typedef struct tg__pack {
     size_t layout_bytes;
     bool ready;   /* the data is what it should be: set by the maker, or it came from the store */
     bool stored;  /* the data is the store's, and read-only */
+    bool owned;   /* the data is the pack's own, not part of a larger piece of memory */
     size_t order; /* how many were added before */
     struct tg__pack *next;
 } tg__pack;
@@ -36,6 +37,7 @@ typedef struct tg__packs {
     size_t bytes;
     size_t added, made;   /* ever; made: those that the store did not have */
     tg__pack_store store; /* find NULL: none */
+    struct tg__slab *slabs;
 } tg__packs;
 
 /* The n-th pack (from 0) made for this key, NULL if there are no more. */

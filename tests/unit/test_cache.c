@@ -13,7 +13,7 @@
 
 #include "scratch.h"
 
-enum { PACKS = 5, WEIGHTS = 256, CASES = 20000 };
+enum { PACKS = 5, WEIGHTS = 256, CASES = 6000 };
 
 typedef struct bench {
     scratch *s;
@@ -284,6 +284,7 @@ static void test_changed_weights(void **state)
     assert_int_equal(run(s, "m"), PACKS);
     assert_int_equal(run(s, "m"), 0);
     /* The time of the last writing can be set back, that of the last change cannot. */
+    usleep(20000); /* longer than its unit on any system */
     assert_int_equal(utimensat(AT_FDCWD, s->path, times, 0), 0);
     assert_int_equal(run(s, "m"), PACKS);
     assert_int_equal(scratch_count(s), 3);
@@ -394,6 +395,7 @@ static void test_lies(void **state)
     memcpy(file, good, bytes);
     bench b;
     start(&b, s, "m");
+    b.cache->opened = true; /* by the loop alone */
     for (int i = 0; i < CASES; i++) {
         memcpy(file, good, head_bytes);
         for (unsigned lies = 1 + scratch_random(&random) % 3; lies > 0; lies--)
@@ -407,8 +409,6 @@ static void test_lies(void **state)
             assert_true(opened->entries[e].data + opened->entries[e].bytes <= bytes);
             found += sum_of(opened->map + opened->entries[e].data, 1) != 0;
         }
-        for (int p = 0; opened && p < PACKS; p++)
-            found += tg__packs_find(&b.packs, key_of(&b, p), 0) != NULL;
         if (opened) {
             make_all(&b);
             tg__packs_free(&b.packs);
