@@ -4,6 +4,7 @@
 #include "onednn/onednn.h"
 
 #include "core/parallel.h"
+#include "onednn/pairs.h"
 
 #include <dnnl.h>
 #include <stdio.h>
@@ -214,7 +215,9 @@ static dnnl_status_t reorder(const tg__dnnl *dnnl, const dnnl_memory_desc_t *fro
 typedef struct gather_job {
     const tg__kernels *kernels;
     const tg__product_spec *spec;
-    char *dst;
+    char *rows;    /* plain, all of them or some for each thread */
+    tg__bf16 *dst; /* pairs */
+    size_t width;  /* of the layout in pairs */
 } gather_job;
 
 /* n values in the product's dtype, in vector code where they are f16, as most published ones are.
@@ -261,23 +264,44 @@ static void fold_taps(const gather_job *job, char *dst, const char *src, tg__dty
     }
 }
 
-static void gather_row(void *context, size_t row, int thread)
+static size_t row_bytes(const tg__product_spec *s)
 {
-    (void)thread;
-    const gather_job *job = context;
+    size_t k = (size_t)tg__product_kernel(s);
+    return (size_t)s->in_count * k * k * tg__dtype_size(s->dtype);
+}
+
+static void gather_row(const gather_job *job, char *dst, size_t row)
+{
     const tg__product_spec *s = job->spec;
     const tg__layer *layer = s->layer;
     size_t rows = (size_t)(layer->out / layer->parts), in = (size_t)s->in_count;
     size_t taps = (size_t)layer->kernel * (size_t)layer->kernel;
-    size_t made = (size_t)tg__product_kernel(s) * (size_t)tg__product_kernel(s);
     const tg__disk_tensor *w = &layer->weight[row / rows];
     size_t first = (row % rows * (size_t)layer->in + (size_t)s->in_first) * taps;
     const char *src = (const char *)w->data + first * tg__dtype_size(w->dtype);
-    char *dst = job->dst + row * in * made * tg__dtype_size(s->dtype);
     if (s->phase)
         fold_taps(job, dst, src, w->dtype, in);
     else
         convert(job->kernels, dst, s->dtype, src, w->dtype, in * taps);
+}
+
+static void gather_plain(void *context, size_t row, int thread)
+{
+    (void)thread;
+    const gather_job *job = context;
+    gather_row(job, job->rows + row * row_bytes(job->spec), row);
+}
+
+static void gather_pairs(void *context, size_t i, int thread)
+{
+    const gather_job *job = context;
+    const tg__product_spec *s = job->spec;
+    size_t bytes = row_bytes(s), k = (size_t)tg__product_kernel(s), first = i * TG__PAIR_ROWS;
+    char *rows = job->rows + (size_t)thread * TG__PAIR_ROWS * bytes;
+    for (size_t r = 0; r < TG__PAIR_ROWS; r++)
+        gather_row(job, rows + r * bytes, first + r);
+    tg__pairs_write(job->dst, (const tg__bf16 *)(const void *)rows, first, job->width,
+                    (size_t)s->in_count, k * k);
 }
 
 /* Memory for a layer's plain weights, kept for the next layer; NULL if there is none. */
@@ -300,26 +324,42 @@ void tg__dnnl_trim(tg__dnnl *dnnl)
     dnnl->plain_bytes = 0;
 }
 
-static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_spec *s,
-                              tg__error *error)
+/* The weights by way of oneDNN's reorder, for any layout. */
+static tg_status reorder_weights(tg__dnnl *dnnl, tg__pack *pack, gather_job *job, tg__error *error)
 {
-    const tg__layer *layer = s->layer;
-    int64_t out = layer->out, in = s->in_count, k = tg__product_kernel(s);
-    gather_job job = {dnnl->kernels, s,
-                      plain_memory(dnnl, (size_t)(out * in * k * k) * tg__dtype_size(s->dtype))};
-    if (!job.dst)
+    const tg__product_spec *s = job->spec;
+    int64_t out = s->layer->out, in = s->in_count, k = tg__product_kernel(s);
+    job->rows = plain_memory(dnnl, (size_t)out * row_bytes(s));
+    if (!job->rows)
         return tg__fail_memory(error);
-    tg__parallel_for((size_t)out, gather_row, &job);
+    tg__parallel_for((size_t)out, gather_plain, job);
     dnnl_memory_desc_t from;
     if (is_matmul(s))
         dnnl_memory_desc_init_by_tag(&from, 2, (dnnl_dims_t){in, out}, type_of(s->dtype), dnnl_ba);
     else
         dnnl_memory_desc_init_by_tag(&from, 4, (dnnl_dims_t){out, in, k, k}, type_of(s->dtype),
                                      dnnl_abcd);
-    dnnl_status_t status = reorder(dnnl, &from, job.dst, pack->layout, pack->data);
+    dnnl_status_t status = reorder(dnnl, &from, job->rows, pack->layout, pack->data);
+    return status == dnnl_success ? TG_OK : refuse(error, status, s->layer->name);
+}
+
+static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_spec *s,
+                              tg__error *error)
+{
+    const tg__layer *layer = s->layer;
+    gather_job job = {.kernels = dnnl->kernels, .spec = s, .dst = pack->data};
+    if (tg__pairs_match(pack->layout, &job.width)) {
+        size_t threads = (size_t)tg__threads();
+        job.rows = plain_memory(dnnl, threads * TG__PAIR_ROWS * row_bytes(s));
+        if (!job.rows)
+            return tg__fail_memory(error);
+        tg__parallel_for((size_t)layer->out / TG__PAIR_ROWS, gather_pairs, &job);
+    } else if (reorder_weights(dnnl, pack, &job, error) != TG_OK) {
+        return error->status;
+    }
     for (int p = 0; p < layer->parts; p++)
         tg__drop_pages(layer->weight[p].data, layer->weight[p].bytes);
-    return status == dnnl_success ? TG_OK : refuse(error, status, layer->name);
+    return TG_OK;
 }
 
 /* A primitive descriptor whose weights are packed already, or are then packed the way it likes. */
