@@ -161,7 +161,9 @@ int main(int argc, char **argv)
     work w = {.what = argv[1]};
     tg_session_options o;
     tg_session_options_init(&o);
-    o.dtype = strcmp(argv[2], "f32") == 0 ? TG_DTYPE_F32 : TG_DTYPE_BF16;
+    o.dtype = strcmp(argv[2], "f32") == 0    ? TG_DTYPE_F32
+              : strcmp(argv[2], "int8") == 0 ? TG_DTYPE_INT8
+                                             : TG_DTYPE_BF16;
     o.profile = strcmp(w.what, "vae_decode") == 0 || strcmp(w.what, "text_encoder") == 0;
     if (tg_model_open(&w.model, argv[3], NULL) != TG_OK)
         die(tg_model_message(w.model));

@@ -9,7 +9,12 @@
 #include "report.h"
 
 /* The order of --dtype's list. */
-static_assert(TG_DTYPE_AUTO == 0 && TG_DTYPE_F32 == 1 && TG_DTYPE_BF16 == 2, "auto|f32|bf16");
+static_assert(TG_DTYPE_AUTO == 0 && TG_DTYPE_F32 == 1 && TG_DTYPE_BF16 == 2 && TG_DTYPE_INT8 == 3,
+              "auto|f32|bf16|int8");
+
+/* The order of --vae-tiling's list. */
+static_assert(TG_VAE_TILING_AUTO == 0 && TG_VAE_TILING_ON == 1 && TG_VAE_TILING_OFF == 2,
+              "auto|on|off");
 
 void engine_init(struct engine *engine, const struct options *options)
 {
@@ -70,6 +75,7 @@ int engine_open_session(struct engine *engine)
     tg_session_options_init(&session_options);
     session_options.dtype = (tg_dtype)engine->options->dtype;
     session_options.threads = engine->options->threads;
+    session_options.vae_tiling = (tg_vae_tiling)engine->options->vae_tiling;
     session_options.profile = engine->options->profile;
     session_options.cache_dir = engine->options->cache_dir;
     return engine_session_result(engine,
@@ -104,5 +110,6 @@ void engine_report_files(struct engine *engine, const struct outputs *outputs)
 
 const char *engine_dtype(const struct engine *engine)
 {
-    return tg_session_dtype(engine->session) == TG_DTYPE_BF16 ? "bf16" : "f32";
+    static const char *const names[] = {"auto", "f32", "bf16", "int8"};
+    return names[tg_session_dtype(engine->session)];
 }

@@ -37,6 +37,7 @@ static void print_json(const tg_model_info *info)
     json_open(&json, "memory_bytes", '{');
     json_integer(&json, "f32", info->memory_f32);
     json_integer(&json, "bf16", info->memory_bf16);
+    json_integer(&json, "int8", info->memory_int8);
     json_close(&json, '}');
     json_real(&json, "step_gmac", info->step_gmac);
     json_close(&json, '}');
@@ -59,8 +60,8 @@ static void print_table(const tg_model_info *info)
            info->size_multiple, info->latent_channels);
     printf("prompt     %d tokens, guidance %g\n", info->context, info->guidance);
     printf("a step     %.2f GMAC\n", info->step_gmac);
-    printf("memory     %.0f MiB in f32, %.0f MiB in bf16\n", mebibytes(info->memory_f32),
-           mebibytes(info->memory_bf16));
+    printf("memory     %.0f MiB in f32, %.0f MiB in bf16, %.0f MiB in int8\n",
+           mebibytes(info->memory_f32), mebibytes(info->memory_bf16), mebibytes(info->memory_int8));
 }
 
 int run_info(const struct options *options)

@@ -199,7 +199,7 @@ static bool read_real(double *value, const char *text, const struct option_row *
     return made_of(text, "+-.0123456789eE") && !*end && in_range;
 }
 
-/* Where text stands in a list such as "auto|f32|bf16". */
+/* Where text stands in a list such as "auto|f32|bf16|int8". */
 static bool read_choice(int *value, const char *text, const char *list)
 {
     size_t length = strlen(text);

@@ -85,6 +85,11 @@ typedef enum tg_dtype {
     TG_DTYPE_AUTO, /* bf16 where the CPU multiplies it faster than f32, else f32 */
     TG_DTYPE_F32,
     TG_DTYPE_BF16,
+    TG_DTYPE_INT8, /* the UNet's convolutions and linear layers in int8, weights with a scale for
+                    * each output, activations with one for each row or image that is taken anew at
+                    * every step; the rest as with TG_DTYPE_AUTO. The first and the last
+                    * convolution, the time embedding, the text's keys and values and the shortcuts,
+                    * which are sensitive and small, belong to the rest */
 } tg_dtype;
 
 /* The highest instruction set that may be used, by our kernels and by oneDNN. */
@@ -153,6 +158,7 @@ typedef struct tg_model_info {
     int context;        /* text tokens, begin and end included */
     int64_t memory_f32; /* bytes that a session needs at the default size with guidance */
     int64_t memory_bf16;
+    int64_t memory_int8;
     double step_gmac; /* 10^9 multiplications of one step with guidance at the default size */
 } tg_model_info;
 
@@ -185,10 +191,22 @@ TG_API tg_status tg_tokenize(tg_tokenizer *tokenizer, const char *text, tg_token
 
 /* ----------------------------------------------------------------------------------- session */
 
+/* Whether the VAE goes over a picture in tiles: that takes less memory, but each tile is normalised
+ * by itself, so that colours change a little from tile to tile (over their overlaps gradually). */
+typedef enum tg_vae_tiling {
+    TG_VAE_TILING_AUTO, /* if the memory that this process may still take does not hold the whole:
+                           as few and as large tiles as it does hold */
+    TG_VAE_TILING_ON,   /* diffusers' tiles: as large as the pictures of the VAE's training (its
+                           config's sample_size, rounded down to four latents), neighbours sharing
+                           a quarter; a picture no larger than one tile is whole */
+    TG_VAE_TILING_OFF,
+} tg_vae_tiling;
+
 typedef struct tg_session_options {
-    tg_dtype dtype; /* TG_DTYPE_AUTO */
-    int threads;    /* 0: one a core that this process may use; 1 to 1024 */
-    bool profile;   /* measure every operator; costs a few microseconds each */
+    tg_dtype dtype;           /* TG_DTYPE_AUTO */
+    int threads;              /* 0: one a core that this process may use; 1 to 1024 */
+    bool profile;             /* measure every operator; costs a few microseconds each */
+    tg_vae_tiling vae_tiling; /* TG_VAE_TILING_AUTO */
     /* Folder for packed weights, so that later starts need not make them; NULL: none. Made if its
      * parent is there. It gets a file for each network, dtype and instruction set, as large as the
      * packed weights are in memory (Stable Diffusion 1.5 in bf16: 1.9 GB in three files; more when

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Number formats of weights on disk and of activations. */
+/* Number formats of weights on disk and of activations (TG__U8: bytes of an operator's own form).
+ */
 #ifndef TG_CORE_DTYPE_H
 #define TG_CORE_DTYPE_H
 
@@ -7,14 +8,17 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef enum tg__dtype { TG__F32, TG__F16, TG__BF16, TG__OTHER } tg__dtype;
+typedef enum tg__dtype { TG__F32, TG__F16, TG__BF16, TG__OTHER, TG__U8 } tg__dtype;
 
 /* Bytes of one element; not for TG__OTHER. */
-static inline size_t tg__dtype_size(tg__dtype dtype) { return dtype == TG__F32 ? 4 : 2; }
+static inline size_t tg__dtype_size(tg__dtype dtype)
+{
+    return dtype == TG__F32 ? 4 : dtype == TG__U8 ? 1 : 2;
+}
 
 static inline const char *tg__dtype_name(tg__dtype dtype)
 {
-    static const char *const names[] = {"f32", "f16", "bf16", "other"};
+    static const char *const names[] = {"f32", "f16", "bf16", "other", "u8"};
     return names[dtype];
 }
 

@@ -19,6 +19,7 @@ struct tg__plan {
     struct tg__context *context;
     const char *network;
     tg__dtype dtype;
+    bool int8;
     tg__error *error;
     tg__arena arena;
     buffer *buffers; /* [0] is the null tensor */
@@ -57,6 +58,8 @@ void tg__plan_free(tg__plan *plan)
     free(plan);
 }
 
+void tg__plan_allow_int8(tg__plan *plan) { plan->int8 = true; }
+bool tg__plan_int8(const tg__plan *plan) { return plan->int8; }
 struct tg__context *tg__plan_context(const tg__plan *plan) { return plan->context; }
 tg__dtype tg__plan_dtype(const tg__plan *plan) { return plan->dtype; }
 const char *tg__plan_network(const tg__plan *plan) { return plan->network; }

@@ -23,7 +23,7 @@ typedef struct tg__node tg__node;
 typedef struct tg__tensor {
     int id;
     int n, h, w, c;
-    tg__dtype dtype; /* TG__F32 or TG__BF16 */
+    tg__dtype dtype; /* TG__F32, TG__BF16, or TG__U8 */
 } tg__tensor;
 
 /* What a node does. All but run may be NULL. */
@@ -59,6 +59,10 @@ struct tg__context;
 tg__plan *tg__plan_new(struct tg__context *context, const char *network, tg__dtype dtype,
                        tg__error *error);
 void tg__plan_free(tg__plan *plan);
+
+/* Before recording: operators may compute their products in int8. */
+void tg__plan_allow_int8(tg__plan *plan);
+bool tg__plan_int8(const tg__plan *plan);
 
 struct tg__context *tg__plan_context(const tg__plan *plan);
 tg__dtype tg__plan_dtype(const tg__plan *plan);

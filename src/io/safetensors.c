@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/packs.h"
 #include "io/file.h"
 #include "io/json.h"
 
@@ -418,6 +419,8 @@ void tg__safetensors_stamp(const tg__safetensors *file, char *dst, size_t size)
              (long long)file->written.tv_sec, file->written.tv_nsec,
              (long long)file->changed.tv_sec, file->changed.tv_nsec);
 }
+
+void tg__safetensors_drop(const tg__safetensors *file) { tg__drop_pages(file->map, file->size); }
 
 const char *tg__safetensors_metadata(const tg__safetensors *file, const char *key)
 {

@@ -44,6 +44,8 @@ bool tg__safetensors_offset(const tg__safetensors *file, const void *data, uint6
 const char *tg__safetensors_path(const tg__safetensors *file);
 /* The file's length and when it was last changed, as it was when it was opened. */
 void tg__safetensors_stamp(const tg__safetensors *file, char *dst, size_t size);
+/* The data leave memory until they are read again. */
+void tg__safetensors_drop(const tg__safetensors *file);
 /* A value of __metadata__, or NULL. */
 const char *tg__safetensors_metadata(const tg__safetensors *file, const char *key);
 

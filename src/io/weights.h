@@ -39,6 +39,9 @@ tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, in
 
 /* The files that tg__weights_open opened; none for weights that are looked up elsewhere. */
 tg__safetensors *const *tg__weights_files(const tg__weights *weights, int *count);
+/* The files' pages leave memory until they are read again; NULL, and weights that are looked up
+ * elsewhere, are fine. */
+void tg__weights_drop(const tg__weights *weights);
 
 /* Where the weights are, for messages: "unet/diffusion_pytorch_model.safetensors". */
 const char *tg__weights_where(const tg__weights *weights);

@@ -5,7 +5,7 @@
  * The dot product of bf16 pairs (vdpbf16ps) is not faster everywhere: on AMD's CPUs that have it,
  * it does twice the multiplications of an f32 FMA in the same time, on Intel's half as many. So
  * AMD's (and nobody else's) use it for attention and call bf16 fast; what has AMX calls bf16 fast
- * because oneDNN's products then run in tiles. */
+ * because all products then run in tiles. */
 #include "kernels/kernels.h"
 
 #include <cpuid.h>
@@ -70,11 +70,17 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
     if (level < TG_CPU_AVX512)
         return;
     tg__kernels_init_avx512(kernels);
+    if (__builtin_cpu_supports("avx512vnni"))
+        tg__kernels_init_avx512_vnni(kernels);
     if (level < TG_CPU_AVX512_BF16)
         return;
+    if (__builtin_cpu_supports("avx512vnni"))
+        tg__kernels_init_avx512_vnni_bf16(kernels);
     bool dot_fast = __builtin_cpu_is("amd");
     if (dot_fast)
         tg__kernels_init_avx512_bf16(kernels);
+    if (level == TG_CPU_AMX)
+        tg__kernels_init_amx(kernels);
     kernels->bf16_fast = dot_fast || level == TG_CPU_AMX;
 }
 

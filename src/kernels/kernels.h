@@ -61,9 +61,37 @@ typedef struct tg__group_norm {
     bool bf16;
 } tg__group_norm;
 
+/* A convolution over a map of unsigned bytes, or a linear layer over its rows, in int8. A byte q of
+ * a row means (q - zero) * scale. The sum is exact in 32 bits: taps * depth may not exceed
+ * TG__INT8_DEPTH.
+ *     x[o] = (sum - zero * weight_sum[o]) * scale * weight_scale[o] + bias[o]
+ * and then dst[row][o] = x[o] + residual, or with glu x[h] * gelu(x[g]) + residual.
+ *
+ * Weights are packed in blocks of TG__INT8_BLOCK outputs: (block, tap, depth / 4, output, 4). With
+ * glu a block holds half as many outputs of the layer's first half, then their gates of the second.
+ * What goes by output is in the same order and has room for whole blocks. This is also the order
+ * that AMX tiles want. */
+typedef struct tg__int8_product {
+    void *dst;            /* rows of `out` values */
+    const void *residual; /* as dst, may be dst; NULL: none */
+    int out;
+    bool glu;
+    size_t dst_step;   /* rows of dst from one row's to the next one's; 1 where they are dense */
+    bool bf16;         /* of dst and residual */
+    const size_t *tap; /* where each tap's bytes are from a row's first */
+    int taps;
+    size_t depth; /* bytes of a tap: a multiple of TG__INT8_PIXEL */
+    size_t step;  /* bytes from one row's source to the next one's */
+    const int8_t *weights;
+    const float *weight_sum, *weight_scale, *bias; /* bias NULL: none */
+} tg__int8_product;
+
+enum { TG__INT8_BLOCK = 32, TG__INT8_PIXEL = 64, TG__INT8_DEPTH = 65536 };
+
 typedef struct tg__kernels {
     tg_cpu level;   /* what the table was filled for */
     bool bf16_fast; /* products in bf16 are faster than in f32 on this CPU */
+    bool int8_fast; /* this level has instructions for int8 products */
 
     tg__attention_kernel attention_f32, attention_bf16;
 
@@ -72,7 +100,8 @@ typedef struct tg__kernels {
      * nothing is lost where the mean is far from 0. */
     void (*group_norm_sums)(double *sums, const tg__group_norm *g, size_t row, size_t rows);
     /* Normalises rows [row, row + rows). scale and offset: a_c + b_c values, x * scale + offset is
-     * the result (vector, weight and bias folded in by tg__group_norm_fold). */
+     * the result (vector, weight and bias folded in by tg__group_norm_fold). dst may be a where b
+     * is NULL. */
     void (*group_norm_apply)(const tg__group_norm *g, const float *scale, const float *offset,
                              size_t row, size_t rows);
 
@@ -89,6 +118,18 @@ typedef struct tg__kernels {
     void (*silu)(void *dst, const void *src, size_t n, bool bf16);
     void (*gelu)(void *dst, const void *src, size_t n, bool bf16);       /* erf */
     void (*quick_gelu)(void *dst, const void *src, size_t n, bool bf16); /* x * sigmoid(1.702 x) */
+
+    /* Smallest and largest of n values, together with what *low and *high hold; one of them is not
+     * a number where a value is none. */
+    void (*range)(float *low, float *high, const void *src, size_t n, bool bf16);
+    /* dst[i] = src[i] * factor + zero, rounded to even and held within 0 to 255. */
+    void (*quantize)(uint8_t *dst, const void *src, size_t n, float factor, float zero, bool bf16);
+    /* `rows` rows of dst from `row` on, one block of outputs: src is the source of the first of
+     * them, scale and zero belong to it; scale_step is 1 where every row has its own, 0 where all
+     * share them. src is readable for whole tiles of 16 rows. */
+    void (*int8_product)(const tg__int8_product *p, const uint8_t *src, const float *scale,
+                         const int32_t *zero, size_t scale_step, size_t row, size_t rows,
+                         int block);
 
     void (*bf16_from_f32)(tg__bf16 *dst, const float *src, size_t n);
     void (*f32_from_bf16)(float *dst, const tg__bf16 *src, size_t n);
@@ -126,5 +167,8 @@ void tg__kernels_init_c(tg__kernels *kernels);
 void tg__kernels_init_avx2(tg__kernels *kernels);
 void tg__kernels_init_avx512(tg__kernels *kernels);
 void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
+void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
+void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels);
+void tg__kernels_init_amx(tg__kernels *kernels);
 
 #endif

@@ -4,6 +4,7 @@
 #include "onednn/onednn.h"
 
 #include "core/parallel.h"
+#include "onednn/gather.h"
 #include "onednn/pairs.h"
 
 #include <dnnl.h>
@@ -210,98 +211,36 @@ static dnnl_status_t reorder(const tg__dnnl *dnnl, const dnnl_memory_desc_t *fro
     return status;
 }
 
-/* The part of a layer's weights that a product reads, in the product's dtype, as (out, in, k, k).
- */
 typedef struct gather_job {
-    const tg__kernels *kernels;
+    const tg__dnnl *dnnl;
     const tg__product_spec *spec;
+    size_t row_bytes;
     char *rows;    /* plain, all of them or some for each thread */
     tg__bf16 *dst; /* pairs */
     size_t width;  /* of the layout in pairs */
 } gather_job;
 
-/* n values in the product's dtype, in vector code where they are f16, as most published ones are.
- */
-static void convert(const tg__kernels *k, void *dst, tg__dtype dst_dtype, const char *src,
-                    tg__dtype dtype, size_t n)
-{
-    enum { PIECE = 2048 };
-    float wide[PIECE];
-    tg__bf16 *narrow = dst;
-    if (dtype == TG__F16 && dst_dtype == TG__F32) {
-        k->f32_from_f16(dst, src, n);
-    } else if (dtype == TG__F16) {
-        for (size_t i = 0; i < n; i += PIECE) {
-            size_t count = n - i < PIECE ? n - i : PIECE;
-            k->f32_from_f16(wide, src + i * sizeof *narrow, count);
-            k->bf16_from_f32(narrow + i, wide, count);
-        }
-    } else if (dtype == TG__F32 && dst_dtype == TG__BF16 && (uintptr_t)src % sizeof *wide == 0) {
-        k->bf16_from_f32(narrow, (const float *)(const void *)src, n);
-    } else {
-        tg__convert_array(dst, dst_dtype, src, dtype, n);
-    }
-}
-
-/* count 3x3 kernels to the 2x2 kernels of a phase: of three taps in a row the first alone and the
- * other two meet one source pixel each in phase 0, the first two and the last alone in phase 1. */
-static void fold_taps(const gather_job *job, char *dst, const char *src, tg__dtype dtype,
-                      size_t count)
-{
-    enum { PIECE = 128 };
-    float taps[PIECE * 9], folded[PIECE * 4];
-    const tg__product_spec *s = job->spec;
-    int py = (s->phase - 1) / 2, px = (s->phase - 1) % 2;
-    for (size_t first = 0; first < count; first += PIECE) {
-        size_t n = count - first < PIECE ? count - first : PIECE;
-        convert(job->kernels, taps, TG__F32, src + first * 9 * tg__dtype_size(dtype), dtype, n * 9);
-        memset(folded, 0, sizeof folded);
-        for (size_t i = 0; i < n; i++)
-            for (int tap = 0; tap < 9; tap++)
-                folded[4 * i + 2 * (size_t)(tap / 3 > py) + (tap % 3 > px)] += taps[9 * i + tap];
-        convert(job->kernels, dst + first * 4 * tg__dtype_size(s->dtype), s->dtype,
-                (const char *)folded, TG__F32, n * 4);
-    }
-}
-
-static size_t row_bytes(const tg__product_spec *s)
-{
-    size_t k = (size_t)tg__product_kernel(s);
-    return (size_t)s->in_count * k * k * tg__dtype_size(s->dtype);
-}
-
 static void gather_row(const gather_job *job, char *dst, size_t row)
 {
-    const tg__product_spec *s = job->spec;
-    const tg__layer *layer = s->layer;
-    size_t rows = (size_t)(layer->out / layer->parts), in = (size_t)s->in_count;
-    size_t taps = (size_t)layer->kernel * (size_t)layer->kernel;
-    const tg__disk_tensor *w = &layer->weight[row / rows];
-    size_t first = (row % rows * (size_t)layer->in + (size_t)s->in_first) * taps;
-    const char *src = (const char *)w->data + first * tg__dtype_size(w->dtype);
-    if (s->phase)
-        fold_taps(job, dst, src, w->dtype, in);
-    else
-        convert(job->kernels, dst, s->dtype, src, w->dtype, in * taps);
+    tg__gather_row(dst, job->spec->dtype, job->dnnl->kernels, job->spec, row);
 }
 
 static void gather_plain(void *context, size_t row, int thread)
 {
     (void)thread;
     const gather_job *job = context;
-    gather_row(job, job->rows + row * row_bytes(job->spec), row);
+    gather_row(job, job->rows + row * job->row_bytes, row);
 }
 
 static void gather_pairs(void *context, size_t i, int thread)
 {
     const gather_job *job = context;
-    const tg__product_spec *s = job->spec;
-    size_t bytes = row_bytes(s), k = (size_t)tg__product_kernel(s), first = i * TG__PAIR_ROWS;
-    char *rows = job->rows + (size_t)thread * TG__PAIR_ROWS * bytes;
+    size_t k = (size_t)tg__product_kernel(job->spec), first = i * TG__PAIR_ROWS;
+    char *rows = job->rows + (size_t)thread * TG__PAIR_ROWS * job->row_bytes;
     for (size_t r = 0; r < TG__PAIR_ROWS; r++)
-        gather_row(job, rows + r * bytes, first + r);
+        gather_row(job, rows + r * job->row_bytes, first + r);
     tg__pairs_write(job->dst, (const tg__bf16 *)(const void *)rows, first, job->width,
-                    (size_t)s->in_count, k * k);
+                    (size_t)job->spec->in_count, k * k);
 }
 
 /* Memory for a layer's plain weights, kept for the next layer; NULL if there is none. */
@@ -329,7 +268,7 @@ static tg_status reorder_weights(tg__dnnl *dnnl, tg__pack *pack, gather_job *job
 {
     const tg__product_spec *s = job->spec;
     int64_t out = s->layer->out, in = s->in_count, k = tg__product_kernel(s);
-    job->rows = plain_memory(dnnl, (size_t)out * row_bytes(s));
+    job->rows = plain_memory(dnnl, (size_t)out * job->row_bytes);
     if (!job->rows)
         return tg__fail_memory(error);
     tg__parallel_for((size_t)out, gather_plain, job);
@@ -347,10 +286,11 @@ static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_
                               tg__error *error)
 {
     const tg__layer *layer = s->layer;
-    gather_job job = {.kernels = dnnl->kernels, .spec = s, .dst = pack->data};
+    size_t k = (size_t)tg__product_kernel(s);
+    gather_job job = {.dnnl = dnnl, .spec = s, .dst = pack->data};
+    job.row_bytes = (size_t)s->in_count * k * k * tg__dtype_size(s->dtype);
     if (tg__pairs_match(pack->layout, &job.width)) {
-        size_t threads = (size_t)tg__threads();
-        job.rows = plain_memory(dnnl, threads * TG__PAIR_ROWS * row_bytes(s));
+        job.rows = plain_memory(dnnl, (size_t)tg__threads() * TG__PAIR_ROWS * job.row_bytes);
         if (!job.rows)
             return tg__fail_memory(error);
         tg__parallel_for((size_t)layer->out / TG__PAIR_ROWS, gather_pairs, &job);

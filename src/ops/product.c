@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/parallel.h"
+#include "ops/int8.h"
 #include "ops/record.h"
 
 typedef struct product_state {
@@ -192,6 +193,12 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
 {
     if (tg__plan_failed(plan) || !x.id)
         return (tg__tensor){0};
+    bool int8 = tg__int8_takes(plan, x, layer, &o);
+    bool glu = o.activation == TG__GEGLU;
+    if (glu && !int8) {
+        o.activation = TG__LINEAR;
+        return tg__geglu(plan, layer->name, record(plan, x, layer, first, bias, o));
+    }
     int stride = o.stride ? o.stride : 1;
     int before = o.own_padding ? o.pad_before : layer->kernel / 2;
     int after = o.own_padding ? o.pad_after : layer->kernel / 2;
@@ -214,9 +221,15 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
                              .pad_right = after,
                              .activation = o.activation};
     tg__dtype dtype = o.f32 ? TG__F32 : tg__plan_dtype(plan);
-    tg__tensor dst =
-        o.into.id ? o.into : tg__plan_tensor(plan, dtype, x.n, spec.out_h, spec.out_w, layer->out);
-    return record_spec(plan, x, spec, o.residual, dst);
+    tg__tensor dst = o.into.id ? o.into
+                               : tg__plan_tensor(plan, dtype, x.n, spec.out_h, spec.out_w,
+                                                 glu ? layer->out / 2 : layer->out);
+    if (!int8)
+        return record_spec(plan, x, spec, o.residual, dst);
+    int border = before > after ? before : after;
+    tg__byte_map bytes = tg__to_bytes(plan, layer->name, x, border, layer->kernel == 1);
+    tg__int8_record(plan, &bytes, spec, o.residual, dst);
+    return dst;
 }
 
 tg__tensor tg__conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer,
@@ -236,28 +249,37 @@ tg__tensor tg__linear(tg__plan *plan, tg__tensor x, const tg__layer *layer,
 tg__tensor tg__conv2d_pair(tg__plan *plan, tg__tensor a, tg__tensor b, const tg__layer *layer)
 {
     if (!b.id)
-        return tg__conv2d(plan, a, layer, (tg__product_options){0});
+        return tg__conv2d(plan, a, layer, (tg__product_options){.exact = true});
     if (a.c + b.c != layer->in)
         tg__shape_error(plan, layer->name, a, b);
-    tg__tensor sum = record(plan, a, layer, 0, true, (tg__product_options){0});
-    return record(plan, b, layer, a.c, false, (tg__product_options){.residual = sum});
+    tg__tensor sum = record(plan, a, layer, 0, true, (tg__product_options){.exact = true});
+    return record(plan, b, layer, a.c, false,
+                  (tg__product_options){.exact = true, .residual = sum});
 }
 
-/* The phase (py, px) of a doubling and a 3x3 convolution: a map of x's size. */
-static tg__tensor record_phase(tg__plan *plan, tg__tensor x, const tg__layer *layer, int py, int px)
+/* The phase (py, px) of a doubling of x and a 3x3 convolution: a map of x's size. */
+static tg__product_spec phase_of(tg__tensor x, const tg__layer *layer, int py, int px)
 {
-    tg__product_spec spec = {.layer = layer,
-                             .bias = true,
-                             .phase = 1 + 2 * py + px,
-                             .out_h = x.h,
-                             .out_w = x.w,
-                             .stride = 1,
-                             .pad_top = 1 - py,
-                             .pad_left = 1 - px,
-                             .pad_bottom = py,
-                             .pad_right = px};
-    tg__tensor dst = tg__plan_tensor(plan, tg__plan_dtype(plan), x.n, x.h, x.w, layer->out);
-    return record_spec(plan, x, spec, (tg__tensor){0}, dst);
+    return (tg__product_spec){.layer = layer,
+                              .bias = true,
+                              .phase = 1 + 2 * py + px,
+                              .out_h = x.h,
+                              .out_w = x.w,
+                              .stride = 1,
+                              .pad_top = 1 - py,
+                              .pad_left = 1 - px,
+                              .pad_bottom = py,
+                              .pad_right = px};
+}
+
+static tg__tensor upsample_int8(tg__plan *plan, tg__tensor x, const tg__layer *layer)
+{
+    tg__tensor dst = tg__plan_tensor(plan, tg__plan_dtype(plan), x.n, 2 * (int64_t)x.h,
+                                     2 * (int64_t)x.w, layer->out);
+    tg__byte_map bytes = tg__to_bytes(plan, layer->name, x, 1, false);
+    for (int i = 0; i < 4; i++)
+        tg__int8_record(plan, &bytes, phase_of(x, layer, i / 2, i % 2), (tg__tensor){0}, dst);
+    return dst;
 }
 
 tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer, int h, int w)
@@ -268,8 +290,13 @@ tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *la
         x = tg__upsample(plan, layer->name, x, h, w);
         return tg__conv2d(plan, x, layer, (tg__product_options){0});
     }
+    if (tg__int8_takes(plan, x, layer, &(tg__product_options){0}))
+        return upsample_int8(plan, x, layer);
     tg__tensor phases[4];
-    for (int i = 0; i < 4; i++)
-        phases[i] = record_phase(plan, x, layer, i / 2, i % 2);
+    for (int i = 0; i < 4; i++) {
+        phases[i] = tg__plan_tensor(plan, tg__plan_dtype(plan), x.n, x.h, x.w, layer->out);
+        phases[i] =
+            record_spec(plan, x, phase_of(x, layer, i / 2, i % 2), (tg__tensor){0}, phases[i]);
+    }
     return tg__interleave(plan, layer->name, phases);
 }

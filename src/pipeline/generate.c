@@ -121,8 +121,8 @@ static tg_status count_macs(loop *l)
 {
     tg_session *s = l->session;
     tg__plan_key key = unet_key(l, (tg__gate_step){.guided = l->guidance});
-    tg__plan *plain =
-        tg__record_plan(s->model, &s->contexts[TG__UNET], &key, tg__session_dtype(s), &s->error);
+    tg__plan *plain = tg__record_plan(s->model, &s->contexts[TG__UNET], &key, tg__session_dtype(s),
+                                      s->dtype == TG_DTYPE_INT8, &s->error);
     if (!plain)
         return s->error.status;
     l->result->macs_plain += tg__plan_macs(plain) * l->evaluations;

@@ -21,11 +21,12 @@ static tg_network_info network_info(const char *name, const char *class_name,
 }
 
 /* Workspace of one pass; *macs (may be NULL) its multiplications. 0 where it cannot be planned. */
-static int64_t workspace_of(tg_model *m, const tg__plan_key *key, tg__dtype dtype, int64_t *macs)
+static int64_t workspace_of(tg_model *m, const tg__plan_key *key, tg__dtype dtype, bool int8,
+                            int64_t *macs)
 {
     tg__error error = {0}; /* a size that cannot be planned is reported when it is used */
     tg__context context = {.kernels = &m->kernels};
-    tg__plan *plan = tg__record_plan(m, &context, key, dtype, &error);
+    tg__plan *plan = tg__record_plan(m, &context, key, dtype, int8, &error);
     int64_t bytes = 0;
     if (plan && tg__plan_measure(plan) == TG_OK) {
         bytes = (int64_t)tg__plan_workspace_bytes(plan);
@@ -40,15 +41,17 @@ static int64_t workspace_of(tg_model *m, const tg__plan_key *key, tg__dtype dtyp
 
 /* Packed weights of UNet and VAE (the text encoder's are given back before), and the larger of
  * their workspaces. */
-static int64_t memory_of(tg_model *m, tg__dtype dtype, int64_t *macs)
+static int64_t memory_of(tg_model *m, tg__dtype dtype, bool int8, int64_t *macs)
 {
     int side = m->default_size / tg__vae_factor(&m->vae.config);
     tg__plan_key unet = {
         .network = TG__UNET, .gate = {.guided = true}, .n = 1, .h = side, .w = side};
     tg__plan_key vae = {.network = TG__VAE, .n = 1, .h = side, .w = side, .factor = 1};
-    int64_t weights = m->unet.tally.parameters + m->vae.tally.parameters;
-    int64_t a = workspace_of(m, &unet, dtype, macs), b = workspace_of(m, &vae, dtype, NULL);
-    return weights * (int64_t)tg__dtype_size(dtype) + (a > b ? a : b);
+    int64_t size = (int64_t)tg__dtype_size(dtype);
+    int64_t weights = m->unet.tally.parameters * (int8 ? 1 : size) + m->vae.tally.parameters * size;
+    int64_t a = workspace_of(m, &unet, dtype, int8, macs);
+    int64_t b = workspace_of(m, &vae, dtype, false, NULL);
+    return weights + (a > b ? a : b);
 }
 
 void tg__model_fill_info(tg_model *m)
@@ -68,8 +71,9 @@ void tg__model_fill_info(tg_model *m)
     info->latent_channels = m->unet.config.in_channels;
     info->guidance = 7.5;
     info->context = m->context;
-    info->memory_f32 = memory_of(m, TG__F32, &macs);
-    info->memory_bf16 = memory_of(m, TG__BF16, NULL);
+    info->memory_f32 = memory_of(m, TG__F32, false, &macs);
+    info->memory_bf16 = memory_of(m, TG__BF16, false, NULL);
+    info->memory_int8 = memory_of(m, TG__BF16, true, NULL);
     info->step_gmac = 1e-9 * (double)macs;
 }
 

@@ -11,19 +11,28 @@ enum { MAX_THREADS = 1024 };
 
 void tg_session_options_init(tg_session_options *options)
 {
-    *options = (tg_session_options){.dtype = TG_DTYPE_AUTO};
+    *options = (tg_session_options){.dtype = TG_DTYPE_AUTO, .vae_tiling = TG_VAE_TILING_AUTO};
+}
+
+/* What auto means here. */
+static tg_dtype usual_dtype(const tg__kernels *k)
+{
+    return k->bf16_fast && k->level >= TG_CPU_AVX512 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
 }
 
 static void choose_dtype(tg_session *s, tg_dtype wanted)
 {
     const tg__kernels *k = &s->model->kernels;
-    s->dtype = wanted;
-    if (wanted == TG_DTYPE_AUTO)
-        s->dtype = k->bf16_fast && k->level >= TG_CPU_AVX512 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
+    s->dtype = wanted == TG_DTYPE_AUTO ? usual_dtype(k) : wanted;
+    s->activations = s->dtype == TG_DTYPE_INT8 ? usual_dtype(k) : s->dtype;
     if (s->dtype == TG_DTYPE_BF16 && k->level < TG_CPU_AVX512)
         tg__fail(&s->error, TG_ERROR_UNSUPPORTED,
                  "dtype bf16: oneDNN computes in bf16 only with AVX-512, which this CPU lacks or "
                  "the cap on instructions excludes; expected f32");
+    if (s->dtype == TG_DTYPE_INT8 && k->level != TG_CPU_C && !k->int8_fast)
+        tg__fail(&s->error, TG_ERROR_UNSUPPORTED,
+                 "dtype int8: its products need AVX512-VNNI, which this CPU lacks or the cap on "
+                 "instructions excludes; expected f32 or bf16");
 }
 
 tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session_options *options)
@@ -43,6 +52,12 @@ tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session
     if (s->threads < 1 || s->threads > MAX_THREADS)
         return tg__fail(&s->error, TG_ERROR_ARGUMENT, "threads is %d, expected 1 to %d", s->threads,
                         MAX_THREADS);
+    s->tiling = o->vae_tiling;
+    if (s->tiling != TG_VAE_TILING_AUTO && s->tiling != TG_VAE_TILING_ON &&
+        s->tiling != TG_VAE_TILING_OFF)
+        return tg__fail(&s->error, TG_ERROR_ARGUMENT,
+                        "vae_tiling is %d, expected TG_VAE_TILING_AUTO, _ON or _OFF",
+                        (int)s->tiling);
     choose_dtype(s, o->dtype);
     if (!tg__failed(&s->error) && model->kernels.level != TG_CPU_C)
         s->dnnl = tg__dnnl_new(&model->kernels, model->cpu, &s->error);
@@ -83,7 +98,7 @@ int tg_session_threads(const tg_session *s) { return s->threads; }
 
 tg__dtype tg__session_dtype(const tg_session *s)
 {
-    return s->dtype == TG_DTYPE_BF16 ? TG__BF16 : TG__F32;
+    return s->activations == TG_DTYPE_BF16 ? TG__BF16 : TG__F32;
 }
 
 int tg__session_enter(tg_session *s)
@@ -102,12 +117,15 @@ tg_status tg__session_leave(tg_session *s, int before)
 /* --------------------------------------------------------------------------------------- plans */
 
 tg__plan *tg__record_plan(const tg_model *m, tg__context *context, const tg__plan_key *key,
-                          tg__dtype dtype, tg__error *error)
+                          tg__dtype dtype, bool int8, tg__error *error)
 {
     static const char *const names[TG__NETWORKS] = {"unet", "vae", "text_encoder"};
     tg__plan *plan = tg__plan_new(context, names[key->network], dtype, error);
     if (!plan)
         return NULL;
+    int h = key->tile_h ? key->tile_h : key->h, w = key->tile_w ? key->tile_w : key->w;
+    if (int8 && key->network == TG__UNET && key->kind == TG__PASS_RUN)
+        tg__plan_allow_int8(plan);
     if (key->network == TG__TEXT_ENCODER)
         tg__clip_record(plan, &m->clip, key->n, m->context, key->skip);
     else if (key->network == TG__UNET && key->kind == TG__PASS_TEXT)
@@ -115,9 +133,9 @@ tg__plan *tg__record_plan(const tg_model *m, tg__context *context, const tg__pla
     else if (key->network == TG__UNET)
         tg__unet_record(plan, &m->unet, key->gate, key->n, key->h, key->w, m->context);
     else if (key->kind == TG__PASS_ENCODE)
-        tg__vae_record_encode(plan, &m->vae, key->n, key->h, key->w);
+        tg__vae_record_encode(plan, &m->vae, key->n, h, w);
     else
-        tg__vae_record_decode(plan, &m->vae, key->factor, key->n, key->h, key->w);
+        tg__vae_record_decode(plan, &m->vae, key->factor, key->n, h, w);
     return plan;
 }
 
@@ -131,12 +149,26 @@ static bool same_size(const tg__plan_key *a, const tg__plan_key *b)
     return a->n == b->n && a->h == b->h && a->w == b->w && a->factor == b->factor;
 }
 
+static bool same_tile(const tg__plan_key *a, const tg__plan_key *b)
+{
+    return a->tile_h == b->tile_h && a->tile_w == b->tile_w;
+}
+
 static void drop(tg__cached_plan **link)
 {
     tg__cached_plan *entry = *link;
     *link = entry->next;
     tg__plan_free(entry->plan);
     free(entry);
+}
+
+/* What packing needed, and what it read: reading a little brings whole ranges of pages in. */
+static void forget_packing(tg_session *s, tg__network network)
+{
+    tg__dnnl_trim(s->dnnl);
+    tg__weights_drop(s->model->weights[network]);
+    if (s->model->file)
+        tg__safetensors_drop(s->model->file);
 }
 
 tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
@@ -147,18 +179,21 @@ tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
             drop(link);
             continue;
         }
-        if (same_pass(other, key) && other->skip == key->skip &&
+        if (same_pass(other, key) && other->skip == key->skip && same_tile(other, key) &&
             tg__gate_same(other->gate, key->gate))
             return (*link)->plan;
         link = &(*link)->next;
     }
     tg__cached_plan *entry = malloc(sizeof *entry);
-    tg__plan *plan =
-        tg__record_plan(s->model, &s->contexts[key->network], key, tg__session_dtype(s), &s->error);
+    tg__plan *plan = tg__record_plan(s->model, &s->contexts[key->network], key,
+                                     tg__session_dtype(s), s->dtype == TG_DTYPE_INT8, &s->error);
     if (!entry)
         tg__fail_memory(&s->error);
+    size_t packed = s->contexts[key->network].packs.bytes;
     if (plan)
         tg__plan_finish(plan);
+    if (packed != s->contexts[key->network].packs.bytes)
+        forget_packing(s, key->network);
     if (!entry || tg__failed(&s->error)) {
         tg__plan_free(plan);
         free(entry);
@@ -183,6 +218,7 @@ void tg_session_release_text_encoder(tg_session *s)
 {
     tg__session_drop_plans(s, TG__TEXT_ENCODER);
     tg__packs_free(&s->contexts[TG__TEXT_ENCODER].packs);
+    forget_packing(s, TG__TEXT_ENCODER); /* rows of its table were read meanwhile */
 }
 
 /* -------------------------------------------------------------------------------------- memory */

@@ -4,6 +4,7 @@
 #define TG_PIPELINE_SESSION_H
 
 #include "pipeline/model.h"
+#include "pipeline/tiles.h"
 
 /* What a plan was made for; two plans with the same key are the same. */
 typedef struct tg__plan_key {
@@ -12,6 +13,7 @@ typedef struct tg__plan_key {
     tg__gate_step gate;
     int n, h, w, skip;
     float factor;
+    int tile_h, tile_w; /* of the h x w map this part alone; 0: all of it */
 } tg__plan_key;
 
 typedef struct tg__cached_plan {
@@ -22,11 +24,13 @@ typedef struct tg__cached_plan {
 
 struct tg_session {
     tg_model *model;
-    tg__error error; /* of the last call */
-    tg_dtype dtype;
+    tg__error error;             /* of the last call */
+    tg_dtype dtype, activations; /* activations: f32 or bf16 */
     int threads;
     bool profile;
-    tg__dnnl *dnnl; /* NULL: plain C */
+    tg_vae_tiling tiling;
+    tg__grid grids[2]; /* how the VAE went over its last latents: decoding, encoding */
+    tg__dnnl *dnnl;    /* NULL: plain C */
     tg__context contexts[TG__NETWORKS];
     struct tg__cache *caches[TG__NETWORKS]; /* NULL: none */
     bool caches_fail;                       /* writing one failed: no more attempts */
@@ -69,11 +73,12 @@ void tg__session_save_caches(tg_session *session);
 void tg__session_free_caches(tg_session *session);
 
 /* The plan for this key, one that is there or new; NULL with the session's error. Plans of the same
- * network and kind for another size are dropped. */
+ * network and kind for another size of the whole are dropped. */
 tg__plan *tg__session_plan(tg_session *session, const tg__plan_key *key);
-/* Records a key's plan without preparing it (for its size and multiplications). */
+/* Records a key's plan without preparing it (for its size and multiplications). int8: the UNet's
+ * products are, where they may. */
 tg__plan *tg__record_plan(const tg_model *model, tg__context *context, const tg__plan_key *key,
-                          tg__dtype dtype, tg__error *error);
+                          tg__dtype dtype, bool int8, tg__error *error);
 /* Makes the workspace large enough for the plan and binds it. */
 tg_status tg__session_bind(tg_session *session, tg__plan *plan);
 /* Makes the memory of the slots from `first` on large enough for the plan. */
@@ -93,6 +98,11 @@ tg_result *tg__result_new(tg__error *error);
 /* dims with new uninitialised data in *array; false without memory. */
 bool tg__array_new(tg_array *array, int count, int channels, int height, int width,
                    tg__error *error);
+
+/* How the VAE's pass of this kind goes over h x w latents in AUTO: whole if room bytes hold the
+ * workspace, else in as few tiles as need no more; in the smallest there are if none does. */
+tg_status tg__session_grid(tg_session *session, int kind, int h, int w, size_t room,
+                           tg__grid *grid);
 
 /* pictures of result = the VAE's decoder applied to its latents times factor. */
 tg_status tg__session_decode(tg_session *session, tg_result *result, float factor);

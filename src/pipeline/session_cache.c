@@ -21,6 +21,9 @@ tg_status tg__session_open_caches(tg_session *s, const char *folder)
         [TG_CPU_AUTO] = "auto",     [TG_CPU_C] = "c",     [TG_CPU_AVX2] = "avx2",
         [TG_CPU_AVX512] = "avx512", [TG_CPU_AMX] = "amx", [TG_CPU_AVX512_BF16] = "avx512_bf16",
     };
+    const char *dtype = s->dtype == TG_DTYPE_INT8   ? "int8"
+                        : s->dtype == TG_DTYPE_BF16 ? "bf16"
+                                                    : "f32";
     char name[64], maker[128] = "plain C";
     if (s->dnnl)
         tg__dnnl_describe(maker, sizeof maker);
@@ -28,8 +31,8 @@ tg_status tg__session_open_caches(tg_session *s, const char *folder)
         tg__cache_spec spec = {
             .folder = folder, .name = name, .maker = maker, .log = &s->model->log};
         spec.files = files_of(s->model, (tg__network)i, &spec.file_count);
-        snprintf(name, sizeof name, "%s-%s-%s", networks[i],
-                 s->dtype == TG_DTYPE_BF16 ? "bf16" : "f32", levels[s->model->kernels.level]);
+        snprintf(name, sizeof name, "%s-%s-%s", networks[i], dtype,
+                 levels[s->model->kernels.level]);
         s->caches[i] = tg__cache_new(&spec, &s->error);
         if (s->caches[i])
             s->contexts[i].packs.store = tg__cache_store(s->caches[i]);

@@ -127,10 +127,10 @@ static const struct refusal of_generate[] = {
     {"m -p a --guidance 1e400", "--guidance 1e400: expected a number"},
     {"m -p a --guidance 7.5.1", "--guidance 7.5.1: expected a number"},
     /* lists */
-    {"m -p a --dtype f16", "--dtype f16: expected one of auto|f32|bf16"},
-    {"m -p a --dtype ''", "--dtype '': expected one of auto|f32|bf16"},
-    {"m -p a --dtype 'f32|bf16'", "--dtype f32|bf16: expected one of auto|f32|bf16"},
-    {"m -p a --dtype F32", "--dtype F32: expected one of auto|f32|bf16"},
+    {"m -p a --dtype f16", "--dtype f16: expected one of auto|f32|bf16|int8"},
+    {"m -p a --dtype ''", "--dtype '': expected one of auto|f32|bf16|int8"},
+    {"m -p a --dtype 'f32|bf16'", "--dtype f32|bf16: expected one of auto|f32|bf16|int8"},
+    {"m -p a --dtype F32", "--dtype F32: expected one of auto|f32|bf16|int8"},
     {"m -p a --rng torch", "--rng torch: expected one of torch-cpu|torch-cuda"},
     {"m -p a --rng ''", "--rng '': expected one of torch-cpu|torch-cuda"},
     /* options that are none */
@@ -156,7 +156,9 @@ static const struct refusal of_generate[] = {
     {"m -p a -o", "--output: expected PICTURE behind it"},
     {"m -p a --prompts", "--prompts: expected FILE behind it"},
     {"m -p a --seed", "--seed: " SEED " behind it"},
-    {"m -p a --dtype", "--dtype: expected one of auto|f32|bf16 behind it"},
+    {"m -p a --vae-tiling 1", "--vae-tiling 1: expected one of auto|on|off"},
+    {"m -p a --vae-tiling", "--vae-tiling: expected one of auto|on|off behind it"},
+    {"m -p a --dtype", "--dtype: expected one of auto|f32|bf16|int8 behind it"},
     {"m -p a --help=some", "--help some: expected all"},
     {"m -p a -o ''", "--output '': expected PICTURE"},
     {"m -p a --output=", "--output '': expected PICTURE"},
@@ -247,7 +249,8 @@ static void test_smaller_commands(void **state)
         {"m --latents l.npy -o cat.gif", "--output cat.gif: " PICTURE},
         {"m l.npy", "l.npy: one argument too many"},
         {"m --save-latents l.npy", "--save-latents: not an option of 'tgate decode'"},
-        {"m --dtype f64", "--dtype f64: expected one of auto|f32|bf16"},
+        {"m --vae-tiling yes", "--vae-tiling yes: expected one of auto|on|off"},
+        {"m --dtype f64", "--dtype f64: expected one of auto|f32|bf16|int8"},
         {"m --unscaled=1", "--unscaled: takes no value"},
     };
     static const struct refusal encode[] = {
@@ -255,6 +258,7 @@ static void test_smaller_commands(void **state)
         {"m cat.png", "expected --save-latents FILE.npy"},
         {"m cat.png l.npy", "l.npy: one argument too many"},
         {"m cat.png --save-latents l.png", "--save-latents l.png: " ARRAY},
+        {"m cat.png --vae-tiling ''", "--vae-tiling '': expected one of auto|on|off"},
         {"m cat.png -o l.npy", "-o: no such option"},
         {"m cat.png --latents l.npy", "--latents: not an option of 'tgate encode'"},
     };

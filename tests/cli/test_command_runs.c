@@ -207,6 +207,23 @@ static void test_latents(void **state)
     assert_files("d-1.png d-2.png e.npy l.npy m.npy");
 }
 
+/* The demo model's VAE was trained at 128 pixels. */
+static void test_tiles(void **state)
+{
+    (void)state;
+    assert_run(0, tgate("generate \"$M\" -p a --steps 1 --seed 1 -q --width 192 --height 128 "
+                        "--save-latents l.npy -o a.npy"));
+    assert_run(0, tgate("decode \"$M\" --latents l.npy -o b.npy -q --vae-tiling off"));
+    assert_run(0, tgate("decode \"$M\" --latents l.npy -o c.npy -v --vae-tiling on"));
+    assert_string_equal(last.err, "tgate: vae: 2 x 2 tiles of 16 x 16 latents\n"
+                                  "tgate: wrote c.npy\n");
+    assert_run(0, shell("cmp -s a.npy b.npy && ! cmp -s a.npy c.npy"));
+    assert_run(0, tgate("generate \"$M\" -p a --steps 1 --seed 1 -q --width 192 --height 128 "
+                        "-o d.npy --vae-tiling on"));
+    assert_run(0, shell("cmp -s c.npy d.npy"));
+    assert_files("a.npy b.npy c.npy d.npy l.npy");
+}
+
 static void test_refused_by_the_library(void **state)
 {
     static const char *const lines[] = {
@@ -358,6 +375,7 @@ int main(void)
         COMMAND_TEST(test_json_lost),
         COMMAND_TEST(test_seed_drawn),
         COMMAND_TEST(test_latents),
+        COMMAND_TEST(test_tiles),
         COMMAND_TEST(test_refused_by_the_library),
         COMMAND_TEST(test_info),
         COMMAND_TEST(test_tokenize),

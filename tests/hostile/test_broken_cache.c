@@ -121,13 +121,6 @@ static void check_both(work *w, int files)
     assert_int_equal(count, files);
 }
 
-static bool has_bf16(void)
-{
-    tg__kernels kernels;
-    tg__kernels_init(&kernels, TG_CPU_AUTO);
-    return kernels.level >= TG_CPU_AVX512;
-}
-
 static void test_same_pictures(void **state)
 {
     scratch *s = *state;
@@ -139,11 +132,15 @@ static void test_same_pictures(void **state)
     w.cpu = TG_CPU_AUTO;
     w.model = SINGLE;
     check_both(&w, tg__cpu_level() == TG_CPU_C ? 6 : 9);
-    if (!has_bf16())
-        return;
+    tg__kernels kernels;
+    tg__kernels_init(&kernels, TG_CPU_AUTO);
     w.model = GOLDEN;
     w.dtype = TG_DTYPE_BF16;
-    check_both(&w, 12);
+    if (kernels.level >= TG_CPU_AVX512)
+        check_both(&w, 12);
+    w.dtype = TG_DTYPE_INT8;
+    if (kernels.int8_fast)
+        check_both(&w, 15);
 }
 
 /* Another size may want other layouts; after both were seen, neither makes anything. */

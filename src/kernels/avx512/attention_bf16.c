@@ -25,17 +25,7 @@ TG_SPECIALISED vec unit_multiply(vec a, vec b, vec sum)
 /* Here and not in the queries: it is not to be rounded to bf16. */
 TG_SPECIALISED vec unit_exponent(vec score, vec scale) { return vec_mul(score, scale); }
 
-/* The minimax polynomial of its degree for relative error on [0, 1): 7.5e-5, an eighth of what the
- * weight loses when it becomes bf16. */
-TG_SPECIALISED vec unit_exp2(vec x)
-{
-    vec f = vec_fraction(x);
-    vec y = vec_set(7.802452e-2f);
-    y = vec_fma(y, f, vec_set(2.2606716e-1f));
-    y = vec_fma(y, f, vec_set(6.9583356e-1f));
-    y = vec_fma(y, f, vec_set(9.999252e-1f));
-    return vec_scale2(y, x);
-}
+TG_SPECIALISED vec unit_exp2(vec x) { return vec_exp2_rough(x); }
 
 /* Two rows of values that become pairs: lane i of the result is a[i] below b[i]. */
 TG_SPECIALISED __m512i interleave(vec a, vec b)

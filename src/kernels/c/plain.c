@@ -248,6 +248,60 @@ static void conv2d_row(float *dst, const float *src, const float *weight, const 
     }
 }
 
+static void range(float *low, float *high, const void *src, size_t n, bool bf16)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = get(src, i, bf16);
+        *low = x >= *low ? *low : x;
+        *high = x <= *high ? *high : x;
+        if (isnan(x))
+            break;
+    }
+}
+
+static void quantize(uint8_t *dst, const void *src, size_t n, float factor, float zero, bool bf16)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = nearbyintf(fmaf(get(src, i, bf16), factor, zero));
+        dst[i] = x >= 255 ? 255 : x > 0 ? (uint8_t)x : 0; /* 0 for what is not a number */
+    }
+}
+
+/* One output of one row, `output` in the packed order. */
+static double int8_value(const tg__int8_product *p, const uint8_t *src, size_t output, float scale,
+                         int32_t zero)
+{
+    size_t block = output / TG__INT8_BLOCK * TG__INT8_BLOCK;
+    const int8_t *weights = p->weights;
+    weights += block * (size_t)p->taps * p->depth + output % TG__INT8_BLOCK * 4;
+    int32_t sum = 0;
+    for (int tap = 0; tap < p->taps; tap++)
+        for (size_t k = 0; k < p->depth; k += 4, weights += 4 * TG__INT8_BLOCK)
+            for (size_t i = 0; i < 4; i++)
+                sum += src[p->tap[tap] + k + i] * weights[i];
+    double value = (double)sum - zero * (double)p->weight_sum[output];
+    return value * (double)scale * (double)p->weight_scale[output] +
+           (p->bias ? (double)p->bias[output] : 0);
+}
+
+static void int8_product(const tg__int8_product *p, const uint8_t *src, const float *scale,
+                         const int32_t *zero, size_t scale_step, size_t row, size_t rows, int block)
+{
+    size_t width = p->glu ? TG__INT8_BLOCK / 2 : TG__INT8_BLOCK, first = (size_t)block * width;
+    size_t out = (size_t)p->out, count = out - first < width ? out - first : width;
+    for (; rows > 0; rows--, src += p->step, scale += scale_step, zero += scale_step) {
+        for (size_t i = 0; i < count; i++) {
+            size_t output = (size_t)block * TG__INT8_BLOCK + i, at = row * out + first + i;
+            double x = int8_value(p, src, output, *scale, *zero);
+            if (p->glu)
+                x *= gelu_of(int8_value(p, src, output + width, *scale, *zero));
+            x += p->residual ? (double)get(p->residual, at, p->bf16) : 0;
+            put(p->dst, at, x, p->bf16);
+        }
+        row += p->dst_step;
+    }
+}
+
 static double peak(size_t rounds)
 {
     enum { SUMS = 32 };
@@ -278,6 +332,9 @@ void tg__kernels_init_c(tg__kernels *kernels)
         .silu = silu,
         .gelu = gelu,
         .quick_gelu = quick_gelu,
+        .range = range,
+        .quantize = quantize,
+        .int8_product = int8_product,
         .bf16_from_f32 = bf16_from_f32,
         .f32_from_bf16 = f32_from_bf16,
         .f32_from_f16 = f32_from_f16,
