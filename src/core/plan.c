@@ -256,10 +256,25 @@ static void pack(tg__plan *plan)
     }
 }
 
+/* A source that is named twice (slices of one matrix) counts once. */
+static size_t moved_bytes(const tg__node *node)
+{
+    size_t bytes = tg__bytes(node->dst);
+    for (int j = 0; j < TG__NODE_SOURCES; j++) {
+        int same = 0;
+        while (same < j && node->src[same].id != node->src[j].id)
+            same++;
+        if (same == j)
+            bytes += tg__bytes(node->src[j]);
+    }
+    return bytes;
+}
+
 static void note_uses(tg__plan *plan)
 {
     for (int i = 0; i < plan->node_count; i++) {
-        const tg__node *node = plan->nodes[i];
+        tg__node *node = plan->nodes[i];
+        node->bytes += moved_bytes(node);
         note_use(plan, node->dst.id, i);
         for (int j = 0; j < TG__NODE_SOURCES; j++)
             if (node->src[j].id)

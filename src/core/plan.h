@@ -45,6 +45,9 @@ struct tg__node {
     void *state;       /* the operator's own, from the plan's arena */
     tg__tensor dst, src[TG__NODE_SOURCES];
     int64_t macs; /* multiplications */
+    /* What it moves at least: the operator says its weights' bytes, tg__plan_finish adds the
+     * result's and each source's. */
+    size_t bytes;
     size_t scratch_bytes;
     int scratch; /* id of its buffer */
     /* what the profile adds up */

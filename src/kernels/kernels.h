@@ -141,9 +141,14 @@ typedef struct tg__kernels {
                        int w, int c, int dst_w, int dst_c, int k, int stride, int pad_top,
                        int pad_left, int y);
 
-    /* For tg__kernels_peak: rounds of multiplications from registers alone; returns how many. */
+    /* The bare loops of kernels/peak.h. Rounds of multiplications from registers alone, with the
+     * fastest instruction there is for the dtype (bf16: f32's where no other is faster; int8: NULL
+     * where there is no dot product of it); returns how many. */
     double (*peak_f32)(size_t rounds);
     double (*peak_bf16)(size_t rounds);
+    double (*peak_int8)(size_t rounds);
+    /* Reads bytes (a multiple of TG__READ_BYTES) and drops them. */
+    void (*read)(const void *data, size_t bytes);
 } tg__kernels;
 
 /* Fills the table with the best kernels up to cap (TG_CPU_AUTO: no cap) that this CPU and its
@@ -158,17 +163,15 @@ tg_cpu tg__cpu_level(void);
 void tg__group_norm_fold(float *scale, float *offset, const double *sums, size_t slices,
                          const tg__group_norm *g);
 
-/* 10^9 multiplications a second of this thread, with the products that attention and oneDNN use at
- * this level (f32 FMA; bf16 dot product or AMX tiles), from registers alone; runs for seconds. */
-double tg__kernels_peak(const tg__kernels *kernels, bool bf16, double seconds);
-
 /* Each level's overrides; called by tg__kernels_init in this order. */
 void tg__kernels_init_c(tg__kernels *kernels);
 void tg__kernels_init_avx2(tg__kernels *kernels);
 void tg__kernels_init_avx512(tg__kernels *kernels);
 void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
+void tg__kernels_init_vnni_peak(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels);
 void tg__kernels_init_amx(tg__kernels *kernels);
+void tg__kernels_init_amx_peaks(tg__kernels *kernels);
 
 #endif

@@ -182,6 +182,7 @@ static tg__tensor record_spec(tg__plan *plan, tg__tensor x, tg__product_spec spe
     node->src[SRC] = x;
     node->src[RESIDUAL] = residual;
     node->macs = (int64_t)tg__count(dst) * x.c * kernel * kernel;
+    node->bytes = (size_t)layer->out * (size_t)(x.c * kernel * kernel) * tg__dtype_size(x.dtype);
     tg__set_shape(plan, node, "%dx%dx%dx%d to %d k%d s%d", x.n, x.h, x.w, x.c, layer->out, kernel,
                   spec.stride);
     return dst;

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 
 #include <jansson.h>
+#include <math.h>
 
 /* Small and short: 64x64, two steps. */
 #define SMALL "generate \"$M\" --steps 2 --width 64 --height 64 "
@@ -363,6 +364,84 @@ static void test_cache_dir_twice_at_once(void **state)
     assert_string_equal(last.out, "3\n");
 }
 
+/* One row of the profile: numbers (0 for a dash), the bound, the operator. */
+struct profile_row {
+    double seconds, calls, gmac, speed, share, gb, gb_per_s, at_best, times;
+    char bound[8], text[128];
+};
+
+static double column(const char **at)
+{
+    char word[32] = "", *end;
+    int length = 0;
+    assert_int_equal(sscanf(*at, "%31s%n", word, &length), 1);
+    *at += length;
+    double x = strtod(word, &end);
+    if (strcmp(word, "-") == 0)
+        return 0;
+    if (*end)
+        fail_msg("%s is no number", word);
+    return x;
+}
+
+static struct profile_row parse_row(const char *line)
+{
+    struct profile_row row = {0};
+    double *const before[] = {&row.seconds, &row.calls, &row.gmac,    &row.speed,
+                              &row.share,   &row.gb,    &row.gb_per_s};
+    int length = 0;
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++)
+        *before[i] = column(&line);
+    assert_int_equal(sscanf(line, "%7s%n", row.bound, &length), 1);
+    line += length;
+    row.at_best = column(&line);
+    row.times = column(&line);
+    assert_int_equal(sscanf(line, " %127[^\n]", row.text), 1);
+    return row;
+}
+
+/* Every operator beside its roofline; the last line is their sum. */
+static void test_profile(void **state)
+{
+    (void)state;
+    assert_run(0, tgate(SMALL "-p x --seed 1 -o x.png --dtype f32 --threads 1 --profile"));
+    assert_non_null(strstr(last.err, "\nf32, 1 threads; at most f32 "));
+    char *line = strstr(last.err, "\n  seconds    calls");
+    assert_non_null(line);
+    struct profile_row row = {0}, sum = {0};
+    for (line = strchr(line + 1, '\n') + 1; strncmp(line, "tgate: ", 7) != 0;
+         line = strchr(line, '\n') + 1) {
+        row = parse_row(line);
+        if (strcmp(row.text, "- all operators ") == 0)
+            break;
+        sum.seconds += row.seconds;
+        sum.calls += row.calls;
+        sum.gmac += row.gmac;
+        sum.gb += row.gb;
+        assert_int_equal(strncmp(row.text, "f32 ", 4), 0);
+        bool product = strstr(row.text, "conv2d") || strstr(row.text, "linear");
+        if (product && !(row.gmac >= 0 && row.at_best >= 0 && *row.bound == 'm'))
+            fail_msg("no roofline: %s", line);
+        if (row.at_best > 0.001 && fabs(row.times / (row.seconds / row.at_best) - 1) > 0.1)
+            fail_msg("%.2f times is not %.4f / %.4f", row.times, row.seconds, row.at_best);
+    }
+    assert_string_equal(row.text, "- all operators ");
+    assert_true(sum.calls > 100 && sum.gmac > 0.1 && sum.gb > 0.01);
+    assert_true(fabs(sum.calls - row.calls) < 0.5);
+    assert_true(fabs(sum.seconds - row.seconds) < 0.01 + 0.01 * row.seconds);
+    assert_true(fabs(sum.gmac - row.gmac) < 0.1 + 0.01 * row.gmac);
+    assert_true(fabs(sum.gb - row.gb) < 0.1 + 0.01 * row.gb);
+    assert_files("x.png");
+}
+
+/* An instruction set without products of int8 has no peak for them. */
+static void test_profile_without_int8(void **state)
+{
+    (void)state;
+    assert_run(0, shell("TG_CPU=avx2 \"$T\" " SMALL "-p x --seed 1 -o x.png --profile"));
+    assert_non_null(strstr(last.err, ", int8 - GMAC/s, memory "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +462,8 @@ int main(void)
         COMMAND_TEST(test_cache_dir),
         COMMAND_TEST(test_cache_dir_unwritable),
         COMMAND_TEST(test_cache_dir_twice_at_once),
+        COMMAND_TEST(test_profile),
+        COMMAND_TEST(test_profile_without_int8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,25 @@ static tg__tensor sum(tg__plan *plan, const tg__op *op, tg__tensor a, tg__tensor
     return dst;
 }
 
+/* What a node moves: the weights that its operator named, the result, each source once. */
+static void moved_bytes(void **state)
+{
+    (void)state;
+    tg__error error = {0};
+    tg__plan *plan = tg__plan_new(NULL, "test", TG__F32, &error);
+    tg__tensor in = tg__plan_external(plan, 0, TG__F32, 1, 1, 1, 3);
+    tg__tensor a = sum(plan, &sum_op, in, (tg__tensor){0}, 5);
+    tg__tensor b = sum(plan, &sum_op, a, in, 7);
+    sum(plan, &sum_op, b, b, 2);
+    tg__node *last = (tg__node *)(uintptr_t)tg__plan_node(plan, 2);
+    last->bytes = 1000;
+    assert_int_equal(tg__plan_finish(plan), TG_OK);
+    assert_int_equal(tg__plan_node(plan, 0)->bytes, (3 + 5) * sizeof(float));
+    assert_int_equal(tg__plan_node(plan, 1)->bytes, (5 + 3 + 7) * sizeof(float));
+    assert_int_equal(last->bytes, 1000 + (7 + 2) * sizeof(float));
+    tg__plan_free(plan);
+}
+
 /* A random graph run in a packed workspace gives what it gives with every buffer on its own. */
 static void random_graph(unsigned seed, const tg__op *op)
 {
@@ -124,6 +143,7 @@ static void absurd_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(packing), cmocka_unit_test(chain_is_small),
-                                       cmocka_unit_test(absurd_sizes)};
+                                       cmocka_unit_test(absurd_sizes),
+                                       cmocka_unit_test(moved_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
