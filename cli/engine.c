@@ -77,6 +77,7 @@ int engine_open_session(struct engine *engine)
     session_options.threads = engine->options->threads;
     session_options.vae_tiling = (tg_vae_tiling)engine->options->vae_tiling;
     session_options.profile = engine->options->profile;
+    session_options.cache_dir = engine->options->cache_dir;
     return engine_session_result(engine,
                                  tg_session_new(&engine->session, engine->model, &session_options));
 }

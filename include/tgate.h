@@ -207,6 +207,15 @@ typedef struct tg_session_options {
     int threads;              /* 0: one a core that this process may use; 1 to 1024 */
     bool profile;             /* measure every operator; costs a few microseconds each */
     tg_vae_tiling vae_tiling; /* TG_VAE_TILING_AUTO */
+    /* Folder for packed weights, so that later starts need not make them; NULL: none. Made if its
+     * parent is there. It gets a file for each network, dtype and instruction set, as large as the
+     * packed weights are in memory (Stable Diffusion 1.5 in bf16: 1.9 GB in three files; more when
+     * several picture sizes want different layouts). A file is written at the end of the first call
+     * that packed something, and replaced when the weights' files, the library or oneDNN differ
+     * from what it was made from. It may be deleted at any time. What cannot be read or written is
+     * a message to the model's log, never an error; a path that is too long is TG_ERROR_ARGUMENT.
+     */
+    const char *cache_dir;
 } tg_session_options;
 
 typedef struct tg_session tg_session;

@@ -2,10 +2,22 @@
 #include "core/packs.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 enum { BUCKETS = 1024, ALIGNMENT = 64, HUGE_PAGE = 1 << 21 };
+
+/* Packs of middling size share pieces of memory in huge pages, which take fewer faults to fill and
+ * fewer entries of the address cache to read; where each begins a page of its own, much is wasted.
+ */
+enum { LEAST_SHARED = 1 << 16, SLAB_BYTES = 1 << 25 };
+
+struct tg__slab {
+    struct tg__slab *next;
+    char *memory;
+    size_t bytes, used;
+};
 
 static tg__pack **bucket_of(const tg__packs *packs, tg__pack_key key)
 {
@@ -22,37 +34,93 @@ static bool same(tg__pack_key a, tg__pack_key b)
 tg__pack *tg__packs_find(const tg__packs *packs, tg__pack_key key, int n)
 {
     for (tg__pack *pack = *bucket_of(packs, key); pack; pack = pack->next)
-        if (same(pack->key, key) && n-- == 0)
+        if (pack->ready && same(pack->key, key) && n-- == 0)
             return pack;
     return NULL;
 }
 
-tg__pack *tg__packs_add(tg__packs *packs, tg__pack_key key, size_t bytes, size_t layout_bytes,
-                        tg__error *error)
+/* A new slab for bytes. It becomes the first, unless most of it is taken at once. */
+static struct tg__slab *add_slab(tg__packs *packs, size_t bytes)
+{
+    struct tg__slab *slab = calloc(1, sizeof *slab);
+    if (!slab)
+        return NULL;
+    slab->bytes = bytes < SLAB_BYTES ? SLAB_BYTES : bytes;
+    slab->memory = tg__aligned(slab->bytes);
+    if (!slab->memory) {
+        free(slab);
+        return NULL;
+    }
+    bool behind = packs->slabs && bytes > SLAB_BYTES / 2;
+    struct tg__slab **link = behind ? &packs->slabs->next : &packs->slabs;
+    slab->next = *link;
+    *link = slab;
+    return slab;
+}
+
+static void *take(tg__packs *packs, tg__pack *pack)
+{
+    if (pack->bytes > PTRDIFF_MAX / 2)
+        return NULL;
+    size_t bytes = (pack->bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    pack->owned = bytes < LEAST_SHARED;
+    if (pack->owned)
+        return tg__aligned(bytes);
+    struct tg__slab *slab = packs->slabs;
+    if (!slab || slab->bytes - slab->used < bytes)
+        slab = add_slab(packs, bytes);
+    if (!slab)
+        return NULL;
+    slab->used += bytes;
+    return slab->memory + slab->used - bytes;
+}
+
+static void free_pack(tg__pack *pack)
+{
+    if (pack->stored)
+        tg__drop_pages(pack->data, pack->bytes);
+    if (pack->owned)
+        free(pack->data);
+    free(pack->layout);
+    free(pack);
+}
+
+/* The store's data, or memory for it. */
+static void *find_data(tg__packs *packs, tg__pack *pack)
+{
+    const void *data = packs->store.find ? packs->store.find(packs->store.context, pack) : NULL;
+    pack->ready = pack->stored = data != NULL;
+    packs->made += !data;
+    return data ? (void *)(uintptr_t)data : take(packs, pack);
+}
+
+tg__pack *tg__packs_add(tg__packs *packs, tg__pack_key key, size_t bytes, const void *layout,
+                        size_t layout_bytes, tg__error *error)
 {
     tg__pack *pack = calloc(1, sizeof *pack);
-    if (!pack)
-        goto fail;
-    pack->key = key;
-    pack->bytes = bytes;
-    pack->data = tg__aligned(bytes);
-    pack->layout = calloc(1, layout_bytes ? layout_bytes : 1);
-    if (!pack->data || !pack->layout)
-        goto fail;
+    void *copy = malloc(layout_bytes ? layout_bytes : 1);
+    if (!pack || !copy) {
+        free(pack);
+        free(copy);
+        tg__fail_memory(error);
+        return NULL;
+    }
+    if (layout_bytes)
+        memcpy(copy, layout, layout_bytes);
+    *pack = (tg__pack){.key = key, .bytes = bytes, .layout = copy, .layout_bytes = layout_bytes};
+    pack->data = find_data(packs, pack);
+    if (!pack->data) {
+        free_pack(pack);
+        tg__fail_memory(error);
+        return NULL;
+    }
     tg__pack **bucket = bucket_of(packs, key);
     while (*bucket)
         bucket = &(*bucket)->next;
     *bucket = pack;
+    pack->order = packs->added++;
     packs->bytes += bytes;
     return pack;
-fail:
-    if (pack) {
-        free(pack->data);
-        free(pack->layout);
-        free(pack);
-    }
-    tg__fail_memory(error);
-    return NULL;
 }
 
 void tg__packs_free(tg__packs *packs)
@@ -60,11 +128,15 @@ void tg__packs_free(tg__packs *packs)
     for (int i = 0; i < BUCKETS; i++) {
         while (packs->buckets[i]) {
             tg__pack *next = packs->buckets[i]->next;
-            free(packs->buckets[i]->data);
-            free(packs->buckets[i]->layout);
-            free(packs->buckets[i]);
+            free_pack(packs->buckets[i]);
             packs->buckets[i] = next;
         }
+    }
+    while (packs->slabs) {
+        struct tg__slab *next = packs->slabs->next;
+        free(packs->slabs->memory);
+        free(packs->slabs);
+        packs->slabs = next;
     }
     packs->bytes = 0;
 }

@@ -142,7 +142,8 @@ char *tg__file_read(const char *path, size_t most, size_t *length, tg__error *er
 struct tg__output {
     char where[TG__WHERE_BYTES];
     char *path, *temporary;
-    int fd; /* -1: there is no temporary file */
+    int fd;       /* -1: there is no temporary file */
+    bool unnamed; /* the file has no name yet: it is gone if we are */
     bool overwrite;
     tg__error error; /* of writing */
 };
@@ -181,17 +182,51 @@ static bool check_target(const char *path, const char *where, bool overwrite, tg
     return false;
 }
 
-/* Opens a new file, with the rights that the user's mask gives, beside output->path. */
-static void open_temporary(tg__output *output, tg__error *error)
+/* A name beside output->path for the temporary file. */
+static bool draw_name(tg__output *output)
 {
     const char *slash = strrchr(output->path, '/');
     int folder = slash ? (int)(slash + 1 - output->path) : 0;
+    uint64_t random;
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        return false;
+    sprintf(output->temporary, "%.*s.tgate-%016llx", folder, output->path,
+            (unsigned long long)random);
+    return true;
+}
+
+/* What linkat() knows a file without a name by. */
+static const char *link_to(char dst[40], int fd)
+{
+    sprintf(dst, "/proc/self/fd/%d", fd);
+    return dst;
+}
+
+/* Opens a file without a name in the folder of output->path, if that can be named later. */
+static bool open_unnamed(tg__output *output)
+{
+    char own[40];
+    const char *slash = strrchr(output->path, '/');
+    char *folder = slash ? strndup(output->path, (size_t)(slash + 1 - output->path)) : strdup(".");
+    int fd = folder ? open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666) : -1;
+    free(folder);
+    if (fd >= 0 && access(link_to(own, fd), F_OK) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    output->fd = fd;
+    output->unnamed = fd >= 0;
+    return output->unnamed;
+}
+
+/* Opens a new file, with the rights that the user's mask gives, beside output->path. */
+static void open_temporary(tg__output *output, tg__error *error)
+{
+    if (open_unnamed(output))
+        return;
     for (int attempt = 0; attempt < 16 && output->fd < 0; attempt++) {
-        uint64_t random;
-        if (getrandom(&random, sizeof random, 0) != sizeof random)
+        if (!draw_name(output))
             break;
-        sprintf(output->temporary, "%.*s.tgate-%016llx", folder, output->path,
-                (unsigned long long)random);
         output->fd = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (output->fd < 0 && errno != EEXIST)
             break;
@@ -260,6 +295,23 @@ static int rename_to_free_name(const char *from, const char *to)
     return result;
 }
 
+/* Gives the file its temporary name, if it has none yet. */
+static void name_file(tg__output *output)
+{
+    char own[40];
+    for (int attempt = 0; output->unnamed && attempt < 16; attempt++) {
+        if (!draw_name(output))
+            break;
+        if (linkat(AT_FDCWD, link_to(own, output->fd), AT_FDCWD, output->temporary,
+                   AT_SYMLINK_FOLLOW) == 0)
+            output->unnamed = false;
+        else if (errno != EEXIST)
+            break;
+    }
+    if (output->unnamed)
+        fail_write(output->where, errno, &output->error);
+}
+
 static void close_file(tg__output *output)
 {
     if (close(output->fd) != 0)
@@ -271,6 +323,8 @@ tg_status tg__output_commit(tg__output *output, tg__error *error)
 {
     if (!output)
         return error->status;
+    if (!tg__failed(error) && !tg__failed(&output->error))
+        name_file(output);
     close_file(output);
     if (!tg__failed(error) && tg__failed(&output->error))
         *error = output->error;
@@ -282,7 +336,7 @@ tg_status tg__output_commit(tg__output *output, tg__error *error)
         else if (result != 0)
             fail_write(output->where, errno, error);
     }
-    if (tg__failed(error))
+    if (tg__failed(error) && !output->unnamed)
         unlink(output->temporary);
     tg__output_abandon(output);
     return error->status;
@@ -294,7 +348,8 @@ void tg__output_abandon(tg__output *output)
         return;
     if (output->fd >= 0) {
         close(output->fd);
-        unlink(output->temporary);
+        if (!output->unnamed)
+            unlink(output->temporary);
     }
     free(output->path);
     free(output->temporary);

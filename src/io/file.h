@@ -27,7 +27,8 @@ char *tg__file_read(const char *path, size_t most, size_t *length, tg__error *er
 char *tg__file_read_as(const char *path, const char *where, size_t most, size_t *length,
                        tg__error *error);
 
-/* A file in the making: written under a temporary name beside path, renamed to it by commit. */
+/* A file in the making: written without a name where the file system can, else under a temporary
+ * one beside path; path becomes its name by commit. */
 typedef struct tg__output tg__output;
 
 /* Fails if path exists and overwrite is false, if it is no regular file, or if its folder cannot be

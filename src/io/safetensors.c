@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/packs.h"
@@ -22,6 +23,8 @@ enum { LENGTH_BYTES = 8, MOST_HEADER_BYTES = 100000000 };
 
 struct tg__safetensors {
     char where[TG__WHERE_BYTES];
+    char *path;
+    struct timespec written, changed; /* its data; its data or its names and rights */
     const unsigned char *map;
     size_t size;
     const unsigned char *data; /* in map, behind the header */
@@ -297,6 +300,22 @@ static bool fail_length(const tg__safetensors *file, uint64_t length, size_t mos
 
 /* ------------------------------------------------------------------------------- the file */
 
+/* What tells the file from others and from itself after a change. */
+static bool note_identity(tg__safetensors *file, int fd, const char *path, tg__error *error)
+{
+    struct stat status;
+    if (fstat(fd, &status) == 0) {
+        file->written = status.st_mtim;
+        file->changed = status.st_ctim;
+    }
+    file->path = realpath(path, NULL);
+    if (!file->path)
+        file->path = strdup(path);
+    if (!file->path)
+        tg__fail_memory(error);
+    return file->path != NULL;
+}
+
 static bool map_file(tg__safetensors *file, const char *path, tg__error *error)
 {
     int fd = tg__file_open(path, file->where, &file->size, error);
@@ -305,7 +324,7 @@ static bool map_file(tg__safetensors *file, const char *path, tg__error *error)
     if (file->size < LENGTH_BYTES) {
         tg__fail(error, TG_ERROR_FORMAT, "%s: is %zu bytes long, expected at least %d", file->where,
                  file->size, LENGTH_BYTES);
-    } else {
+    } else if (note_identity(file, fd, path, error)) {
         void *map = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (map == MAP_FAILED)
             tg__fail(error, errno == ENOMEM ? TG_ERROR_MEMORY : TG_ERROR_IO,
@@ -366,6 +385,7 @@ void tg__safetensors_close(tg__safetensors *file)
     tg__json_free(file->header);
     free(file->tensors);
     free(file->by_name);
+    free(file->path);
     free(file);
 }
 
@@ -382,6 +402,22 @@ const tg__disk_tensor *tg__safetensors_find(const tg__safetensors *file, const c
     const tg__disk_tensor **found =
         bsearch(&key, file->by_name, file->count, sizeof *file->by_name, by_name);
     return found ? *found : NULL;
+}
+
+bool tg__safetensors_offset(const tg__safetensors *file, const void *data, uint64_t *offset)
+{
+    uintptr_t first = (uintptr_t)file->map, at = (uintptr_t)data;
+    *offset = at - first;
+    return at >= first && at - first < file->size;
+}
+
+const char *tg__safetensors_path(const tg__safetensors *file) { return file->path; }
+
+void tg__safetensors_stamp(const tg__safetensors *file, char *dst, size_t size)
+{
+    snprintf(dst, size, "%zu bytes, %lld.%09ld, %lld.%09ld", file->size,
+             (long long)file->written.tv_sec, file->written.tv_nsec,
+             (long long)file->changed.tv_sec, file->changed.tv_nsec);
 }
 
 void tg__safetensors_drop(const tg__safetensors *file) { tg__drop_pages(file->map, file->size); }

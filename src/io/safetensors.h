@@ -38,6 +38,12 @@ size_t tg__safetensors_count(const tg__safetensors *file);
 const tg__disk_tensor *tg__safetensors_at(const tg__safetensors *file, size_t index);
 /* NULL if it is not there. */
 const tg__disk_tensor *tg__safetensors_find(const tg__safetensors *file, const char *name);
+/* Whether data points into the file, and at which of its bytes. */
+bool tg__safetensors_offset(const tg__safetensors *file, const void *data, uint64_t *offset);
+/* The file's absolute path without links, as it was when it was opened. */
+const char *tg__safetensors_path(const tg__safetensors *file);
+/* The file's length and when it was last changed, as it was when it was opened. */
+void tg__safetensors_stamp(const tg__safetensors *file, char *dst, size_t size);
 /* The data leave memory until they are read again. */
 void tg__safetensors_drop(const tg__safetensors *file);
 /* A value of __metadata__, or NULL. */

@@ -364,3 +364,9 @@ void tg__weights_drop(const tg__weights *weights)
 }
 
 const char *tg__weights_where(const tg__weights *weights) { return weights->where; }
+
+tg__safetensors *const *tg__weights_files(const tg__weights *weights, int *count)
+{
+    *count = weights->file_count;
+    return weights->files;
+}

@@ -37,6 +37,8 @@ bool tg__weights_find(const tg__weights *weights, const char *name, tg__disk_ten
 tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, int rank,
                                 const int64_t *shape, tg__error *error);
 
+/* The files that tg__weights_open opened; none for weights that are looked up elsewhere. */
+tg__safetensors *const *tg__weights_files(const tg__weights *weights, int *count);
 /* The files' pages leave memory until they are read again; NULL, and weights that are looked up
  * elsewhere, are fine. */
 void tg__weights_drop(const tg__weights *weights);

@@ -5,8 +5,10 @@
 
 #include "core/parallel.h"
 #include "onednn/gather.h"
+#include "onednn/pairs.h"
 
 #include <dnnl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct tg__dnnl {
@@ -66,6 +68,13 @@ tg__dnnl *tg__dnnl_new(const tg__kernels *kernels, tg_cpu cap, tg__error *error)
         return NULL;
     }
     return dnnl;
+}
+
+void tg__dnnl_describe(char *dst, size_t size)
+{
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(dst, size, "oneDNN %d.%d.%d %s, instructions %#x", v->major, v->minor, v->patch,
+             v->hash, (unsigned)dnnl_get_effective_cpu_isa());
 }
 
 void tg__dnnl_free(tg__dnnl *dnnl)
@@ -205,16 +214,33 @@ static dnnl_status_t reorder(const tg__dnnl *dnnl, const dnnl_memory_desc_t *fro
 typedef struct gather_job {
     const tg__dnnl *dnnl;
     const tg__product_spec *spec;
-    char *dst;
     size_t row_bytes;
+    char *rows;    /* plain, all of them or some for each thread */
+    tg__bf16 *dst; /* pairs */
+    size_t width;  /* of the layout in pairs */
 } gather_job;
 
-static void gather_row(void *context, size_t row, int thread)
+static void gather_row(const gather_job *job, char *dst, size_t row)
+{
+    tg__gather_row(dst, job->spec->dtype, job->dnnl->kernels, job->spec, row);
+}
+
+static void gather_plain(void *context, size_t row, int thread)
 {
     (void)thread;
     const gather_job *job = context;
-    tg__gather_row(job->dst + row * job->row_bytes, job->spec->dtype, job->dnnl->kernels, job->spec,
-                   row);
+    gather_row(job, job->rows + row * job->row_bytes, row);
+}
+
+static void gather_pairs(void *context, size_t i, int thread)
+{
+    const gather_job *job = context;
+    size_t k = (size_t)tg__product_kernel(job->spec), first = i * TG__PAIR_ROWS;
+    char *rows = job->rows + (size_t)thread * TG__PAIR_ROWS * job->row_bytes;
+    for (size_t r = 0; r < TG__PAIR_ROWS; r++)
+        gather_row(job, rows + r * job->row_bytes, first + r);
+    tg__pairs_write(job->dst, (const tg__bf16 *)(const void *)rows, first, job->width,
+                    (size_t)job->spec->in_count, k * k);
 }
 
 /* Memory for a layer's plain weights, kept for the next layer; NULL if there is none. */
@@ -237,26 +263,43 @@ void tg__dnnl_trim(tg__dnnl *dnnl)
     dnnl->plain_bytes = 0;
 }
 
-static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_spec *s,
-                              tg__error *error)
+/* The weights by way of oneDNN's reorder, for any layout. */
+static tg_status reorder_weights(tg__dnnl *dnnl, tg__pack *pack, gather_job *job, tg__error *error)
 {
-    const tg__layer *layer = s->layer;
-    int64_t out = layer->out, in = s->in_count, k = tg__product_kernel(s);
-    size_t row_bytes = (size_t)(in * k * k) * tg__dtype_size(s->dtype);
-    gather_job job = {dnnl, s, plain_memory(dnnl, (size_t)out * row_bytes), row_bytes};
-    if (!job.dst)
+    const tg__product_spec *s = job->spec;
+    int64_t out = s->layer->out, in = s->in_count, k = tg__product_kernel(s);
+    job->rows = plain_memory(dnnl, (size_t)out * job->row_bytes);
+    if (!job->rows)
         return tg__fail_memory(error);
-    tg__parallel_for((size_t)out, gather_row, &job);
+    tg__parallel_for((size_t)out, gather_plain, job);
     dnnl_memory_desc_t from;
     if (is_matmul(s))
         dnnl_memory_desc_init_by_tag(&from, 2, (dnnl_dims_t){in, out}, type_of(s->dtype), dnnl_ba);
     else
         dnnl_memory_desc_init_by_tag(&from, 4, (dnnl_dims_t){out, in, k, k}, type_of(s->dtype),
                                      dnnl_abcd);
-    dnnl_status_t status = reorder(dnnl, &from, job.dst, pack->layout, pack->data);
+    dnnl_status_t status = reorder(dnnl, &from, job->rows, pack->layout, pack->data);
+    return status == dnnl_success ? TG_OK : refuse(error, status, s->layer->name);
+}
+
+static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_spec *s,
+                              tg__error *error)
+{
+    const tg__layer *layer = s->layer;
+    size_t k = (size_t)tg__product_kernel(s);
+    gather_job job = {.dnnl = dnnl, .spec = s, .dst = pack->data};
+    job.row_bytes = (size_t)s->in_count * k * k * tg__dtype_size(s->dtype);
+    if (tg__pairs_match(pack->layout, &job.width)) {
+        job.rows = plain_memory(dnnl, (size_t)tg__threads() * TG__PAIR_ROWS * job.row_bytes);
+        if (!job.rows)
+            return tg__fail_memory(error);
+        tg__parallel_for((size_t)layer->out / TG__PAIR_ROWS, gather_pairs, &job);
+    } else if (reorder_weights(dnnl, pack, &job, error) != TG_OK) {
+        return error->status;
+    }
     for (int p = 0; p < layer->parts; p++)
         tg__drop_pages(layer->weight[p].data, layer->weight[p].bytes);
-    return status == dnnl_success ? TG_OK : refuse(error, status, layer->name);
+    return TG_OK;
 }
 
 /* A primitive descriptor whose weights are packed already, or are then packed the way it likes. */
@@ -279,15 +322,11 @@ static tg__pack *find_or_pack(tg__dnnl *dnnl, tg__packs *packs, const tg__produc
         return NULL;
     }
     d->weights = *dnnl_primitive_desc_query_md(*pd, dnnl_query_weights_md, 0);
-    pack =
-        tg__packs_add(packs, key, dnnl_memory_desc_get_size(&d->weights), sizeof d->weights, error);
-    if (!pack)
-        return NULL;
-    *(dnnl_memory_desc_t *)pack->layout = d->weights;
-    if (fill_weights(dnnl, pack, s, error) == TG_OK)
-        return pack;
-    pack->key.data = NULL; /* nobody shall find it */
-    return NULL;
+    pack = tg__packs_add(packs, key, dnnl_memory_desc_get_size(&d->weights), &d->weights,
+                         sizeof d->weights, error);
+    if (pack && !pack->ready)
+        pack->ready = fill_weights(dnnl, pack, s, error) == TG_OK;
+    return pack && pack->ready ? pack : NULL;
 }
 
 static tg__pack *pack_bias(tg__packs *packs, const tg__layer *layer, tg__error *error)
@@ -296,11 +335,14 @@ static tg__pack *pack_bias(tg__packs *packs, const tg__layer *layer, tg__error *
     tg__pack *pack = tg__packs_find(packs, key, 0);
     if (pack)
         return pack;
-    pack = tg__packs_add(packs, key, (size_t)layer->out * sizeof(float), 0, error);
+    pack = tg__packs_add(packs, key, (size_t)layer->out * sizeof(float), NULL, 0, error);
+    if (!pack || pack->ready)
+        return pack;
     int rows = layer->out / layer->parts;
-    for (int p = 0; pack && p < layer->parts; p++)
+    for (int p = 0; p < layer->parts; p++)
         tg__to_f32_array((float *)pack->data + p * rows, layer->bias[p].data, layer->bias[p].dtype,
                          (size_t)rows);
+    pack->ready = true;
     return pack;
 }
 

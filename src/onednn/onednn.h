@@ -45,6 +45,8 @@ typedef struct tg__product_spec {
  * process, from the first call on. */
 tg__dnnl *tg__dnnl_new(const tg__kernels *kernels, tg_cpu cap, tg__error *error);
 void tg__dnnl_free(tg__dnnl *dnnl);
+/* oneDNN's version and the instructions that it uses, once there is a tg__dnnl. */
+void tg__dnnl_describe(char *dst, size_t size);
 /* Gives back what packing needed; NULL is fine. */
 void tg__dnnl_trim(tg__dnnl *dnnl);
 

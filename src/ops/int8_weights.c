@@ -103,7 +103,7 @@ static void set_parts(job *j, char *data, size_t outputs)
     j->sum = j->scale + outputs;
 }
 
-static void fill(job *j, char *data, size_t outputs, size_t bytes, tg__error *error)
+static bool fill(job *j, char *data, size_t outputs, size_t bytes, tg__error *error)
 {
     const tg__layer *layer = j->spec->layer;
     j->bytes_at = j->in * j->taps * sizeof(float);
@@ -111,7 +111,7 @@ static void fill(job *j, char *data, size_t outputs, size_t bytes, tg__error *er
     j->scratch = malloc((size_t)tg__threads() * j->scratch_bytes);
     if (!j->scratch) {
         tg__fail_memory(error);
-        return;
+        return false;
     }
     size_t weights = outputs * j->taps * j->depth;
     memset(data + weights, 0, bytes - weights);
@@ -119,6 +119,7 @@ static void fill(job *j, char *data, size_t outputs, size_t bytes, tg__error *er
     free(j->scratch);
     for (int p = 0; p < layer->parts; p++)
         tg__drop_pages(layer->weight[p].data, layer->weight[p].bytes);
+    return true;
 }
 
 tg__int8_weights tg__int8_weights_of(tg__plan *plan, const tg__product_spec *s)
@@ -139,11 +140,12 @@ tg__int8_weights tg__int8_weights_of(tg__plan *plan, const tg__product_spec *s)
         set_parts(&j, pack->data, outputs);
     } else {
         size_t bytes = outputs * j.taps * j.depth + 3 * outputs * sizeof(float);
-        pack = tg__packs_add(packs, key, bytes, 0, error);
+        pack = tg__packs_add(packs, key, bytes, NULL, 0, error);
         if (!pack)
             return (tg__int8_weights){0};
         set_parts(&j, pack->data, outputs);
-        fill(&j, pack->data, outputs, bytes, error);
+        if (!pack->ready)
+            pack->ready = fill(&j, pack->data, outputs, bytes, error);
     }
     if (tg__failed(error))
         return (tg__int8_weights){0};

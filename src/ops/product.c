@@ -34,8 +34,11 @@ static const float *pack_plain(tg__plan *plan, const tg__product_spec *s)
     size_t taps = (size_t)layer->kernel * (size_t)layer->kernel, out = (size_t)layer->out;
     size_t in = (size_t)s->in_count, skip = (size_t)s->in_first * taps;
     size_t rows = out / (size_t)layer->parts;
-    pack = tg__packs_add(packs, key, out * in * taps * sizeof(float), 0, tg__plan_error(plan));
-    for (size_t o = 0; pack && o < out; o++) {
+    pack =
+        tg__packs_add(packs, key, out * in * taps * sizeof(float), NULL, 0, tg__plan_error(plan));
+    if (!pack || pack->ready)
+        return pack ? pack->data : NULL;
+    for (size_t o = 0; o < out; o++) {
         const tg__disk_tensor *w = &layer->weight[o / rows];
         size_t first = o % rows * (size_t)layer->in * taps + skip, size = tg__dtype_size(w->dtype);
         for (size_t i = 0; i < in; i++)
@@ -44,7 +47,8 @@ static const float *pack_plain(tg__plan *plan, const tg__product_spec *s)
                                  (const char *)w->data + (first + i * taps + t) * size, w->dtype,
                                  1);
     }
-    return pack ? pack->data : NULL;
+    pack->ready = true;
+    return pack->data;
 }
 
 typedef struct plain_job {

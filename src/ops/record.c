@@ -31,15 +31,16 @@ const float *tg__packed_f32(tg__plan *plan, const tg__disk_tensor *tensors, int 
         return pack->data;
     for (int i = 0; i < count; i++)
         bytes += tensors[i].bytes / tg__dtype_size(tensors[i].dtype) * sizeof(float);
-    pack = tg__packs_add(packs, key, bytes, 0, tg__plan_error(plan));
-    if (!pack)
-        return NULL;
+    pack = tg__packs_add(packs, key, bytes, NULL, 0, tg__plan_error(plan));
+    if (!pack || pack->ready)
+        return pack ? pack->data : NULL;
     float *dst = pack->data;
     for (int i = 0; i < count; i++) {
         size_t n = tensors[i].bytes / tg__dtype_size(tensors[i].dtype);
         tg__to_f32_array(dst, tensors[i].data, tensors[i].dtype, n);
         dst += n;
     }
+    pack->ready = true;
     return pack->data;
 }
 

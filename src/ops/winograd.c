@@ -98,20 +98,25 @@ static void pack(tg__plan *plan, const tg__layer *layer, tg__winograd *w)
         w->weights = found->data;
         return;
     }
+    found = tg__packs_add(packs, key, kernel->packed_bytes(w), NULL, 0, tg__plan_error(plan));
+    if (!found)
+        return;
+    w->weights = found->data;
+    if (found->ready) /* from an earlier run */
+        return;
     size_t panel = (size_t)kernel->panel;
     pack_job job = {kernels, layer, w, NULL, NULL, (size_t)layer->in * TAPS * (panel + 1)};
     job.taps_count = (job.taps_count + 15) / 16 * 16;
     job.taps = tg__aligned((size_t)tg__threads() * job.taps_count * sizeof(float));
-    if (!job.taps)
+    if (!job.taps) {
         tg__fail_memory(tg__plan_error(plan));
-    found = job.taps ? tg__packs_add(packs, key, kernel->packed_bytes(w), 0, tg__plan_error(plan))
-                     : NULL;
-    if (found) {
-        w->weights = job.packed = found->data;
-        tg__parallel_for(((size_t)layer->out + panel - 1) / panel, pack_panel, &job);
-        for (int p = 0; p < layer->parts; p++)
-            tg__drop_pages(layer->weight[p].data, layer->weight[p].bytes);
+        return;
     }
+    job.packed = found->data;
+    tg__parallel_for(((size_t)layer->out + panel - 1) / panel, pack_panel, &job);
+    found->ready = true;
+    for (int p = 0; p < layer->parts; p++)
+        tg__drop_pages(layer->weight[p].data, layer->weight[p].bytes);
     free(job.taps);
 }
 

@@ -66,6 +66,8 @@ tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session
         s->contexts[i].dnnl = s->dnnl;
         s->contexts[i].winograd_positions = tg__winograd_positions((tg__network)i);
     }
+    if (o->cache_dir && !tg__failed(&s->error))
+        tg__session_open_caches(s, o->cache_dir);
     return s->error.status;
 }
 
@@ -77,6 +79,7 @@ void tg_session_free(tg_session *s)
         tg__session_drop_plans(s, (tg__network)i);
         tg__packs_free(&s->contexts[i].packs);
     }
+    tg__session_free_caches(s);
     for (int i = 0; i < s->slot_count; i++)
         free(s->slots[i]);
     free(s->slots);
@@ -107,6 +110,7 @@ int tg__session_enter(tg_session *s)
 
 tg_status tg__session_leave(tg_session *s, int before)
 {
+    tg__session_save_caches(s);
     tg__threads_leave(before);
     return s->error.status;
 }

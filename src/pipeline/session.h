@@ -32,6 +32,8 @@ struct tg_session {
     tg__grid grids[2]; /* how the VAE went over its last latents: decoding, encoding */
     tg__dnnl *dnnl;    /* NULL: plain C */
     tg__context contexts[TG__NETWORKS];
+    struct tg__cache *caches[TG__NETWORKS]; /* NULL: none */
+    bool caches_fail;                       /* writing one failed: no more attempts */
     tg__cached_plan *plans;
     void *workspace;
     size_t workspace_bytes;
@@ -64,7 +66,13 @@ tg__dtype tg__session_dtype(const tg_session *session);
 int tg__session_enter(tg_session *session);
 tg_status tg__session_leave(tg_session *session, int before);
 
-/* The plan for this key, from the cache or new; NULL with the session's error. Plans of the same
+/* Packed weights on disk: looked up there from now on; new ones added, which tg__session_leave does
+ * if the call succeeded; freed after the packs. */
+tg_status tg__session_open_caches(tg_session *session, const char *folder);
+void tg__session_save_caches(tg_session *session);
+void tg__session_free_caches(tg_session *session);
+
+/* The plan for this key, one that is there or new; NULL with the session's error. Plans of the same
  * network and kind for another size of the whole are dropped. */
 tg__plan *tg__session_plan(tg_session *session, const tg__plan_key *key);
 /* The context's winograd_positions for a network. */

@@ -332,12 +332,78 @@ static void test_interrupt(void **state)
         snprintf(
             line, sizeof line,
             "exec timeout --foreground --preserve-status -k 15 -s %s 1 \"$T\" generate \"$M\" -p a "
-            "--seed 1 --steps 900 --width 64 --height 64 -o cat.png",
+            "--seed 1 --steps 900 --width 64 --height 64 -o cat.png --cache-dir cache",
             signals[i]);
         assert_run(130, shell(line));
         assert_string_equal(last.err, "tgate: interrupted\n");
+        assert_run(0, shell("ls -A cache | grep -v packs$ | wc -l; rm -r cache"));
+        assert_string_equal(last.out, "0\n");
         assert_files("");
     }
+}
+
+/* The names of a cache's files as the user cannot know them are cut out of what is said. */
+#define PLAIN_NAMES " | sed -E 's/-[a-z0-9_]+-[0-9a-f]{16}\\.packs/.packs/'"
+
+static void test_cache_dir(void **state)
+{
+    static const char *const lines[] = {
+        SMALL "-p a --seed 1 --dtype f32 -q --cache-dir c -o b.npy",
+        "encode \"$M\" p.png --save-latents l.npy --dtype f32 -q --cache-dir c",
+        "decode \"$M\" --latents l.npy -o q.png --dtype f32 -q --cache-dir c",
+    };
+    (void)state;
+    assert_run(0, tgate(SMALL "-p a --seed 1 --dtype f32 --cache-dir c -o a.npy"));
+    assert_string_equal(last.err, "tgate: wrote a.npy\n");
+    assert_run(0, shell("ls -A c" PLAIN_NAMES));
+    assert_string_equal(last.out, "text_encoder-f32.packs\nunet-f32.packs\nvae-f32.packs\n");
+    assert_run(0, shell("stat -c %i c/unet* >inode"));
+    assert_run(0, tgate(SMALL "-p a --seed 1 --dtype f32 -q -o p.png"));
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        assert_run(0, tgate(lines[i]));
+        assert_string_equal(last.err, "");
+    }
+    assert_run(0, shell("cmp a.npy b.npy && stat -c %i c/unet* | cmp - inode && ls -A c | wc -l"));
+    assert_string_equal(last.out, "3\n");
+    assert_run(0, shell("for f in c/*; do echo x >$f; done; \"$T\" " SMALL "-p a --seed 1 "
+                        "--dtype f32 -v --cache-dir c -o d.npy 2>&1" PLAIN_NAMES));
+    assert_string_equal(last.out,
+                        "tgate: c/text_encoder-f32.packs: is no file of packs; it is made anew\n"
+                        "tgate: c/unet-f32.packs: is no file of packs; it is made anew\n"
+                        "tgate: c/vae-f32.packs: is no file of packs; it is made anew\n"
+                        "tgate: wrote d.npy\n");
+    assert_run(0, shell("cmp a.npy d.npy"));
+    assert_run(2, tgate(SMALL "-p a --cache-dir ''"));
+}
+
+static void test_cache_dir_unwritable(void **state)
+{
+    (void)state;
+    assert_run(0, shell(">f; \"$T\" " SMALL "-p a --seed 1 --dtype f32 --cache-dir f -o a.npy "
+                        "2>&1" PLAIN_NAMES));
+    assert_string_equal(last.out,
+                        "tgate: warning: f/text_encoder-f32.packs: cannot be written (Not a "
+                        "directory); the next start will not be faster\n"
+                        "tgate: wrote a.npy\n");
+    assert_run(0, shell("(ulimit -f 200; trap '' XFSZ; exec \"$T\" " SMALL "-p a --seed 1 "
+                        "--dtype f32 --cache-dir full -o b.npy) 2>&1" PLAIN_NAMES));
+    assert_string_equal(last.out,
+                        "tgate: warning: full/text_encoder-f32.packs: cannot be written (File too "
+                        "large); the next start will not be faster\n"
+                        "tgate: wrote b.npy\n");
+    assert_run(0, shell("cmp a.npy b.npy && rmdir full")); /* it is empty */
+    assert_files("a.npy b.npy f");
+}
+
+static void test_cache_dir_twice_at_once(void **state)
+{
+    (void)state;
+    assert_run(0, shell("\"$T\" " SMALL "-p a --seed 1 --cache-dir c -qo a.npy & "
+                        "\"$T\" " SMALL "-p a --seed 1 --cache-dir c -qo b.npy && wait $! && "
+                        "\"$T\" " SMALL "-p a --seed 1 --cache-dir c -qvo d.npy && "
+                        "cmp a.npy b.npy && cmp a.npy d.npy && ls -A c | wc -l"));
+    assert_string_equal(last.err, "");
+    assert_string_equal(last.out, "3\n");
 }
 
 /* One row of the profile: numbers (0 for a dash), the bound, the operator. */
@@ -436,6 +502,9 @@ int main(void)
         COMMAND_TEST(test_info),
         COMMAND_TEST(test_tokenize),
         COMMAND_TEST(test_interrupt),
+        COMMAND_TEST(test_cache_dir),
+        COMMAND_TEST(test_cache_dir_unwritable),
+        COMMAND_TEST(test_cache_dir_twice_at_once),
         COMMAND_TEST(test_profile),
         COMMAND_TEST(test_profile_without_int8),
     };

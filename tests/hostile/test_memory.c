@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "tgate.h"
+#include "unit/scratch.h"
 
 static long allocations; /* so far */
 static long fail_at;     /* the allocation that fails; 0: none */
@@ -67,6 +68,8 @@ static void expect_message(tg_status status, const tg_model *model, const tg_ses
         fail_msg("allocation %ld: the message is \"%s\"", fail_at, message);
 }
 
+static const char *cache_dir; /* of whole_run; NULL: none */
+
 /* From opening to the picture. The first status that is not TG_OK. */
 static tg_status whole_run(const char *path, steps *s, tg_dtype dtype)
 {
@@ -79,6 +82,7 @@ static tg_status whole_run(const char *path, steps *s, tg_dtype dtype)
     tg_session_options_init(&so);
     so.dtype = dtype;
     so.threads = 1;
+    so.cache_dir = cache_dir;
     tg_status status = tg_model_open(&model, path, NULL);
     if (status == TG_OK)
         status = tg_session_new(&session, model, &so);
@@ -205,12 +209,50 @@ static void each_allocation_of_tiles_fails(void **state)
     fail_each(tiled_run, TG_DTYPE_F32, true);
 }
 
+/* With a cache that is not there yet, and with one that is: a failed allocation fails the call, or
+ * the cache alone, which then costs nothing but time. */
+static void each_allocation_fails_with_a_cache(void **state)
+{
+    scratch *folder = *state;
+    const char *path = TG_TEST_DATA "/golden/models/sd1";
+    char cache[128];
+    snprintf(cache, sizeof cache, "%s/cache", folder->folder);
+    cache_dir = cache;
+    for (int present = 0; present < 2; present++) {
+        steps s = {0};
+        fail_at = 0;
+        if (present)
+            assert_int_equal(whole_run(path, &s, TG_DTYPE_F32), TG_OK);
+        allocations = 0;
+        assert_int_equal(whole_run(path, &s, TG_DTYPE_F32), TG_OK);
+        long all = allocations, survived = 0;
+        for (long at = 1; at <= all; at += 1 + at / 100) {
+            if (!present)
+                nftw(cache, scratch_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+            allocations = 0;
+            fail_at = at;
+            failed = false;
+            tg_status status = whole_run(path, &s, TG_DTYPE_F32);
+            fail_at = 0;
+            if (!failed || (status != TG_ERROR_MEMORY && status != TG_OK))
+                fail_msg("allocation %ld of %ld: failed %d, status %d", at, all, failed,
+                         (int)status);
+            survived += status == TG_OK;
+        }
+        assert_true(survived < 20); /* most are not the cache's */
+    }
+    cache_dir = NULL;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(no_allocation_in_the_loop),
-                                       cmocka_unit_test(no_allocation_in_the_int8_loop),
-                                       cmocka_unit_test(each_allocation_fails),
-                                       cmocka_unit_test(each_allocation_of_int8_fails),
-                                       cmocka_unit_test(each_allocation_of_tiles_fails)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_allocation_in_the_loop),
+        cmocka_unit_test(no_allocation_in_the_int8_loop),
+        cmocka_unit_test(each_allocation_fails),
+        cmocka_unit_test(each_allocation_of_int8_fails),
+        cmocka_unit_test(each_allocation_of_tiles_fails),
+        cmocka_unit_test_setup_teardown(each_allocation_fails_with_a_cache, scratch_make,
+                                        scratch_remove)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

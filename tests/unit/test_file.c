@@ -2,6 +2,8 @@
 /* Whole reads and whole writes: what is refused and how, and that nothing is left behind. */
 #include "io/file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +14,36 @@
 #include "scratch.h"
 
 enum { NOBODY = 65534 };
+
+/* Whether the file system cannot have files without names. */
+static bool no_unnamed;
+
+/* The linker puts this between the library and the C library. */
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    if (no_unnamed && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return __real_open(path, flags, mode);
+}
+
+static int make_named(void **state)
+{
+    no_unnamed = true;
+    return scratch_make(state);
+}
+
+static int remove_named(void **state)
+{
+    no_unnamed = false;
+    return scratch_remove(state);
+}
 
 /* message: what follows "FOLDER/". */
 static void check_error(const scratch *s, const tg__error *error, tg_status status,
@@ -180,7 +212,7 @@ static void test_write(void **state)
     umask(before);
     assert_non_null(output);
     assert_false(tg__is_file(s->path)); /* not before it is whole */
-    assert_int_equal(scratch_count(s), 1);
+    assert_true(scratch_count(s) == 1 || !no_unnamed);
     tg__output_write(output, "meo", 3);
     tg__output_write(output, "", 0);
     tg__output_write(output, "w", 1);
@@ -337,6 +369,11 @@ static void test_write_errors(void **state)
     assert_int_equal(scratch_count(s), 0);
 }
 
+/* With files that get their name last, and with a temporary name. */
+#define WRITE_TEST(function)                                                 \
+    cmocka_unit_test_setup_teardown(function, scratch_make, scratch_remove), \
+        cmocka_unit_test_setup_teardown(function, make_named, remove_named)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,16 +383,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_read, scratch_make, scratch_remove),
         cmocka_unit_test_setup_teardown(test_read_refuses, scratch_make, scratch_remove),
         cmocka_unit_test_setup_teardown(test_no_rights, scratch_make, scratch_remove),
-        cmocka_unit_test_setup_teardown(test_write, scratch_make, scratch_remove),
-        cmocka_unit_test_setup_teardown(test_overwrite, scratch_make, scratch_remove),
-        cmocka_unit_test_setup_teardown(test_a_file_that_appears_meanwhile, scratch_make,
-                                        scratch_remove),
-        cmocka_unit_test_setup_teardown(test_a_folder_that_appears_meanwhile, scratch_make,
-                                        scratch_remove),
-        cmocka_unit_test_setup_teardown(test_abandon, scratch_make, scratch_remove),
-        cmocka_unit_test_setup_teardown(test_targets, scratch_make, scratch_remove),
-        cmocka_unit_test_setup_teardown(test_links, scratch_make, scratch_remove),
-        cmocka_unit_test_setup_teardown(test_write_errors, scratch_make, scratch_remove),
+        WRITE_TEST(test_write),
+        WRITE_TEST(test_overwrite),
+        WRITE_TEST(test_a_file_that_appears_meanwhile),
+        WRITE_TEST(test_a_folder_that_appears_meanwhile),
+        WRITE_TEST(test_abandon),
+        WRITE_TEST(test_targets),
+        WRITE_TEST(test_links),
+        WRITE_TEST(test_write_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* The packed weights of a session on disk: a file for each network. */
+#include <stdio.h>
+
+#include "io/cache.h"
+#include "pipeline/session.h"
+
+/* The files that a network's weights lie in. */
+static tg__safetensors *const *files_of(const tg_model *m, tg__network network, int *count)
+{
+    if (!m->is_single_file)
+        return tg__weights_files(m->weights[network], count);
+    *count = 1;
+    return &m->file;
+}
+
+tg_status tg__session_open_caches(tg_session *s, const char *folder)
+{
+    static const char *const networks[TG__NETWORKS] = {"unet", "vae", "text_encoder"};
+    static const char *const levels[] = {
+        [TG_CPU_AUTO] = "auto",     [TG_CPU_C] = "c",     [TG_CPU_AVX2] = "avx2",
+        [TG_CPU_AVX512] = "avx512", [TG_CPU_AMX] = "amx", [TG_CPU_AVX512_BF16] = "avx512_bf16",
+    };
+    const char *dtype = s->dtype == TG_DTYPE_INT8   ? "int8"
+                        : s->dtype == TG_DTYPE_BF16 ? "bf16"
+                                                    : "f32";
+    char name[64], maker[128] = "plain C";
+    if (s->dnnl)
+        tg__dnnl_describe(maker, sizeof maker);
+    for (int i = 0; i < TG__NETWORKS && !tg__failed(&s->error); i++) {
+        tg__cache_spec spec = {
+            .folder = folder, .name = name, .maker = maker, .log = &s->model->log};
+        spec.files = files_of(s->model, (tg__network)i, &spec.file_count);
+        snprintf(name, sizeof name, "%s-%s-%s", networks[i], dtype,
+                 levels[s->model->kernels.level]);
+        s->caches[i] = tg__cache_new(&spec, &s->error);
+        if (s->caches[i])
+            s->contexts[i].packs.store = tg__cache_store(s->caches[i]);
+    }
+    return s->error.status;
+}
+
+void tg__session_save_caches(tg_session *s)
+{
+    for (int i = 0; i < TG__NETWORKS && !s->caches_fail && !tg__failed(&s->error); i++)
+        s->caches_fail = !tg__cache_save(s->caches[i], &s->contexts[i].packs);
+}
+
+void tg__session_free_caches(tg_session *s)
+{
+    for (int i = 0; i < TG__NETWORKS; i++)
+        tg__cache_free(s->caches[i]);
+}
