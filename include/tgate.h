@@ -159,7 +159,7 @@ typedef struct tg_model_info {
     int64_t memory_f32; /* bytes that a session needs at the default size with guidance */
     int64_t memory_bf16;
     int64_t memory_int8;
-    double step_gmac; /* 10^9 multiplications of one step with guidance at the default size */
+    double step_gmac; /* 10^9 multiplications of a step in f32 at that size with guidance */
 } tg_model_info;
 
 /* What there is to know of an open model; what it points to belongs to the model. */

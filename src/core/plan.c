@@ -340,6 +340,14 @@ int64_t tg__plan_macs(const tg__plan *plan)
     return macs;
 }
 
+int64_t tg__plan_more_weights(const tg__plan *plan)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < plan->node_count; i++)
+        bytes += plan->nodes[i]->more_weights;
+    return bytes;
+}
+
 void tg__plan_bind_workspace(tg__plan *plan, void *workspace)
 {
     for (int i = 1; i < plan->buffer_count; i++) {

@@ -48,6 +48,7 @@ struct tg__node {
     /* What it moves at least: the operator says its weights' bytes, tg__plan_finish adds the
      * result's and each source's. */
     size_t bytes;
+    int64_t more_weights; /* bytes that packed weights take beyond those of the layer */
     size_t scratch_bytes;
     int scratch; /* id of its buffer */
     /* what the profile adds up */
@@ -110,6 +111,8 @@ tg_status tg__plan_measure(tg__plan *plan);
 
 /* Multiplications of what was recorded. */
 int64_t tg__plan_macs(const tg__plan *plan);
+/* Bytes of packed weights beyond those of the layers in the plan's dtype. */
+int64_t tg__plan_more_weights(const tg__plan *plan);
 /* After finish or measure. */
 size_t tg__plan_workspace_bytes(const tg__plan *plan);
 /* Bytes of the external buffer in a slot; 0 if the plan does not use it. */

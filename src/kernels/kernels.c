@@ -81,8 +81,8 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
         tg__kernels_init_avx512_bf16(kernels);
     if (level == TG_CPU_AMX) {
         tg__kernels_init_amx(kernels);
-        tg__kernels_init_amx_int8(kernels);
         tg__kernels_init_amx_peaks(kernels);
+        tg__kernels_init_amx_int8(kernels);
     }
     kernels->bf16_fast = dot_fast || level == TG_CPU_AMX;
 }

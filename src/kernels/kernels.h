@@ -46,6 +46,35 @@ typedef struct tg__attention_kernel {
     int q_block; /* query rows of a piece of work; row is a multiple of it */
 } tg__attention_kernel;
 
+/* A 3x3 convolution of stride 1 and padding 1 by Winograd's F(4x4, 3x3): dst (n, h, w, out) =
+ * products + bias + residual. The products are f32's whatever the formats. */
+typedef struct tg__winograd {
+    void *dst;
+    const void *src;      /* (n, h, w, in); doubled: (n, h / 2, w / 2, in) */
+    const void *residual; /* as dst, may be dst; NULL: none */
+    const void *weights;  /* as pack left them */
+    const float *bias;    /* out values; NULL: none */
+    int n, h, w, in, out;
+    int block; /* the most tiles that one call of run gets */
+    bool src_bf16, dst_bf16;
+    bool doubled; /* each pixel of src is read as 2x2; h and w are even */
+    bool half;    /* weights are kept in f16, each output channel with a scale of its own */
+} tg__winograd;
+
+/* A tile is 4x4 outputs of an image; there are n * ceil(h / 4) * ceil(w / 4). */
+typedef struct tg__winograd_kernel {
+    int panel;                                     /* output channels are packed so many together */
+    size_t (*packed_bytes)(const tg__winograd *w); /* of weights; 64-byte aligned */
+    /* Packs panel number `panel`. taps (in, 9, panel): the kernels of its output channels, 0 beyond
+     * the last. */
+    void (*pack)(void *packed, const tg__winograd *w, int panel, const float *taps);
+    size_t (*tile_bytes)(const tg__winograd *w); /* of private memory, for each tile of a block */
+    /* Bytes of private memory a thread needs in run; 64-byte aligned. */
+    size_t (*scratch_bytes)(const tg__winograd *w);
+    /* Tiles [tile, tile + tiles). */
+    void (*run)(const tg__winograd *w, void *scratch, int tile, int tiles);
+} tg__winograd_kernel;
+
 /* GroupNorm over one image of two sources side by side (a's channels, then b's; b NULL and b_c 0
  * for one source). Before anything else vector (f32, a_c + b_c values, or NULL) is added to every
  * row. Statistics are over rows and the channels of a group; groups divide a_c + b_c and may span
@@ -94,6 +123,7 @@ typedef struct tg__kernels {
     bool int8_fast; /* this level has instructions for int8 products */
 
     tg__attention_kernel attention_f32, attention_bf16;
+    tg__winograd_kernel winograd; /* not in plain C: run is NULL */
 
     /* sums: 2 * (a_c + b_c) doubles for this slice: by channel the sum, then the sum of squares, of
      * x - shift, shift being the channel's value (vector included) in row 0 of the image: so
@@ -177,7 +207,7 @@ void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
 void tg__kernels_init_vnni_peak(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels);
 void tg__kernels_init_amx(tg__kernels *kernels);
-void tg__kernels_init_amx_int8(tg__kernels *kernels);
 void tg__kernels_init_amx_peaks(tg__kernels *kernels);
+void tg__kernels_init_amx_int8(tg__kernels *kernels);
 
 #endif

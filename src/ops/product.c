@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolutions and linear layers: by oneDNN, or in plain C where the context has no oneDNN. */
+/* Convolutions and linear layers: by oneDNN, some by our Winograd, or in plain C where the context
+ * has no oneDNN. */
 #include <string.h>
 
 #include "core/parallel.h"
 #include "ops/int8.h"
 #include "ops/record.h"
+#include "ops/winograd.h"
 
 typedef struct product_state {
     tg__product_spec spec;
     tg__product *product;       /* oneDNN's */
     const float *weight, *bias; /* plain C's: (k, k, in, out) and out values */
     bool copy;                  /* the residual is needed later: dst starts as its copy */
+    bool by_winograd;
+    tg__winograd_product winograd;
 } product_state;
 
 enum { SRC, RESIDUAL };
@@ -86,6 +90,33 @@ static void prepare_plain(tg__plan *plan, tg__node *node)
         state->bias = tg__packed_f32(plan, layer->bias, layer->parts);
 }
 
+/* -------------------------------------------------------------------------------- residuals */
+
+/* Whether dst may take the residual's place: nobody needs it any more. */
+static bool residual_dies(const tg__plan *plan, const tg__node *node)
+{
+    tg__tensor residual = node->src[RESIDUAL];
+    return tg__plan_dies(plan, node, residual) && !tg__plan_same(plan, residual, node->src[SRC]) &&
+           tg__plan_is_inner(plan, node->dst);
+}
+
+/* --------------------------------------------------------------------------------- Winograd */
+
+static void prepare_winograd(tg__plan *plan, tg__node *node)
+{
+    product_state *state = node->state;
+    if (node->src[RESIDUAL].id && residual_dies(plan, node))
+        tg__plan_alias(plan, node->dst, node->src[RESIDUAL]);
+    tg__winograd_prepare(plan, node, &state->winograd, &state->spec);
+}
+
+static void run_winograd(const tg__plan *plan, const tg__node *node)
+{
+    const product_state *state = node->state;
+    tg__winograd_run(plan, node, &state->winograd, tg__plan_data(plan, node->dst),
+                     tg__plan_data(plan, node->src[SRC]), tg__plan_data(plan, node->src[RESIDUAL]));
+}
+
 /* ---------------------------------------------------------------------------------- oneDNN */
 
 /* oneDNN adds to what dst holds: the residual itself where nobody needs it any more, else its copy
@@ -95,9 +126,7 @@ static void place_residual(tg__plan *plan, tg__node *node)
     product_state *state = node->state;
     tg__tensor residual = node->src[RESIDUAL];
     state->spec.accumulate = residual.id != 0;
-    state->copy = residual.id && !(tg__plan_dies(plan, node, residual) &&
-                                   !tg__plan_same(plan, residual, node->src[SRC]) &&
-                                   tg__plan_is_inner(plan, node->dst));
+    state->copy = residual.id && !residual_dies(plan, node);
     if (residual.id && !state->copy)
         tg__plan_alias(plan, node->dst, residual);
 }
@@ -106,6 +135,10 @@ static void prepare(tg__plan *plan, tg__node *node)
 {
     product_state *state = node->state;
     tg__context *context = tg__plan_context(plan);
+    if (state->by_winograd) {
+        prepare_winograd(plan, node);
+        return;
+    }
     if (!context->dnnl) {
         prepare_plain(plan, node);
         return;
@@ -135,6 +168,10 @@ static void copy_bytes(void *context, size_t first, size_t n)
 static void run(const tg__plan *plan, const tg__node *node)
 {
     const product_state *state = node->state;
+    if (state->by_winograd) {
+        run_winograd(plan, node);
+        return;
+    }
     if (!state->product) {
         run_plain(plan, node);
         return;
@@ -173,12 +210,16 @@ static tg__tensor record_spec(tg__plan *plan, tg__tensor x, tg__product_spec spe
     spec.n = x.n;
     spec.h = x.h;
     spec.w = x.w;
-    ((product_state *)node->state)->spec = spec;
+    product_state *state = node->state;
+    state->spec = spec;
+    state->by_winograd = tg__winograd_fits(plan, &spec);
     node->dst = dst;
     node->src[SRC] = x;
     node->src[RESIDUAL] = residual;
     node->macs = (int64_t)tg__count(dst) * x.c * kernel * kernel;
     node->bytes = (size_t)layer->out * (size_t)(x.c * kernel * kernel) * tg__dtype_size(x.dtype);
+    if (state->by_winograd)
+        tg__winograd_count(node, &spec);
     tg__set_shape(plan, node, "%dx%dx%dx%d to %d k%d s%d", x.n, x.h, x.w, x.c, layer->out, kernel,
                   spec.stride);
     return dst;
@@ -216,7 +257,14 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
                              .pad_left = before,
                              .pad_bottom = after,
                              .pad_right = after,
-                             .activation = o.activation};
+                             .activation = o.activation,
+                             .in_count = x.c,
+                             .dtype = x.dtype,
+                             .n = x.n,
+                             .h = x.h,
+                             .w = x.w};
+    if (int8 && tg__winograd_fits(plan, &spec))
+        int8 = false;
     tg__dtype dtype = o.f32 ? TG__F32 : tg__plan_dtype(plan);
     tg__tensor dst = o.into.id ? o.into
                                : tg__plan_tensor(plan, dtype, x.n, spec.out_h, spec.out_w,
@@ -279,6 +327,25 @@ static tg__tensor upsample_int8(tg__plan *plan, tg__tensor x, const tg__layer *l
     return dst;
 }
 
+/* A doubling of x and a 3x3 convolution as one product. */
+static tg__product_spec doubled_of(tg__tensor x, const tg__layer *layer, int h, int w)
+{
+    return (tg__product_spec){.layer = layer,
+                              .in_count = x.c,
+                              .bias = true,
+                              .dtype = x.dtype,
+                              .n = x.n,
+                              .h = x.h,
+                              .w = x.w,
+                              .out_h = h,
+                              .out_w = w,
+                              .stride = 1,
+                              .pad_top = 1,
+                              .pad_left = 1,
+                              .pad_bottom = 1,
+                              .pad_right = 1};
+}
+
 tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer, int h, int w)
 {
     bool doubles = h == 2 * x.h && w == 2 * x.w && layer->kernel == 3;
@@ -289,6 +356,11 @@ tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *la
     }
     if (tg__int8_takes(plan, x, layer, &(tg__product_options){0}))
         return upsample_int8(plan, x, layer);
+    tg__product_spec whole = doubled_of(x, layer, h, w);
+    if (tg__winograd_fits(plan, &whole)) {
+        tg__tensor dst = tg__plan_tensor(plan, tg__plan_dtype(plan), x.n, h, w, layer->out);
+        return record_spec(plan, x, whole, (tg__tensor){0}, dst);
+    }
     tg__tensor phases[4];
     for (int i = 0; i < 4; i++) {
         phases[i] = tg__plan_tensor(plan, tg__plan_dtype(plan), x.n, x.h, x.w, layer->out);

@@ -20,18 +20,21 @@ static tg_network_info network_info(const char *name, const char *class_name,
     return (tg_network_info){name, class_name, dtype_of(tally), tally->parameters, tally->bytes};
 }
 
-/* Workspace of one pass; *macs (may be NULL) its multiplications. 0 where it cannot be planned. */
+/* Workspace of one pass; *macs (may be NULL) its multiplications, *weights grows by what packing
+ * adds to them. 0 where it cannot be planned. */
 static int64_t workspace_of(tg_model *m, const tg__plan_key *key, tg__dtype dtype, bool int8,
-                            int64_t *macs)
+                            int64_t *macs, int64_t *weights)
 {
     tg__error error = {0}; /* a size that cannot be planned is reported when it is used */
-    tg__context context = {.kernels = &m->kernels};
+    tg__context context = {.kernels = &m->kernels,
+                           .winograd_positions = tg__winograd_positions(key->network)};
     tg__plan *plan = tg__record_plan(m, &context, key, dtype, int8, &error);
     int64_t bytes = 0;
     if (plan && tg__plan_measure(plan) == TG_OK) {
         bytes = (int64_t)tg__plan_workspace_bytes(plan);
         if (macs)
             *macs = tg__plan_macs(plan);
+        *weights += tg__plan_more_weights(plan);
     }
     if (error.status == TG_ERROR_MEMORY)
         tg__fail_memory(&m->error);
@@ -49,8 +52,8 @@ static int64_t memory_of(tg_model *m, tg__dtype dtype, bool int8, int64_t *macs)
     tg__plan_key vae = {.network = TG__VAE, .n = 1, .h = side, .w = side, .factor = 1};
     int64_t size = (int64_t)tg__dtype_size(dtype);
     int64_t weights = m->unet.tally.parameters * (int8 ? 1 : size) + m->vae.tally.parameters * size;
-    int64_t a = workspace_of(m, &unet, dtype, int8, macs);
-    int64_t b = workspace_of(m, &vae, dtype, false, NULL);
+    int64_t a = workspace_of(m, &unet, dtype, int8, macs, &weights);
+    int64_t b = workspace_of(m, &vae, dtype, false, NULL, &weights);
     return weights + (a > b ? a : b);
 }
 

@@ -67,6 +67,8 @@ tg_status tg__session_leave(tg_session *session, int before);
 /* The plan for this key, from the cache or new; NULL with the session's error. Plans of the same
  * network and kind for another size of the whole are dropped. */
 tg__plan *tg__session_plan(tg_session *session, const tg__plan_key *key);
+/* The context's winograd_positions for a network. */
+int tg__winograd_positions(tg__network network);
 /* Records a key's plan without preparing it (for its size and multiplications). int8: the UNet's
  * products are, where they may. */
 tg__plan *tg__record_plan(const tg_model *model, tg__context *context, const tg__plan_key *key,

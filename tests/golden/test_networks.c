@@ -53,7 +53,8 @@ static tg__weights *open_weights(networks *n, const char *folder, const char *ba
     return tg__weights_open(path, base, NULL, &n->error);
 }
 
-static void open_networks(networks *n, const char *name, tg_cpu cap, tg__dtype dtype)
+static void open_networks(networks *n, const char *name, tg_cpu cap, tg__dtype dtype,
+                          int winograd_positions)
 {
     char path[512];
     tg__unet_config unet;
@@ -81,6 +82,7 @@ static void open_networks(networks *n, const char *name, tg_cpu cap, tg__dtype d
     for (int i = 0; i < 3; i++) {
         n->contexts[i].kernels = &n->kernels;
         n->contexts[i].dnnl = n->dnnl;
+        n->contexts[i].winograd_positions = winograd_positions;
         tg__config_close(configs[i]);
     }
     snprintf(path, sizeof path, TG_TEST_DATA "/golden/modules/%s.safetensors", name);
@@ -345,7 +347,7 @@ static void vae_case(networks *n, json_t *c, bool decode)
     free(out);
 }
 
-static void compare_model(const char *model, tg_cpu cap, tg__dtype dtype)
+static void compare_model(const char *model, tg_cpu cap, tg__dtype dtype, int winograd_positions)
 {
     char path[512];
     networks n;
@@ -353,7 +355,7 @@ static void compare_model(const char *model, tg_cpu cap, tg__dtype dtype)
     snprintf(path, sizeof path, TG_TEST_DATA "/golden/modules/%s.json", model);
     json_t *cases = json_load_file(path, 0, &fault), *c;
     assert_non_null(cases);
-    open_networks(&n, model, cap, dtype);
+    open_networks(&n, model, cap, dtype, winograd_positions);
     size_t i;
     json_array_foreach(cases, i, c)
     {
@@ -372,22 +374,25 @@ static void compare_model(const char *model, tg_cpu cap, tg__dtype dtype)
 
 static const char *const models[] = {"sd1", "sd2", "odd1", "odd2", "odd3"};
 
-static void compare_all(tg_cpu cap, tg__dtype dtype)
+/* winograd_positions: 0, or 1 for Winograd's convolutions wherever they can be. */
+static void compare_all(tg_cpu cap, tg__dtype dtype, int winograd_positions)
 {
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
-        compare_model(models[i], cap, dtype);
+        compare_model(models[i], cap, dtype, winograd_positions);
 }
 
 static void f32(void **state)
 {
     (void)state;
-    compare_all(TG_CPU_AUTO, TG__F32);
+    compare_all(TG_CPU_AUTO, TG__F32, 0);
+    compare_all(TG_CPU_AVX2, TG__F32, 1);
+    compare_all(TG_CPU_AUTO, TG__F32, 1);
 }
 
 static void plain_c(void **state)
 {
     (void)state;
-    compare_all(TG_CPU_C, TG__F32);
+    compare_all(TG_CPU_C, TG__F32, 1);
 }
 
 static void bf16(void **state)
@@ -397,7 +402,8 @@ static void bf16(void **state)
     tg__kernels_init(&kernels, TG_CPU_AUTO);
     if (kernels.level < TG_CPU_AVX512)
         skip();
-    compare_all(TG_CPU_AUTO, TG__BF16);
+    compare_all(TG_CPU_AUTO, TG__BF16, 0);
+    compare_all(TG_CPU_AUTO, TG__BF16, 1);
 }
 
 int main(void)

@@ -4,12 +4,13 @@
 #include "kernels/avx2/vector.h"
 #include "kernels/kernels.h"
 
-enum { QUERIES = 2 };
+enum { QUERIES = 2, TILES = 6 };
 
 #include "kernels/vector/attention_f32.h"
 #include "kernels/vector/elementwise.h"
 #include "kernels/vector/norm.h"
 #include "kernels/vector/peak.h"
+#include "kernels/vector/winograd.h"
 
 static double peak_f32(size_t rounds) { return multiply_rounds(rounds, vec_fma, 1); }
 
@@ -20,4 +21,5 @@ void tg__kernels_init_avx2(tg__kernels *kernels)
     kernels->read = read_bytes;
     init_elementwise(kernels);
     init_norm(kernels);
+    init_winograd(kernels);
 }

@@ -130,6 +130,11 @@ static inline vec vec_load_f16_n(const void *p, size_t n)
     return _mm256_cvtph_ps(vec_load_16bit_n(p, n));
 }
 
+static inline void vec_store_f16(void *p, vec x)
+{
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+
 static inline void vec_add_to_doubles(double *p, vec x, size_t n)
 {
     float values[LANES];

@@ -4,12 +4,13 @@
 #include "kernels/avx512/vector.h"
 #include "kernels/kernels.h"
 
-enum { QUERIES = 4 };
+enum { QUERIES = 4, TILES = 12 };
 
 #include "kernels/vector/attention_f32.h"
 #include "kernels/vector/elementwise.h"
 #include "kernels/vector/norm.h"
 #include "kernels/vector/peak.h"
+#include "kernels/vector/winograd.h"
 
 static double peak_f32(size_t rounds) { return multiply_rounds(rounds, vec_fma, 1); }
 
@@ -20,4 +21,5 @@ void tg__kernels_init_avx512(tg__kernels *kernels)
     kernels->read = read_bytes;
     init_elementwise(kernels);
     init_norm(kernels);
+    init_winograd(kernels);
 }

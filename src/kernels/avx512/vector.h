@@ -101,6 +101,12 @@ static inline vec vec_load_f16_n(const void *p, size_t n)
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(vec_lanes(n), p));
 }
 
+static inline void vec_store_f16(void *p, vec x)
+{
+    _mm256_storeu_si256((__m256i *)p,
+                        _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
 static inline void vec_add_to_doubles(double *p, vec x, size_t n)
 {
     __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(x));

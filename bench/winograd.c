@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* How fast Winograd's convolution is on one thread, at shapes of Stable Diffusion 1.5, and which
+ * share of the thread's peak of f32 (registers alone, measured in the same run) its products are.
+ *
+ *     bench_winograd [LEVEL [RUNS [CACHE]]]    LEVEL: avx2 avx512 avx512_bf16 (default: what this
+ * CPU has); CACHE: bytes that a block of tiles may take
+ *
+ * Multiplications are those of the products, 36 for each tile and pair of channels; both transforms
+ * are part of the time, which is the processor's. Printed is the median and the best. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/packs.h"
+#include "kernels/kernels.h"
+
+enum { MAX_RUNS = 101, CACHE = 768 << 10 };
+
+typedef struct shape {
+    int n, side, in, out;
+} shape;
+
+static const shape shapes[] = {
+    {2, 64, 320, 320},  {2, 64, 640, 320},  {2, 64, 960, 320},  {2, 32, 640, 640},
+    {1, 128, 512, 512}, {1, 128, 256, 256}, {1, 256, 128, 128},
+};
+
+static const char *const level_names[] = {"auto", "c", "avx2", "avx512", "avx512_bf16", "amx"};
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void *memory(size_t bytes)
+{
+    void *data = tg__aligned(bytes);
+    if (!data)
+        exit(1);
+    memset(data, 0, bytes);
+    return data;
+}
+
+static void *random_values(size_t count, bool bf16)
+{
+    void *data = memory(count * 4);
+    uint32_t state = 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        float x = ((float)(state >> 8) * 0x1p-24f - 0.5f) * 3.4641f;
+        if (bf16)
+            ((tg__bf16 *)data)[i] = tg__to_bf16(x);
+        else
+            ((float *)data)[i] = x;
+    }
+    return data;
+}
+
+static double run_once(const tg__winograd *w, const tg__winograd_kernel *kernel, void *scratch)
+{
+    int tiles = w->n * ((w->h + 3) / 4) * ((w->w + 3) / 4);
+    clock_t begin = clock();
+    for (int tile = 0; tile < tiles; tile += w->block)
+        kernel->run(w, scratch, tile, tiles - tile < w->block ? tiles - tile : w->block);
+    return (double)(clock() - begin) / CLOCKS_PER_SEC;
+}
+
+static void measure(const tg__winograd_kernel *kernel, const shape *s, bool bf16, double peak,
+                    int runs, size_t cache)
+{
+    size_t positions = (size_t)s->n * (size_t)s->side * (size_t)s->side;
+    tg__winograd w = {.n = s->n,
+                      .h = s->side,
+                      .w = s->side,
+                      .in = s->in,
+                      .out = s->out,
+                      .src_bf16 = bf16,
+                      .dst_bf16 = bf16,
+                      .half = bf16};
+    w.block = (int)(cache / kernel->tile_bytes(&w));
+    int tiles = w.n * (w.h / 4) * (w.w / 4), blocks = (tiles + w.block - 1) / w.block;
+    w.block = (tiles + blocks - 1) / blocks;
+    void *src = random_values(positions * (size_t)s->in, bf16);
+    void *dst = memory(positions * (size_t)s->out * 4);
+    void *weights = memory(kernel->packed_bytes(&w)), *scratch = memory(kernel->scratch_bytes(&w));
+    float *taps = random_values((size_t)s->in * 9 * (size_t)kernel->panel, false);
+    for (int panel = 0; panel * kernel->panel < s->out; panel++)
+        kernel->pack(weights, &w, panel, taps);
+    w.src = src;
+    w.residual = w.dst = dst;
+    w.weights = weights;
+    double seconds[MAX_RUNS];
+    for (int i = 0; i < runs; i++)
+        seconds[i] = run_once(&w, kernel, scratch);
+    qsort(seconds, (size_t)runs, sizeof *seconds, by_value);
+    double gmac = 36e-9 * tiles * (double)s->in * (double)s->out;
+    printf("  %dx%dx%d %d to %d, blocks of %d: %.2f ms, %.1f GMAC/s, %.1f %% (best %.1f %%)\n",
+           s->n, s->side, s->side, s->in, s->out, w.block, seconds[runs / 2] * 1e3,
+           gmac / seconds[runs / 2], 100 * gmac / seconds[runs / 2] / peak,
+           100 * gmac / seconds[0] / peak);
+    free(src);
+    free(dst);
+    free(weights);
+    free(scratch);
+    free(taps);
+}
+
+static void measure_level(tg_cpu level, int runs, size_t cache)
+{
+    tg__kernels kernels;
+    tg__kernels_init(&kernels, level);
+    double peak = tg__kernels_peak(&kernels, false, 0.2);
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        printf("%s, %s: peak %.1f GMAC/s\n", level_names[level], bf16 ? "bf16" : "f32", peak);
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+            measure(&kernels.winograd, &shapes[i], bf16, peak, runs, cache);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int runs = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 5;
+    size_t cache = argc > 3 ? (size_t)strtol(argv[3], NULL, 10) : CACHE;
+    if (runs < 1 || runs > MAX_RUNS)
+        return 2;
+    for (int level = TG_CPU_AVX2; level <= (int)tg__cpu_level(); level++)
+        if (argc > 1 ? strcmp(argv[1], level_names[level]) == 0 : level < TG_CPU_AVX512_BF16)
+            measure_level((tg_cpu)level, runs, cache);
+    return 0;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* An f32 multiplication takes at most twice the time of one in oneDNN's bf16, and there are four
+ * times fewer: so where there are no tiles (AMX) this is the faster way in both formats. What it
+ * costs is memory: 36 weights for 9. The weights are f16 where activations are bf16. */
+#include "ops/winograd.h"
+
+#include <stdlib.h>
+
+#include "core/parallel.h"
+#include "ops/record.h"
+
+enum { SIDE = 4, POINTS = 36, TAPS = 9 };
+enum { MIN_CHANNELS = 16 }; /* with fewer the transforms take too large a part */
+
+/* What a block of tiles may take of the caches nearest to a core, and how many more than that gain
+ * nothing. */
+enum { BLOCK_BYTES = 1 << 20, MOST_TILES = 48 };
+
+static int64_t tiles_of(const tg__product_spec *s)
+{
+    return (int64_t)s->n * ((s->out_h + SIDE - 1) / SIDE) * ((s->out_w + SIDE - 1) / SIDE);
+}
+
+/* A map larger than its source: behind a doubling, which needs no map of its own. In bf16 four 2x2
+ * convolutions on the small map are about as fast, and take less memory. */
+static bool doubles(const tg__product_spec *s)
+{
+    return s->out_h == 2 * s->h && s->out_w == 2 * s->w;
+}
+
+bool tg__winograd_fits(const tg__plan *plan, const tg__product_spec *s)
+{
+    const tg__context *context = tg__plan_context(plan);
+    const tg__kernels *k = context->kernels;
+    bool same_size = (s->out_h == s->h && s->out_w == s->w) || (doubles(s) && s->dtype == TG__F32);
+    bool padded = s->pad_top == 1 && s->pad_left == 1 && s->pad_bottom == 1 && s->pad_right == 1;
+    bool all_channels = s->in_first == 0 && s->in_count == s->layer->in;
+    return k->winograd.run && !(s->dtype == TG__BF16 && k->level == TG_CPU_AMX) &&
+           s->layer->kernel == 3 && !s->phase && s->stride == 1 && same_size && padded &&
+           all_channels && s->activation == TG__LINEAR && s->layer->in >= MIN_CHANNELS &&
+           s->layer->out >= MIN_CHANNELS && context->winograd_positions > 0 &&
+           (int64_t)s->out_h * s->out_w >= context->winograd_positions &&
+           tiles_of(s) < INT32_MAX / 2;
+}
+
+void tg__winograd_count(tg__node *node, const tg__product_spec *s)
+{
+    int64_t pairs = (int64_t)s->layer->in * s->layer->out;
+    node->macs = tiles_of(s) * POINTS * pairs;
+    node->more_weights = (POINTS - TAPS) * pairs * (int64_t)tg__dtype_size(s->dtype);
+}
+
+/* ------------------------------------------------------------------------------------- packing */
+
+typedef struct pack_job {
+    const tg__kernels *kernels;
+    const tg__layer *layer;
+    const tg__winograd *arguments;
+    void *packed;
+    float *taps; /* a thread's: (in, 9, panel), then one channel's */
+    size_t taps_count;
+} pack_job;
+
+static void pack_panel(void *context, size_t index, int thread)
+{
+    const pack_job *job = context;
+    const tg__layer *layer = job->layer;
+    size_t panel = (size_t)job->kernels->winograd.panel, n = (size_t)layer->in * TAPS;
+    size_t rows = (size_t)(layer->out / layer->parts), out = (size_t)layer->out;
+    float *taps = job->taps + (size_t)thread * job->taps_count, *row = taps + n * panel;
+    for (size_t lane = 0; lane < panel; lane++) {
+        size_t o = index * panel + lane;
+        if (o < out) {
+            const tg__disk_tensor *w = &layer->weight[o / rows];
+            const char *src = (const char *)w->data + o % rows * n * tg__dtype_size(w->dtype);
+            if (w->dtype == TG__F16)
+                job->kernels->f32_from_f16(row, src, n);
+            else
+                tg__to_f32_array(row, src, w->dtype, n);
+        } else {
+            memset(row, 0, n * sizeof *row);
+        }
+        for (size_t i = 0; i < n; i++)
+            taps[i * panel + lane] = row[i];
+    }
+    job->kernels->winograd.pack(job->packed, job->arguments, (int)index, taps);
+}
+
+static void pack(tg__plan *plan, const tg__layer *layer, tg__winograd *w)
+{
+    enum { FORM = -16 }; /* and below: a layout for each format and size of panel */
+    const tg__kernels *kernels = tg__plan_kernels(plan);
+    const tg__winograd_kernel *kernel = &kernels->winograd;
+    tg__packs *packs = &tg__plan_context(plan)->packs;
+    tg__pack_key key = {layer->weight[0].data, 0, layer->in, FORM - 2 * kernel->panel - w->half};
+    tg__pack *found = tg__packs_find(packs, key, 0);
+    if (found) {
+        w->weights = found->data;
+        return;
+    }
+    size_t panel = (size_t)kernel->panel;
+    pack_job job = {kernels, layer, w, NULL, NULL, (size_t)layer->in * TAPS * (panel + 1)};
+    job.taps_count = (job.taps_count + 15) / 16 * 16;
+    job.taps = tg__aligned((size_t)tg__threads() * job.taps_count * sizeof(float));
+    if (!job.taps)
+        tg__fail_memory(tg__plan_error(plan));
+    found = job.taps ? tg__packs_add(packs, key, kernel->packed_bytes(w), 0, tg__plan_error(plan))
+                     : NULL;
+    if (found) {
+        w->weights = job.packed = found->data;
+        tg__parallel_for(((size_t)layer->out + panel - 1) / panel, pack_panel, &job);
+        for (int p = 0; p < layer->parts; p++)
+            tg__drop_pages(layer->weight[p].data, layer->weight[p].bytes);
+    }
+    free(job.taps);
+}
+
+/* ------------------------------------------------------------------------------------- running */
+
+/* Blocks of about the same size, as many for each thread. */
+static int block_of(const tg__winograd_kernel *kernel, const tg__winograd *w, int64_t tiles)
+{
+    int64_t most = (int64_t)(BLOCK_BYTES / kernel->tile_bytes(w)), threads = tg__threads();
+    most = most < 1 ? 1 : most > MOST_TILES ? MOST_TILES : most;
+    int64_t rounds = (tiles + most * threads - 1) / (most * threads);
+    return (int)((tiles + rounds * threads - 1) / (rounds * threads));
+}
+
+void tg__winograd_prepare(tg__plan *plan, tg__node *node, tg__winograd_product *product,
+                          const tg__product_spec *s)
+{
+    const tg__winograd_kernel *kernel = &tg__plan_kernels(plan)->winograd;
+    tg__winograd *w = &product->arguments;
+    *w = (tg__winograd){.n = s->n,
+                        .h = s->out_h,
+                        .w = s->out_w,
+                        .in = s->layer->in,
+                        .out = s->layer->out,
+                        .src_bf16 = s->dtype == TG__BF16,
+                        .dst_bf16 = s->dst_dtype == TG__BF16,
+                        .doubled = doubles(s),
+                        .half = s->dtype == TG__BF16};
+    w->block = block_of(kernel, w, tiles_of(s));
+    pack(plan, s->layer, w);
+    if (s->bias && s->layer->has_bias)
+        w->bias = tg__packed_f32(plan, s->layer->bias, s->layer->parts);
+    product->scratch = (kernel->scratch_bytes(w) + 63) / 64 * 64;
+    node->scratch_bytes = (size_t)tg__threads() * product->scratch;
+    tg__set_shape(plan, node, "%s%s winograd", node->shape, w->doubled ? " doubled" : "");
+}
+
+typedef struct run_job {
+    const tg__winograd_kernel *kernel;
+    tg__winograd arguments;
+    char *scratch;
+    size_t scratch_bytes;
+    int tiles;
+} run_job;
+
+static void run_block(void *context, size_t i, int thread)
+{
+    const run_job *job = context;
+    int first = (int)i * job->arguments.block, left = job->tiles - first;
+    job->kernel->run(&job->arguments, job->scratch + (size_t)thread * job->scratch_bytes, first,
+                     left < job->arguments.block ? left : job->arguments.block);
+}
+
+void tg__winograd_run(const tg__plan *plan, const tg__node *node,
+                      const tg__winograd_product *product, void *dst, const void *src,
+                      const void *residual)
+{
+    const tg__winograd *w = &product->arguments;
+    run_job job = {&tg__plan_kernels(plan)->winograd, *w, tg__plan_scratch(plan, node),
+                   product->scratch,
+                   w->n * ((w->h + SIDE - 1) / SIDE) * ((w->w + SIDE - 1) / SIDE)};
+    job.arguments.dst = dst;
+    job.arguments.src = src;
+    job.arguments.residual = residual;
+    tg__parallel_for(((size_t)job.tiles + (size_t)w->block - 1) / (size_t)w->block, run_block,
+                     &job);
+}
