@@ -34,7 +34,7 @@ $(BUILD)/sd15/model_index.json: | all
 	$(BUILD)/random_model src/pipeline/layouts/sd15 $(BUILD)/sd15
 
 bench: packages all $(BUILD)/sd15/model_index.json
-	cmake --build $(BUILD) -j $(JOBS) --target bench workload
+	cmake --build $(BUILD) -j $(JOBS) --target bench workload peaks
 	PEERS=$(PEERS) $(BUILD)/bench $(BENCH) $(BUILD)/sd15
 
 install: all

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "kernels/kernels.h"
+#include "kernels/peak.h"
 
 enum { MAX_RUNS = 101 };
 
@@ -110,7 +110,7 @@ static void measure_level(tg_cpu level, int runs)
     tg__kernels kernels;
     tg__kernels_init(&kernels, level);
     for (int bf16 = 0; bf16 < 2; bf16++) {
-        double peak = tg__kernels_peak(&kernels, bf16, 0.2);
+        double peak = tg__peak_gmac(bf16 ? kernels.peak_bf16 : kernels.peak_f32, 0.2);
         printf("%s, %s: peak %.1f GMAC/s\n", level_names[level], bf16 ? "bf16" : "f32", peak);
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
             measure(&kernels, &shapes[i], bf16, peak, runs);

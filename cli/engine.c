@@ -12,6 +12,10 @@
 static_assert(TG_DTYPE_AUTO == 0 && TG_DTYPE_F32 == 1 && TG_DTYPE_BF16 == 2 && TG_DTYPE_INT8 == 3,
               "auto|f32|bf16|int8");
 
+/* The order of --vae-tiling's list. */
+static_assert(TG_VAE_TILING_AUTO == 0 && TG_VAE_TILING_ON == 1 && TG_VAE_TILING_OFF == 2,
+              "auto|on|off");
+
 void engine_init(struct engine *engine, const struct options *options)
 {
     *engine = (struct engine){.options = options};
@@ -71,6 +75,7 @@ int engine_open_session(struct engine *engine)
     tg_session_options_init(&session_options);
     session_options.dtype = (tg_dtype)engine->options->dtype;
     session_options.threads = engine->options->threads;
+    session_options.vae_tiling = (tg_vae_tiling)engine->options->vae_tiling;
     session_options.profile = engine->options->profile;
     return engine_session_result(engine,
                                  tg_session_new(&engine->session, engine->model, &session_options));

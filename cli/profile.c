@@ -4,41 +4,91 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* What does not multiply has no speed to compare. */
-static void print_row(const tg_profile_row *row, double peak)
+/* A row beside what the machine could do: its roofline. */
+struct line {
+    tg_profile_row row;
+    double multiplying, at_best; /* seconds at least: multiplications alone, the tighter bound */
+    const char *bound;           /* which that is; "-": not known */
+};
+
+static const char *const dtype_names[] = {"-", "f32", "bf16", "int8"};
+
+static struct line compare(const tg_profile_row *row, const tg_peak *peak)
 {
-    fprintf(stderr, "%10.4f %9" PRId64 " ", row->seconds, row->calls);
-    if (row->gmac > 0 && row->seconds > 0) {
-        double speed = row->gmac / row->seconds;
-        fprintf(stderr, "%10.3f %8.1f ", row->gmac, speed);
-        if (peak > 0)
-            fprintf(stderr, "%6.1f %%", 100 * speed / peak);
-        else
-            fprintf(stderr, "%8s", "-");
-    } else {
-        fprintf(stderr, "%10s %8s %8s", "-", "-", "-");
-    }
-    fprintf(stderr, "  %s %s %s\n", row->network, row->operator_name, row->shape);
+    const double peaks[] = {0, peak->f32_gmac_per_s, peak->bf16_gmac_per_s, peak->int8_gmac_per_s};
+    struct line line = {.row = *row, .bound = "-"};
+    double moving = peak->gbytes_per_s > 0 ? row->gbytes / peak->gbytes_per_s : 0;
+    if (peaks[row->dtype] > 0)
+        line.multiplying = row->gmac / peaks[row->dtype];
+    if (moving > 0 || line.multiplying > 0)
+        line.bound = moving > line.multiplying ? "moves" : "muls";
+    line.at_best = moving > line.multiplying ? moving : line.multiplying;
+    return line;
+}
+
+/* A number, or a dash where there is none. */
+static void print_number(int width, int decimals, double x)
+{
+    if (x > 0)
+        fprintf(stderr, " %*.*f", width, decimals, x);
+    else
+        fprintf(stderr, " %*s", width, "-");
+}
+
+static double ratio(double x, double y) { return y > 0 ? x / y : 0; }
+
+static void print_line(const struct line *line)
+{
+    const tg_profile_row *row = &line->row;
+    fprintf(stderr, "%9.4f %8" PRId64, row->seconds, row->calls);
+    print_number(10, 3, row->gmac);
+    print_number(8, 1, ratio(row->gmac, row->seconds));
+    print_number(6, 1, 100 * ratio(line->multiplying, row->seconds));
+    print_number(9, 3, row->gbytes);
+    print_number(7, 1, ratio(row->gbytes, row->seconds));
+    fprintf(stderr, "  %-5s", line->bound);
+    print_number(9, 4, line->at_best);
+    print_number(6, 2, ratio(row->seconds, line->at_best));
+    fprintf(stderr, "  %s %s %s %s\n", dtype_names[row->dtype], row->network, row->operator_name,
+            row->shape);
+}
+
+static void print_head(const struct engine *engine, const tg_peak *peak)
+{
+    fprintf(stderr, "\n%s, %d threads; at most f32", engine_dtype(engine),
+            tg_session_threads(engine->session));
+    print_number(0, 0, peak->f32_gmac_per_s);
+    fprintf(stderr, ", bf16");
+    print_number(0, 0, peak->bf16_gmac_per_s);
+    fprintf(stderr, ", int8");
+    print_number(0, 0, peak->int8_gmac_per_s);
+    fprintf(stderr, " GMAC/s, memory");
+    print_number(0, 1, peak->gbytes_per_s);
+    fprintf(stderr, " GB/s\n%9s %8s %10s %8s %6s %9s %7s  %-5s %9s %6s  %s\n", "seconds", "calls",
+            "GMAC", "GMAC/s", "% peak", "GB", "GB/s", "bound", "at best", "times", "operator");
 }
 
 int profile_print(struct engine *engine)
 {
     const tg_profile_row *rows;
     int count;
-    double peak = tg_session_measure_peak(engine->session);
+    tg_peak peak = tg_session_measure_peak(engine->session);
     int code = engine_session_result(engine, tg_session_profile(engine->session, &rows, &count));
     if (code != 0)
         return code;
-    tg_profile_row total = {.network = "all", .operator_name = "operators", .shape = ""};
-    fprintf(stderr, "\n%10s %9s %10s %8s %8s  %s, %d threads, peak %.0f GMAC/s\n", "seconds",
-            "calls", "GMAC", "GMAC/s", "of peak", engine_dtype(engine),
-            tg_session_threads(engine->session), peak);
+    struct line total = {.row = {.network = "all", .operator_name = "operators", .shape = ""},
+                         .bound = "-"};
+    print_head(engine, &peak);
     for (int i = 0; i < count; i++) {
-        print_row(&rows[i], peak);
-        total.calls += rows[i].calls;
-        total.seconds += rows[i].seconds;
-        total.gmac += rows[i].gmac;
+        struct line line = compare(&rows[i], &peak);
+        print_line(&line);
+        total.row.calls += line.row.calls;
+        total.row.seconds += line.row.seconds;
+        total.row.gmac += line.row.gmac;
+        total.row.gbytes += line.row.gbytes;
+        total.multiplying += line.multiplying;
+        total.at_best += line.at_best;
     }
-    print_row(&total, peak);
+    print_line(&total);
     return code;
 }

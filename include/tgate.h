@@ -191,10 +191,22 @@ TG_API tg_status tg_tokenize(tg_tokenizer *tokenizer, const char *text, tg_token
 
 /* ----------------------------------------------------------------------------------- session */
 
+/* Whether the VAE goes over a picture in tiles: that takes less memory, but each tile is normalised
+ * by itself, so that colours change a little from tile to tile (over their overlaps gradually). */
+typedef enum tg_vae_tiling {
+    TG_VAE_TILING_AUTO, /* if the memory that this process may still take does not hold the whole:
+                           as few and as large tiles as it does hold */
+    TG_VAE_TILING_ON,   /* diffusers' tiles: as large as the pictures of the VAE's training (its
+                           config's sample_size, rounded down to four latents), neighbours sharing
+                           a quarter; a picture no larger than one tile is whole */
+    TG_VAE_TILING_OFF,
+} tg_vae_tiling;
+
 typedef struct tg_session_options {
-    tg_dtype dtype; /* TG_DTYPE_AUTO */
-    int threads;    /* 0: one a core that this process may use; 1 to 1024 */
-    bool profile;   /* measure every operator; costs a few microseconds each */
+    tg_dtype dtype;           /* TG_DTYPE_AUTO */
+    int threads;              /* 0: one a core that this process may use; 1 to 1024 */
+    bool profile;             /* measure every operator; costs a few microseconds each */
+    tg_vae_tiling vae_tiling; /* TG_VAE_TILING_AUTO */
 } tg_session_options;
 
 typedef struct tg_session tg_session;
@@ -329,15 +341,25 @@ typedef struct tg_profile_row {
     const char *shape;         /* "2x64x64x320 k3" */
     int64_t calls;
     double seconds;
-    double gmac; /* 10^9 multiplications, attention's products included */
+    double gmac;    /* 10^9 multiplications, attention's products included */
+    double gbytes;  /* 10^9 bytes moved at least: sources, result and weights, each once a call */
+    tg_dtype dtype; /* of the factors that are multiplied; never TG_DTYPE_AUTO */
 } tg_profile_row;
 
 /* Rows by falling time; they belong to the session and are valid until its next call. */
 TG_API tg_status tg_session_profile(tg_session *session, const tg_profile_row **rows, int *count);
 
-/* The machine's own peak for this dtype and thread count, in 10^9 multiplications a second:
- * measured with bare register loops, takes about 0.2 s. */
-TG_API double tg_session_measure_peak(tg_session *session);
+/* What the machine can do at most with the session's threads and instructions. 10^9 multiplications
+ * a second from registers alone, with the fastest instruction for each dtype (bf16 where it has
+ * none of its own: f32's), 0 where there is none; 10^9 bytes a second read from memory beyond the
+ * caches, 0 if there was no memory to measure with. */
+typedef struct tg_peak {
+    double f32_gmac_per_s, bf16_gmac_per_s, int8_gmac_per_s;
+    double gbytes_per_s;
+} tg_peak;
+
+/* Measures it with bare loops; takes about 0.5 s, and for that time 128 MiB to 1 GiB. */
+TG_API tg_peak tg_session_measure_peak(tg_session *session);
 
 /* ------------------------------------------------------------------------------------- files */
 

@@ -74,10 +74,13 @@ void *tg__aligned(size_t bytes)
     if (bytes > PTRDIFF_MAX / 2)
         return NULL;
     size_t alignment = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
-    size_t whole = (bytes + alignment - 1) / alignment * alignment;
-    void *memory = aligned_alloc(alignment, whole ? whole : alignment);
-    if (memory && alignment == HUGE_PAGE) /* fewer faults, fewer misses of the address cache */
-        madvise(memory, whole, MADV_HUGEPAGE);
+    void *memory = NULL;
+    if (posix_memalign(&memory, alignment, bytes ? bytes : ALIGNMENT) != 0)
+        return NULL;
+    /* Fewer faults, fewer misses of the address cache. Not for the end, which would become a whole
+     * huge page: a network has hundreds of ends. */
+    if (alignment == HUGE_PAGE)
+        madvise(memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     return memory;
 }
 

@@ -20,6 +20,8 @@ struct tg__plan {
     const char *network;
     tg__dtype dtype;
     bool int8;
+    tg__observer observer;
+    void *observer_context;
     tg__error *error;
     tg__arena arena;
     buffer *buffers; /* [0] is the null tensor */
@@ -256,10 +258,25 @@ static void pack(tg__plan *plan)
     }
 }
 
+/* A source that is named twice (slices of one matrix) counts once. */
+static size_t moved_bytes(const tg__node *node)
+{
+    size_t bytes = tg__bytes(node->dst);
+    for (int j = 0; j < TG__NODE_SOURCES; j++) {
+        int same = 0;
+        while (same < j && node->src[same].id != node->src[j].id)
+            same++;
+        if (same == j)
+            bytes += tg__bytes(node->src[j]);
+    }
+    return bytes;
+}
+
 static void note_uses(tg__plan *plan)
 {
     for (int i = 0; i < plan->node_count; i++) {
-        const tg__node *node = plan->nodes[i];
+        tg__node *node = plan->nodes[i];
+        node->bytes += moved_bytes(node);
         note_use(plan, node->dst.id, i);
         for (int j = 0; j < TG__NODE_SOURCES; j++)
             if (node->src[j].id)
@@ -357,7 +374,15 @@ void tg__plan_run(tg__plan *plan, bool profile)
         node->calls++;
         if (profile)
             node->seconds += tg__seconds() - start;
+        if (plan->observer)
+            plan->observer(plan->observer_context, plan, node);
     }
+}
+
+void tg__plan_observe(tg__plan *plan, tg__observer observer, void *context)
+{
+    plan->observer = observer;
+    plan->observer_context = context;
 }
 
 void *tg__plan_data(const tg__plan *plan, tg__tensor x)

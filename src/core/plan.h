@@ -44,7 +44,10 @@ struct tg__node {
     const char *shape; /* for profiles */
     void *state;       /* the operator's own, from the plan's arena */
     tg__tensor dst, src[TG__NODE_SOURCES];
-    int64_t macs;         /* multiplications */
+    int64_t macs; /* multiplications */
+    /* What it moves at least: the operator says its weights' bytes, tg__plan_finish adds the
+     * result's and each source's. */
+    size_t bytes;
     int64_t more_weights; /* bytes that packed weights take beyond those of the layer */
     size_t scratch_bytes;
     int scratch; /* id of its buffer */
@@ -121,7 +124,11 @@ void tg__plan_bind(tg__plan *plan, int slot, void *data);      /* slots not used
 /* profile: measure each node. */
 void tg__plan_run(tg__plan *plan, bool profile);
 
-/* In run: where a tensor is; NULL for the null tensor. */
+/* Called behind each node that runs: what it made is there, and may be replaced. NULL: nobody. */
+typedef void (*tg__observer)(void *context, const tg__plan *plan, const tg__node *node);
+void tg__plan_observe(tg__plan *plan, tg__observer observer, void *context);
+
+/* In run or an observer: where a tensor is; NULL for the null tensor. */
 void *tg__plan_data(const tg__plan *plan, tg__tensor x);
 void *tg__plan_scratch(const tg__plan *plan, const tg__node *node);
 

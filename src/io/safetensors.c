@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/packs.h"
 #include "io/file.h"
 #include "io/json.h"
 
@@ -382,6 +383,8 @@ const tg__disk_tensor *tg__safetensors_find(const tg__safetensors *file, const c
         bsearch(&key, file->by_name, file->count, sizeof *file->by_name, by_name);
     return found ? *found : NULL;
 }
+
+void tg__safetensors_drop(const tg__safetensors *file) { tg__drop_pages(file->map, file->size); }
 
 const char *tg__safetensors_metadata(const tg__safetensors *file, const char *key)
 {

@@ -38,6 +38,8 @@ size_t tg__safetensors_count(const tg__safetensors *file);
 const tg__disk_tensor *tg__safetensors_at(const tg__safetensors *file, size_t index);
 /* NULL if it is not there. */
 const tg__disk_tensor *tg__safetensors_find(const tg__safetensors *file, const char *name);
+/* The data leave memory until they are read again. */
+void tg__safetensors_drop(const tg__safetensors *file);
 /* A value of __metadata__, or NULL. */
 const char *tg__safetensors_metadata(const tg__safetensors *file, const char *key);
 

@@ -357,4 +357,10 @@ tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, in
     return tensor;
 }
 
+void tg__weights_drop(const tg__weights *weights)
+{
+    for (int i = 0; weights && i < weights->file_count; i++)
+        tg__safetensors_drop(weights->files[i]);
+}
+
 const char *tg__weights_where(const tg__weights *weights) { return weights->where; }

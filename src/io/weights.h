@@ -37,6 +37,10 @@ bool tg__weights_find(const tg__weights *weights, const char *name, tg__disk_ten
 tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, int rank,
                                 const int64_t *shape, tg__error *error);
 
+/* The files' pages leave memory until they are read again; NULL, and weights that are looked up
+ * elsewhere, are fine. */
+void tg__weights_drop(const tg__weights *weights);
+
 /* Where the weights are, for messages: "unet/diffusion_pytorch_model.safetensors". */
 const char *tg__weights_where(const tg__weights *weights);
 

@@ -5,15 +5,13 @@
  * The dot product of bf16 pairs (vdpbf16ps) is not faster everywhere: on AMD's CPUs that have it,
  * it does twice the multiplications of an f32 FMA in the same time, on Intel's half as many. So
  * AMD's (and nobody else's) use it for attention and call bf16 fast; what has AMX calls bf16 fast
- * because oneDNN's products then run in tiles. */
+ * because all products then run in tiles. */
 #include "kernels/kernels.h"
 
 #include <cpuid.h>
 #include <math.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "core/parallel.h"
 
 static bool cpuid_bit(unsigned leaf, int word, int bit)
 {
@@ -70,13 +68,22 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
     if (level < TG_CPU_AVX512)
         return;
     tg__kernels_init_avx512(kernels);
-    if (__builtin_cpu_supports("avx512vnni"))
+    if (__builtin_cpu_supports("avx512vnni")) {
         tg__kernels_init_avx512_vnni(kernels);
+        tg__kernels_init_vnni_peak(kernels);
+    }
     if (level < TG_CPU_AVX512_BF16)
         return;
-    bool dot_fast = __builtin_cpu_is("amd");
+    if (__builtin_cpu_supports("avx512vnni"))
+        tg__kernels_init_avx512_vnni_bf16(kernels);
+    bool dot_fast = __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512vbmi");
     if (dot_fast)
         tg__kernels_init_avx512_bf16(kernels);
+    if (level == TG_CPU_AMX) {
+        tg__kernels_init_amx(kernels);
+        tg__kernels_init_amx_peaks(kernels);
+        tg__kernels_init_amx_int8(kernels);
+    }
     kernels->bf16_fast = dot_fast || level == TG_CPU_AMX;
 }
 
@@ -128,22 +135,4 @@ void tg__group_norm_fold(float *scale, float *offset, const double *sums, size_t
             offset[i] = (float)((vector - mean) * weight + (g->bias ? (double)g->bias[i] : 0));
         }
     }
-}
-
-/* --------------------------------------------------------------------------------------- peak */
-
-/* The best of many short runs: other programs can only make one slower. */
-double tg__kernels_peak(const tg__kernels *kernels, bool bf16, double seconds)
-{
-    double (*run)(size_t rounds) = bf16 ? kernels->peak_bf16 : kernels->peak_f32;
-    double begin = tg__seconds(), now = begin, best = 0;
-    for (size_t rounds = 1000; now - begin < seconds;) {
-        double before = now, products = run(rounds);
-        now = tg__seconds();
-        if (now - before < 1e-3)
-            rounds *= 2; /* too short to be measured */
-        else if (products / (now - before) > best)
-            best = products / (now - before);
-    }
-    return best * 1e-9;
 }

@@ -90,30 +90,32 @@ typedef struct tg__group_norm {
     bool bf16;
 } tg__group_norm;
 
-/* An int8 product: a convolution over a map of unsigned bytes, or a linear layer over its rows. A
- * byte q of a row means (q - zero) * scale. Sums are exact in 32 bits: taps * depth may not exceed
+/* A convolution over a map of unsigned bytes, or a linear layer over its rows, in int8. A byte q of
+ * a row means (q - zero) * scale. The sum is exact in 32 bits: taps * depth may not exceed
  * TG__INT8_DEPTH.
+ *     x[o] = (sum - zero * weight_sum[o]) * scale * weight_scale[o] + bias[o]
+ * and then dst[row][o] = x[o] + residual, or with glu x[h] * gelu(x[g]) + residual.
  *
- *     dst[row][o] = (sum - zero * weight_sum[o]) * scale * weight_scale[o] + bias[o] + residual
- *
- * Weights are packed in blocks of TG__INT8_BLOCK outputs: (block, tap, depth / 4, output, 4); what
- * goes by output has room for whole blocks. This is also the order that AMX tiles want. */
+ * Weights are packed in blocks of TG__INT8_BLOCK outputs: (block, tap, depth / 4, output, 4). With
+ * glu a block holds half as many outputs of the layer's first half, then their gates of the second.
+ * What goes by output is in the same order and has room for whole blocks. This is also the order
+ * that AMX tiles want. */
 typedef struct tg__int8_product {
     void *dst;            /* rows of `out` values */
     const void *residual; /* as dst, may be dst; NULL: none */
     int out;
+    bool glu;
     size_t dst_step;   /* rows of dst from one row's to the next one's; 1 where they are dense */
     bool bf16;         /* of dst and residual */
     const size_t *tap; /* where each tap's bytes are from a row's first */
     int taps;
-    size_t depth; /* bytes of a tap: a multiple of 64 */
+    size_t depth; /* bytes of a tap: a multiple of TG__INT8_PIXEL */
     size_t step;  /* bytes from one row's source to the next one's */
     const int8_t *weights;
-    const int32_t *weight_sum;
-    const float *weight_scale, *bias; /* bias NULL: none */
+    const float *weight_sum, *weight_scale, *bias; /* bias NULL: none */
 } tg__int8_product;
 
-enum { TG__INT8_BLOCK = 32, TG__INT8_DEPTH = 65536 };
+enum { TG__INT8_BLOCK = 32, TG__INT8_PIXEL = 64, TG__INT8_DEPTH = 65536 };
 
 typedef struct tg__kernels {
     tg_cpu level;   /* what the table was filled for */
@@ -128,7 +130,8 @@ typedef struct tg__kernels {
      * nothing is lost where the mean is far from 0. */
     void (*group_norm_sums)(double *sums, const tg__group_norm *g, size_t row, size_t rows);
     /* Normalises rows [row, row + rows). scale and offset: a_c + b_c values, x * scale + offset is
-     * the result (vector, weight and bias folded in by tg__group_norm_fold). */
+     * the result (vector, weight and bias folded in by tg__group_norm_fold). dst may be a where b
+     * is NULL. */
     void (*group_norm_apply)(const tg__group_norm *g, const float *scale, const float *offset,
                              size_t row, size_t rows);
 
@@ -147,16 +150,21 @@ typedef struct tg__kernels {
     void (*quick_gelu)(void *dst, const void *src, size_t n, bool bf16); /* x * sigmoid(1.702 x) */
 
     /* Smallest and largest of n values, together with what *low and *high hold; one of them is not
-     * a number where a value is none. */
+     * finite where a value is not. */
     void (*range)(float *low, float *high, const void *src, size_t n, bool bf16);
     /* dst[i] = src[i] * factor + zero, rounded to even and held within 0 to 255. */
     void (*quantize)(uint8_t *dst, const void *src, size_t n, float factor, float zero, bool bf16);
     /* `rows` rows of dst from `row` on, one block of outputs: src is the source of the first of
      * them, scale and zero belong to it; scale_step is 1 where every row has its own, 0 where all
-     * share them. src is readable for whole tiles of 16 rows. */
+     * share them. */
     void (*int8_product)(const tg__int8_product *p, const uint8_t *src, const float *scale,
                          const int32_t *zero, size_t scale_step, size_t row, size_t rows,
                          int block);
+
+    /* On a thread before and behind calls of int8_product that all have so many rows: a kernel may
+     * keep registers in a shape of its own between them. NULL: nothing to be done. */
+    void (*int8_begin)(size_t rows);
+    void (*int8_end)(void);
 
     void (*bf16_from_f32)(tg__bf16 *dst, const float *src, size_t n);
     void (*f32_from_bf16)(float *dst, const tg__bf16 *src, size_t n);
@@ -168,9 +176,14 @@ typedef struct tg__kernels {
                        int w, int c, int dst_w, int dst_c, int k, int stride, int pad_top,
                        int pad_left, int y);
 
-    /* For tg__kernels_peak: rounds of multiplications from registers alone; returns how many. */
+    /* The bare loops of kernels/peak.h. Rounds of multiplications from registers alone, with the
+     * fastest instruction there is for the dtype (bf16: f32's where no other is faster; int8: NULL
+     * where there is no dot product of it); returns how many. */
     double (*peak_f32)(size_t rounds);
     double (*peak_bf16)(size_t rounds);
+    double (*peak_int8)(size_t rounds);
+    /* Reads bytes (a multiple of TG__READ_BYTES) and drops them. */
+    void (*read)(const void *data, size_t bytes);
 } tg__kernels;
 
 /* Fills the table with the best kernels up to cap (TG_CPU_AUTO: no cap) that this CPU and its
@@ -185,15 +198,16 @@ tg_cpu tg__cpu_level(void);
 void tg__group_norm_fold(float *scale, float *offset, const double *sums, size_t slices,
                          const tg__group_norm *g);
 
-/* 10^9 multiplications a second of this thread, with the products that attention and oneDNN use at
- * this level (f32 FMA; bf16 dot product or AMX tiles), from registers alone; runs for seconds. */
-double tg__kernels_peak(const tg__kernels *kernels, bool bf16, double seconds);
-
 /* Each level's overrides; called by tg__kernels_init in this order. */
 void tg__kernels_init_c(tg__kernels *kernels);
 void tg__kernels_init_avx2(tg__kernels *kernels);
 void tg__kernels_init_avx512(tg__kernels *kernels);
 void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
+void tg__kernels_init_vnni_peak(tg__kernels *kernels);
+void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels);
+void tg__kernels_init_amx(tg__kernels *kernels);
+void tg__kernels_init_amx_peaks(tg__kernels *kernels);
+void tg__kernels_init_amx_int8(tg__kernels *kernels);
 
 #endif

@@ -37,10 +37,11 @@ tg__tensor tg__resnet_block(tg__plan *plan, tg__tensor a, tg__tensor skip, tg__t
             tg__linear(plan, time, &w->time_emb_proj, (tg__product_options){.f32 = true});
         *(w->scale_shift ? &norm2.modulate : &norm2.vector) = shift;
     }
+    /* The shortcut first: what it reads need not outlive the norm then. */
+    tg__tensor shortcut = w->has_shortcut ? tg__conv2d_pair(plan, a, skip, &w->conv_shortcut) : a;
     tg__tensor h = tg__norm_activation(plan, a, skip, &w->norm1, norm1, config->activation);
     h = tg__conv2d(plan, h, &w->conv1, (tg__product_options){0});
     h = tg__norm_activation(plan, h, (tg__tensor){0}, &w->norm2, norm2, config->activation);
-    tg__tensor shortcut = w->has_shortcut ? tg__conv2d_pair(plan, a, skip, &w->conv_shortcut) : a;
     h = tg__conv2d(plan, h, &w->conv2, (tg__product_options){.residual = shortcut});
     return tg__scale(plan, w->conv2.name, h, 1.f / out_scale);
 }
@@ -144,8 +145,7 @@ tg__transformer tg__load_transformer(const tg__scope *scope, const tg__transform
 static tg__tensor feed_forward(tg__plan *plan, tg__tensor x, const tg__transformer_block *w)
 {
     tg__tensor h = tg__layer_norm(plan, x, &w->norm3, layer_norm_eps);
-    h = tg__linear(plan, h, &w->ff_proj, (tg__product_options){0});
-    h = tg__geglu(plan, w->ff_proj.name, h);
+    h = tg__linear(plan, h, &w->ff_proj, (tg__product_options){.activation = TG__GEGLU});
     return tg__linear(plan, h, &w->ff_out, (tg__product_options){.residual = x});
 }
 

@@ -162,8 +162,8 @@ tg_status tg__vae_read_config(tg__vae_config *v, tg__config *c)
     v->quant_conv = tg__config_bool(c, "use_quant_conv", true);
     v->post_quant_conv = tg__config_bool(c, "use_post_quant_conv", true);
     v->scaling_factor = tg__config_number(c, "scaling_factor", -1e6, 1e6, 0.18215);
-    tg__config_int(c, "sample_size", 1, 65536, 32); /* of training */
-    tg__config_bool(c, "force_upcast", true);       /* of f16, which we do not compute in */
+    v->sample_size = (int)tg__config_int(c, "sample_size", 1, 65536, 32);
+    tg__config_bool(c, "force_upcast", true); /* of f16, which we do not compute in */
     tg__config_refuse(c, "shift_factor", NULL);
     tg__config_refuse(c, "latents_mean", NULL);
     tg__config_refuse(c, "latents_std", NULL);

@@ -12,6 +12,7 @@ typedef struct tg__vae_config {
     int levels, channels[TG__MAX_LEVELS], layers;
     bool mid_attention, quant_conv, post_quant_conv;
     double scaling_factor;
+    int sample_size; /* pixels a side in training */
     tg__resnet_config resnet;
 } tg__vae_config;
 

@@ -17,7 +17,9 @@ typedef enum tg__activation {
     TG__GELU,       /* x * Phi(x), with erf */
     TG__QUICK_GELU, /* x * sigmoid(1.702 x) */
     TG__RELU,
-    TG__MISH, /* x * tanh(log(1 + e^x)) */
+    TG__MISH,  /* x * tanh(log(1 + e^x)) */
+    TG__GEGLU, /* half as many channels: the first half times the gelu of the second; of an operator
+                * alone, not for oneDNN */
 } tg__activation;
 
 /* dst (n, out_h, out_w, layer->out) = activation(layer(src) + bias), or that + dst, src being

@@ -179,6 +179,7 @@ void tg__activate_values(const tg__kernels *kernels, tg__activation activation, 
 {
     switch (activation) {
     case TG__LINEAR:
+    case TG__GEGLU: /* changes the shape: an operator of its own */
         break;
     case TG__SILU:
         kernels->silu(dst, src, n, bf16);

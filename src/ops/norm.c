@@ -136,6 +136,9 @@ static void group_norm_prepare(tg__plan *plan, tg__node *node)
     state->slice = (SLICE_VALUES + c - 1) / c;
     state->slices = (rows + state->slice - 1) / state->slice;
     node->scratch_bytes = (size_t)node->dst.n * image_scratch(state, c);
+    if (!node->src[B].id && tg__plan_dies(plan, node, node->src[A]) &&
+        tg__plan_is_inner(plan, node->dst))
+        tg__plan_alias(plan, node->dst, node->src[A]);
 }
 
 static const tg__op group_norm_op = {"group_norm", group_norm_prepare, group_norm_run, NULL};

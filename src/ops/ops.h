@@ -15,7 +15,7 @@ typedef struct tg__product_options {
     int stride;                /* 0 is 1 */
     bool own_padding;          /* else kernel / 2 on each side */
     int pad_before, pad_after; /* with own_padding: top and left, bottom and right */
-    tg__activation activation; /* before the residual */
+    tg__activation activation; /* before the residual; TG__GEGLU for a linear layer */
     tg__tensor residual;       /* added; null: none */
     tg__tensor into;           /* where the result goes; null: a new tensor */
     bool f32;                  /* a new tensor is f32 whatever the plan's dtype */

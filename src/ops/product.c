@@ -217,6 +217,7 @@ static tg__tensor record_spec(tg__plan *plan, tg__tensor x, tg__product_spec spe
     node->src[SRC] = x;
     node->src[RESIDUAL] = residual;
     node->macs = (int64_t)tg__count(dst) * x.c * kernel * kernel;
+    node->bytes = (size_t)layer->out * (size_t)(x.c * kernel * kernel) * tg__dtype_size(x.dtype);
     if (state->by_winograd)
         tg__winograd_count(node, &spec);
     tg__set_shape(plan, node, "%dx%dx%dx%d to %d k%d s%d", x.n, x.h, x.w, x.c, layer->out, kernel,
@@ -231,6 +232,11 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
     if (tg__plan_failed(plan) || !x.id)
         return (tg__tensor){0};
     bool int8 = tg__int8_takes(plan, x, layer, &o);
+    bool glu = o.activation == TG__GEGLU;
+    if (glu && !int8) {
+        o.activation = TG__LINEAR;
+        return tg__geglu(plan, layer->name, record(plan, x, layer, first, bias, o));
+    }
     int stride = o.stride ? o.stride : 1;
     int before = o.own_padding ? o.pad_before : layer->kernel / 2;
     int after = o.own_padding ? o.pad_after : layer->kernel / 2;
@@ -251,10 +257,18 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
                              .pad_left = before,
                              .pad_bottom = after,
                              .pad_right = after,
-                             .activation = o.activation};
+                             .activation = o.activation,
+                             .in_count = x.c,
+                             .dtype = x.dtype,
+                             .n = x.n,
+                             .h = x.h,
+                             .w = x.w};
+    if (int8 && tg__winograd_fits(plan, &spec))
+        int8 = false;
     tg__dtype dtype = o.f32 ? TG__F32 : tg__plan_dtype(plan);
-    tg__tensor dst =
-        o.into.id ? o.into : tg__plan_tensor(plan, dtype, x.n, spec.out_h, spec.out_w, layer->out);
+    tg__tensor dst = o.into.id ? o.into
+                               : tg__plan_tensor(plan, dtype, x.n, spec.out_h, spec.out_w,
+                                                 glu ? layer->out / 2 : layer->out);
     if (!int8)
         return record_spec(plan, x, spec, o.residual, dst);
     int border = before > after ? before : after;

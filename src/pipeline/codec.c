@@ -4,13 +4,113 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/memory.h"
 #include "core/parallel.h"
 #include "pipeline/session.h"
 
 enum { MAX_SIDE = 16384 };
 
+/* One of the VAE's passes over pictures of one size: from in to out, one at a time. Latents are 1
+ * unit apart and pictures as many as a latent is wide. */
+typedef struct pass {
+    tg_session *session;
+    tg__plan_key key;
+    tg__grid grid;
+    int in_unit, out_unit;
+    tg__picture in, out;                /* the whole ones */
+    float *input, *tile, *left, *below; /* with tiles: see allocate_tiles */
+} pass;
+
+/* ------------------------------------------------------------------------------ how many tiles */
+
+static bool is_whole(const tg__grid *grid)
+{
+    return grid->rows.count == 1 && grid->columns.count == 1;
+}
+
+/* Workspace of a pass over a map of h x w; SIZE_MAX where it cannot be planned. */
+static size_t workspace_of(tg_session *s, int kind, int h, int w)
+{
+    int unit = kind == TG__PASS_ENCODE ? tg__vae_factor(&s->model->vae.config) : 1;
+    tg__plan_key key = {
+        .network = TG__VAE, .kind = kind, .n = 1, .h = h * unit, .w = w * unit, .factor = 1};
+    tg__error error = {0};
+    tg__plan *plan =
+        tg__record_plan(s->model, &s->contexts[TG__VAE], &key, tg__session_dtype(s), false, &error);
+    size_t bytes = SIZE_MAX;
+    if (plan && tg__plan_measure(plan) == TG_OK)
+        bytes = tg__plan_workspace_bytes(plan);
+    if (error.status == TG_ERROR_MEMORY)
+        tg__fail_memory(&s->error);
+    tg__plan_free(plan);
+    return bytes;
+}
+
+tg_status tg__session_grid(tg_session *s, int kind, int h, int w, size_t room, tg__grid *grid)
+{
+    *grid = (tg__grid){tg__axis_whole(h), tg__axis_whole(w)};
+    do {
+        size_t bytes = workspace_of(s, kind, grid->rows.tile, grid->columns.tile);
+        if (tg__failed(&s->error) || bytes <= room)
+            return s->error.status;
+    } while (tg__grid_split(grid));
+    return TG_OK;
+}
+
+/* What the workspace may take: an eighth of what there is, the weights that are not packed yet and
+ * the picture are kept free. */
+static size_t room_of(const pass *p)
+{
+    tg_session *s = p->session;
+    size_t available = tg__memory_available(), needed = 0;
+    if (available == SIZE_MAX)
+        return SIZE_MAX;
+    if (s->contexts[TG__VAE].packs.bytes == 0)
+        needed = (size_t)s->model->vae.tally.parameters * tg__dtype_size(tg__session_dtype(s));
+    needed += (size_t)p->out.channels * (size_t)p->out.h * (size_t)p->out.w * sizeof(float);
+    available -= available / 8;
+    available += s->workspace_bytes; /* given back for a larger one */
+    return available > needed ? available - needed : 0;
+}
+
+/* diffusers' tile, in latents. */
+static int fixed_tile(const tg__vae_config *c)
+{
+    int tile = c->sample_size / tg__vae_factor(c) / 4 * 4;
+    return tile < 4 ? 4 : tile;
+}
+
+static tg_status choose_grid(pass *p)
+{
+    tg_session *s = p->session;
+    int h = p->out.h / p->out_unit, w = p->out.w / p->out_unit;
+    int tile = fixed_tile(&s->model->vae.config);
+    bool larger = p->in.h > tile * p->in_unit || p->in.w > tile * p->in_unit;
+    p->grid = (tg__grid){tg__axis_whole(h), tg__axis_whole(w)};
+    if (h < 1 || w < 1)
+        return TG_OK; /* the plan will say that it is too small */
+    if (s->tiling == TG_VAE_TILING_ON && larger)
+        p->grid = (tg__grid){tg__axis_fixed(h, tile), tg__axis_fixed(w, tile)};
+    else if (s->tiling == TG_VAE_TILING_AUTO)
+        tg__session_grid(s, p->key.kind, h, w, room_of(p), &p->grid);
+    if (!is_whole(&p->grid))
+        tg__log(&s->model->log, TG_LOG_INFO, "vae: %d x %d tiles of %d x %d latents",
+                p->grid.columns.count, p->grid.rows.count, p->grid.columns.tile, p->grid.rows.tile);
+    return s->error.status;
+}
+
+/* ------------------------------------------------------------------------------------- running */
+
+/* How many of the input's rows (columns) a tile is made of; behind the last latent there may be a
+ * few pixels more. */
+static int input_length(const tg__axis *axis, int index, int whole, int unit)
+{
+    int left = whole - tg__axis_at(axis, index).start * unit, most = axis->tile * unit;
+    return index + 1 == axis->count || left < most ? left : most;
+}
+
 /* Runs a plan of the VAE from one array to another. */
-static tg_status run_vae(tg_session *s, tg__plan *plan, const float *src, float *dst)
+static tg_status run_plan(tg_session *s, tg__plan *plan, const float *src, float *dst)
 {
     tg_status status = tg__session_bind(s, plan);
     if (status != TG_OK)
@@ -19,6 +119,117 @@ static tg_status run_vae(tg_session *s, tg__plan *plan, const float *src, float 
     tg__plan_bind(plan, TG__VAE_OUTPUT, dst);
     tg__plan_run(plan, s->profile);
     return TG_OK;
+}
+
+static tg__plan *plan_of_tile(const pass *p, int row, int column)
+{
+    tg__plan_key key = p->key;
+    if (!is_whole(&p->grid)) {
+        key.tile_h = input_length(&p->grid.rows, row, p->in.h, p->in_unit);
+        key.tile_w = input_length(&p->grid.columns, column, p->in.w, p->in_unit);
+    }
+    return tg__session_plan(p->session, &key);
+}
+
+/* Everything that may fail: one plan for each size of tile, and the workspace for all of them. */
+static tg_status make_plans(const pass *p)
+{
+    tg_session *s = p->session;
+    tg__grid *last = &s->grids[p->key.kind == TG__PASS_ENCODE];
+    if (memcmp(last, &p->grid, sizeof *last) != 0)
+        tg__session_drop_plans(s, TG__VAE);
+    *last = p->grid;
+    for (int i = 0; i < p->grid.rows.count; i++)
+        for (int j = 0; j < p->grid.columns.count; j++) {
+            tg__plan *plan = plan_of_tile(p, i, j);
+            if (!plan || tg__session_bind(s, plan) != TG_OK)
+                return s->error.status;
+        }
+    return TG_OK;
+}
+
+static size_t most_blended(const tg__axis *axis)
+{
+    int most = 0;
+    for (int i = 0; i < axis->count; i++)
+        if (most < tg__axis_at(axis, i).blend)
+            most = tg__axis_at(axis, i).blend;
+    return (size_t)most;
+}
+
+/* Room for what a tile is made of, for its picture, and for what its neighbours need of that: the
+ * last columns of the one on the left, the last rows of all above. */
+static tg_status allocate_tiles(pass *p)
+{
+    const tg__axis *rows = &p->grid.rows, *columns = &p->grid.columns;
+    size_t in = (size_t)p->in_unit, out = (size_t)p->out_unit, h = (size_t)rows->tile;
+    size_t w = (size_t)columns->tile, wide = 0;
+    size_t made = (size_t)p->out.channels * out * out * sizeof(float);
+    for (int i = 0; i < columns->count; i++)
+        wide += (size_t)tg__axis_at(columns, i).length;
+    /* the pixels behind the last latent are fewer than one latent's */
+    p->input = malloc((size_t)p->in.channels * (h + 1) * in * (w + 1) * in * sizeof(float));
+    p->tile = malloc(made * h * w);
+    p->left = malloc(made * h * most_blended(columns) + 1);
+    p->below = malloc(made * wide * most_blended(rows) + 1);
+    if (!p->input || !p->tile || !p->left || !p->below)
+        return tg__fail_memory(&p->session->error);
+    return TG_OK;
+}
+
+/* below: where the last rows of the tile above are, and then this one's. */
+static void run_tile(const pass *p, int i, int j, float *below)
+{
+    tg__span row = tg__axis_at(&p->grid.rows, i), column = tg__axis_at(&p->grid.columns, j);
+    int u = p->out_unit, in_h = input_length(&p->grid.rows, i, p->in.h, p->in_unit);
+    int in_w = input_length(&p->grid.columns, j, p->in.w, p->in_unit);
+    tg__picture input = {p->input, p->in.channels, in_h, in_w};
+    tg__picture tile = {p->tile, p->out.channels, row.length * u, column.length * u};
+    tg__picture above = {below, tile.channels, row.blend * u, tile.w};
+    tg__picture left = {p->left, tile.channels, tile.h, column.blend * u};
+    tg__copy_area(input, 0, 0, p->in, row.start * p->in_unit, column.start * p->in_unit, in_h,
+                  in_w);
+    run_plan(p->session, plan_of_tile(p, i, j), input.data, tile.data);
+    tg__blend_rows(tile, above);
+    tg__blend_columns(tile, left);
+    tg__copy_area(p->out, row.start * u, column.start * u, tile, 0, 0, row.keep * u,
+                  column.keep * u);
+    above.h = tile.h - row.keep * u;
+    left.w = tile.w - column.keep * u;
+    tg__copy_area(above, 0, 0, tile, row.keep * u, 0, above.h, above.w);
+    tg__copy_area(left, 0, 0, tile, 0, column.keep * u, left.h, left.w);
+}
+
+/* One picture, by plans that are there already. */
+static void run_pass(const pass *p)
+{
+    size_t strip = (size_t)p->out.channels * most_blended(&p->grid.rows) * (size_t)p->out_unit;
+    if (is_whole(&p->grid)) {
+        run_plan(p->session, plan_of_tile(p, 0, 0), p->in.data, p->out.data);
+        return;
+    }
+    for (int i = 0; i < p->grid.rows.count; i++) {
+        float *below = p->below;
+        for (int j = 0; j < p->grid.columns.count; j++) {
+            run_tile(p, i, j, below);
+            below += strip * (size_t)(tg__axis_at(&p->grid.columns, j).length * p->out_unit);
+        }
+    }
+}
+
+static tg_status prepare_pass(pass *p)
+{
+    if (choose_grid(p) == TG_OK && make_plans(p) == TG_OK && !is_whole(&p->grid))
+        allocate_tiles(p);
+    return p->session->error.status;
+}
+
+static void release_pass(pass *p)
+{
+    free(p->input);
+    free(p->tile);
+    free(p->left);
+    free(p->below);
 }
 
 /* what: "picture", … */
@@ -38,24 +249,30 @@ tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
     const tg__vae_config *c = &s->model->vae.config;
     tg_array x = result->latents;
     int scale = tg__vae_factor(c);
-    double start = tg__seconds();
-    tg__plan_key key = {.network = TG__VAE, .n = 1, .h = x.height, .w = x.width, .factor = factor};
-    tg__plan *plan = tg__session_plan(s, &key);
-    if (!plan || !tg__array_new(&result->pictures, x.count, c->out_channels, x.height * scale,
-                                x.width * scale, &s->error))
-        return s->error.status;
-    double loaded = tg__seconds();
+    double start = tg__seconds(), loaded = start;
+    pass p = {.session = s,
+              .key = {.network = TG__VAE, .n = 1, .h = x.height, .w = x.width, .factor = factor},
+              .in_unit = 1,
+              .out_unit = scale,
+              .in = {(float *)(uintptr_t)x.data, x.channels, x.height, x.width},
+              .out = {NULL, c->out_channels, x.height * scale, x.width * scale}};
     size_t latent = (size_t)x.channels * (size_t)x.height * (size_t)x.width;
-    size_t picture = (size_t)c->out_channels * (size_t)x.height * (size_t)x.width * (size_t)scale *
-                     (size_t)scale;
-    float *dst = (float *)(uintptr_t)result->pictures.data;
-    for (size_t i = 0; i < (size_t)x.count; i++, dst += picture)
-        if (run_vae(s, plan, x.data + i * latent, dst) != TG_OK ||
-            check_finite(dst, picture, "picture", i, &s->error) != TG_OK)
-            return s->error.status;
+    size_t picture = (size_t)p.out.channels * (size_t)p.out.h * (size_t)p.out.w;
+    if (prepare_pass(&p) == TG_OK &&
+        tg__array_new(&result->pictures, x.count, p.out.channels, p.out.h, p.out.w, &s->error)) {
+        loaded = tg__seconds();
+        p.out.data = (float *)(uintptr_t)result->pictures.data;
+        for (size_t i = 0; i < (size_t)x.count && !tg__failed(&s->error); i++) {
+            run_pass(&p);
+            check_finite(p.out.data, picture, "picture", i, &s->error);
+            p.in.data += latent;
+            p.out.data += picture;
+        }
+    }
     result->seconds.load += loaded - start;
     result->seconds.decode = tg__seconds() - loaded;
-    return TG_OK;
+    release_pass(&p);
+    return s->error.status;
 }
 
 static bool usable(const tg_array *x, const char *what, int channels, int most, tg__error *error)
@@ -105,37 +322,45 @@ tg_status tg_decode(tg_result **result, tg_session *s, const tg_array *latents, 
 }
 
 /* The mean is the first half of the moments' channels. */
+static void run_encoder(pass *p, tg_result *result, const tg_array *pictures, float factor)
+{
+    size_t latent = (size_t)result->latents.channels * (size_t)p->out.h * (size_t)p->out.w;
+    float *dst = (float *)(uintptr_t)result->latents.data;
+    for (size_t i = 0; i < (size_t)pictures->count; i++, dst += latent) {
+        run_pass(p);
+        for (size_t j = 0; j < latent; j++)
+            dst[j] = p->out.data[j] * factor;
+        if (check_finite(dst, latent, "the mean of picture", i, &p->session->error) != TG_OK)
+            return;
+        p->in.data += (size_t)p->in.channels * (size_t)p->in.h * (size_t)p->in.w;
+    }
+}
+
 static tg_status encode(tg_session *s, tg_result *result, const tg_array *pictures, float factor)
 {
     const tg__vae_config *c = &s->model->vae.config;
-    tg__plan_key key = {.network = TG__VAE,
-                        .kind = TG__PASS_ENCODE,
-                        .n = 1,
-                        .h = pictures->height,
-                        .w = pictures->width};
-    tg__plan *plan = tg__session_plan(s, &key);
-    if (!plan)
-        return s->error.status;
-    size_t moments = tg__plan_external_bytes(plan, TG__VAE_OUTPUT) / sizeof(float);
-    int h, w;
-    tg__vae_latent_size(&s->model->vae.config, pictures->height, pictures->width, &h, &w);
-    size_t latent = (size_t)c->latent_channels * (size_t)h * (size_t)w;
-    size_t picture = 3 * (size_t)pictures->height * (size_t)pictures->width;
-    float *both = malloc(moments * sizeof *both);
-    if (!both)
-        return tg__fail_memory(&s->error);
-    if (tg__array_new(&result->latents, pictures->count, c->latent_channels, h, w, &s->error)) {
-        float *dst = (float *)(uintptr_t)result->latents.data;
-        for (size_t i = 0; i < (size_t)pictures->count; i++, dst += latent) {
-            if (run_vae(s, plan, pictures->data + i * picture, both) != TG_OK)
-                break;
-            for (size_t j = 0; j < latent; j++)
-                dst[j] = both[j] * factor;
-            if (check_finite(dst, latent, "the mean of picture", i, &s->error) != TG_OK)
-                break;
-        }
+    pass p = {.session = s,
+              .key = {.network = TG__VAE,
+                      .kind = TG__PASS_ENCODE,
+                      .n = 1,
+                      .h = pictures->height,
+                      .w = pictures->width},
+              .in_unit = tg__vae_factor(c),
+              .out_unit = 1,
+              .in = {(float *)(uintptr_t)pictures->data, 3, pictures->height, pictures->width},
+              .out = {.channels = 2 * c->latent_channels}};
+    tg__vae_latent_size(c, p.in.h, p.in.w, &p.out.h, &p.out.w);
+    if (prepare_pass(&p) == TG_OK) {
+        size_t moments = (size_t)p.out.channels * (size_t)p.out.h * (size_t)p.out.w;
+        p.out.data = calloc(moments, sizeof(float));
+        if (!p.out.data)
+            tg__fail_memory(&s->error);
+        else if (tg__array_new(&result->latents, pictures->count, c->latent_channels, p.out.h,
+                               p.out.w, &s->error))
+            run_encoder(&p, result, pictures, factor);
+        free(p.out.data);
     }
-    free(both);
+    release_pass(&p);
     return s->error.status;
 }
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/parallel.h"
+#include "kernels/peak.h"
 #include "pipeline/session.h"
 
 typedef struct tg__profile {
@@ -11,9 +11,16 @@ typedef struct tg__profile {
     int count, room;
 } profile;
 
+static tg_dtype dtype_of(const tg__node *node)
+{
+    if (node->src[0].dtype == TG__U8)
+        return TG_DTYPE_INT8;
+    return node->src[0].dtype == TG__BF16 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
+}
+
 static bool same_row(const tg_profile_row *row, const tg__plan *plan, const tg__node *node)
 {
-    return strcmp(row->operator_name, node->op->kind) == 0 &&
+    return strcmp(row->operator_name, node->op->kind) == 0 && row->dtype == dtype_of(node) &&
            strcmp(row->network, tg__plan_network(plan)) == 0 &&
            strcmp(row->shape, node->shape) == 0;
 }
@@ -34,10 +41,12 @@ static bool add_node(profile *p, const tg__plan *plan, const tg__node *node)
     if (i == p->count)
         p->rows[p->count++] = (tg_profile_row){.network = tg__plan_network(plan),
                                                .operator_name = node->op->kind,
-                                               .shape = node->shape};
+                                               .shape = node->shape,
+                                               .dtype = dtype_of(node)};
     p->rows[i].calls += node->calls;
     p->rows[i].seconds += node->seconds;
     p->rows[i].gmac += 1e-9 * (double)node->macs * (double)node->calls;
+    p->rows[i].gbytes += 1e-9 * (double)node->bytes * (double)node->calls;
     return true;
 }
 
@@ -88,27 +97,19 @@ void tg__session_free_profile(tg_session *s)
 
 /* ----------------------------------------------------------------------------------------- peak */
 
-typedef struct peak_job {
-    const tg__kernels *kernels;
-    bool bf16;
-    double sum[1024];
-} peak_job;
-
-static void measure(void *context, size_t i, int thread)
+tg_peak tg_session_measure_peak(tg_session *s)
 {
-    (void)thread;
-    peak_job *job = context;
-    job->sum[i] = tg__kernels_peak(job->kernels, job->bf16, 0.2);
-}
-
-double tg_session_measure_peak(tg_session *s)
-{
-    peak_job job = {.kernels = &s->model->kernels, .bf16 = s->dtype == TG_DTYPE_BF16};
-    double sum = 0;
+    const double seconds = 0.1;
+    const tg__kernels *k = s->contexts[TG__UNET].kernels;
+    if (!k)
+        return (tg_peak){0}; /* the session did not open */
     int before = tg__session_enter(s);
-    tg__parallel_for((size_t)s->threads, measure, &job);
-    for (int i = 0; i < s->threads; i++)
-        sum += job.sum[i];
+    tg_peak peak = {
+        .f32_gmac_per_s = tg__peak_gmac_all(k->peak_f32, seconds),
+        .bf16_gmac_per_s = tg__peak_gmac_all(k->peak_bf16, seconds),
+        .int8_gmac_per_s = tg__peak_gmac_all(k->peak_int8, seconds),
+        .gbytes_per_s = tg__peak_gb(k, tg__beyond_caches(s->threads), seconds),
+    };
     tg__session_leave(s, before);
-    return sum;
+    return peak;
 }

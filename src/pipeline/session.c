@@ -11,7 +11,7 @@ enum { MAX_THREADS = 1024 };
 
 void tg_session_options_init(tg_session_options *options)
 {
-    *options = (tg_session_options){.dtype = TG_DTYPE_AUTO};
+    *options = (tg_session_options){.dtype = TG_DTYPE_AUTO, .vae_tiling = TG_VAE_TILING_AUTO};
 }
 
 /* What auto means here. */
@@ -52,6 +52,12 @@ tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session
     if (s->threads < 1 || s->threads > MAX_THREADS)
         return tg__fail(&s->error, TG_ERROR_ARGUMENT, "threads is %d, expected 1 to %d", s->threads,
                         MAX_THREADS);
+    s->tiling = o->vae_tiling;
+    if (s->tiling != TG_VAE_TILING_AUTO && s->tiling != TG_VAE_TILING_ON &&
+        s->tiling != TG_VAE_TILING_OFF)
+        return tg__fail(&s->error, TG_ERROR_ARGUMENT,
+                        "vae_tiling is %d, expected TG_VAE_TILING_AUTO, _ON or _OFF",
+                        (int)s->tiling);
     choose_dtype(s, o->dtype);
     if (!tg__failed(&s->error) && model->kernels.level != TG_CPU_C)
         s->dnnl = tg__dnnl_new(&model->kernels, model->cpu, &s->error);
@@ -129,6 +135,7 @@ tg__plan *tg__record_plan(const tg_model *m, tg__context *context, const tg__pla
     tg__plan *plan = tg__plan_new(context, names[key->network], dtype, error);
     if (!plan)
         return NULL;
+    int h = key->tile_h ? key->tile_h : key->h, w = key->tile_w ? key->tile_w : key->w;
     if (int8 && key->network == TG__UNET && key->kind == TG__PASS_RUN)
         tg__plan_allow_int8(plan);
     if (key->network == TG__TEXT_ENCODER)
@@ -138,9 +145,9 @@ tg__plan *tg__record_plan(const tg_model *m, tg__context *context, const tg__pla
     else if (key->network == TG__UNET)
         tg__unet_record(plan, &m->unet, key->gate, key->n, key->h, key->w, m->context);
     else if (key->kind == TG__PASS_ENCODE)
-        tg__vae_record_encode(plan, &m->vae, key->n, key->h, key->w);
+        tg__vae_record_encode(plan, &m->vae, key->n, h, w);
     else
-        tg__vae_record_decode(plan, &m->vae, key->factor, key->n, key->h, key->w);
+        tg__vae_record_decode(plan, &m->vae, key->factor, key->n, h, w);
     return plan;
 }
 
@@ -154,12 +161,26 @@ static bool same_size(const tg__plan_key *a, const tg__plan_key *b)
     return a->n == b->n && a->h == b->h && a->w == b->w && a->factor == b->factor;
 }
 
+static bool same_tile(const tg__plan_key *a, const tg__plan_key *b)
+{
+    return a->tile_h == b->tile_h && a->tile_w == b->tile_w;
+}
+
 static void drop(tg__cached_plan **link)
 {
     tg__cached_plan *entry = *link;
     *link = entry->next;
     tg__plan_free(entry->plan);
     free(entry);
+}
+
+/* What packing needed, and what it read: reading a little brings whole ranges of pages in. */
+static void forget_packing(tg_session *s, tg__network network)
+{
+    tg__dnnl_trim(s->dnnl);
+    tg__weights_drop(s->model->weights[network]);
+    if (s->model->file)
+        tg__safetensors_drop(s->model->file);
 }
 
 tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
@@ -170,7 +191,7 @@ tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
             drop(link);
             continue;
         }
-        if (same_pass(other, key) && other->skip == key->skip &&
+        if (same_pass(other, key) && other->skip == key->skip && same_tile(other, key) &&
             tg__gate_same(other->gate, key->gate))
             return (*link)->plan;
         link = &(*link)->next;
@@ -180,8 +201,11 @@ tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
                                      tg__session_dtype(s), s->dtype == TG_DTYPE_INT8, &s->error);
     if (!entry)
         tg__fail_memory(&s->error);
+    size_t packed = s->contexts[key->network].packs.bytes;
     if (plan)
         tg__plan_finish(plan);
+    if (packed != s->contexts[key->network].packs.bytes)
+        forget_packing(s, key->network);
     if (!entry || tg__failed(&s->error)) {
         tg__plan_free(plan);
         free(entry);
@@ -206,6 +230,7 @@ void tg_session_release_text_encoder(tg_session *s)
 {
     tg__session_drop_plans(s, TG__TEXT_ENCODER);
     tg__packs_free(&s->contexts[TG__TEXT_ENCODER].packs);
+    forget_packing(s, TG__TEXT_ENCODER); /* rows of its table were read meanwhile */
 }
 
 /* -------------------------------------------------------------------------------------- memory */

@@ -4,6 +4,7 @@
 #define TG_PIPELINE_SESSION_H
 
 #include "pipeline/model.h"
+#include "pipeline/tiles.h"
 
 /* What a plan was made for; two plans with the same key are the same. */
 typedef struct tg__plan_key {
@@ -12,6 +13,7 @@ typedef struct tg__plan_key {
     tg__gate_step gate;
     int n, h, w, skip;
     float factor;
+    int tile_h, tile_w; /* of the h x w map this part alone; 0: all of it */
 } tg__plan_key;
 
 typedef struct tg__cached_plan {
@@ -26,7 +28,9 @@ struct tg_session {
     tg_dtype dtype, activations; /* activations: f32 or bf16 */
     int threads;
     bool profile;
-    tg__dnnl *dnnl; /* NULL: plain C */
+    tg_vae_tiling tiling;
+    tg__grid grids[2]; /* how the VAE went over its last latents: decoding, encoding */
+    tg__dnnl *dnnl;    /* NULL: plain C */
     tg__context contexts[TG__NETWORKS];
     tg__cached_plan *plans;
     void *workspace;
@@ -61,7 +65,7 @@ int tg__session_enter(tg_session *session);
 tg_status tg__session_leave(tg_session *session, int before);
 
 /* The plan for this key, from the cache or new; NULL with the session's error. Plans of the same
- * network and kind for another size are dropped. */
+ * network and kind for another size of the whole are dropped. */
 tg__plan *tg__session_plan(tg_session *session, const tg__plan_key *key);
 /* The context's winograd_positions for a network. */
 int tg__winograd_positions(tg__network network);
@@ -88,6 +92,11 @@ tg_result *tg__result_new(tg__error *error);
 /* dims with new uninitialised data in *array; false without memory. */
 bool tg__array_new(tg_array *array, int count, int channels, int height, int width,
                    tg__error *error);
+
+/* How the VAE's pass of this kind goes over h x w latents in AUTO: whole if room bytes hold the
+ * workspace, else in as few tiles as need no more; in the smallest there are if none does. */
+tg_status tg__session_grid(tg_session *session, int kind, int h, int w, size_t room,
+                           tg__grid *grid);
 
 /* pictures of result = the VAE's decoder applied to its latents times factor. */
 tg_status tg__session_decode(tg_session *session, tg_result *result, float factor);

@@ -73,7 +73,7 @@ static int shell(const char *line)
 }
 
 /* tgate with these arguments, in the shell's spelling. */
-static int tgate(const char *arguments)
+static inline int tgate(const char *arguments)
 {
     char line[8192];
     snprintf(line, sizeof line, "exec \"$T\" %s", arguments);
@@ -93,7 +93,7 @@ static int visible_or_not(const struct dirent *entry)
 }
 
 /* The folder holds these names, sorted, and nothing else, hidden files included. */
-static void assert_files(const char *expected)
+static inline void assert_files(const char *expected)
 {
     struct dirent **entries;
     char names[4096] = "";

@@ -156,6 +156,8 @@ static const struct refusal of_generate[] = {
     {"m -p a -o", "--output: expected PICTURE behind it"},
     {"m -p a --prompts", "--prompts: expected FILE behind it"},
     {"m -p a --seed", "--seed: " SEED " behind it"},
+    {"m -p a --vae-tiling 1", "--vae-tiling 1: expected one of auto|on|off"},
+    {"m -p a --vae-tiling", "--vae-tiling: expected one of auto|on|off behind it"},
     {"m -p a --dtype", "--dtype: expected one of auto|f32|bf16|int8 behind it"},
     {"m -p a --help=some", "--help some: expected all"},
     {"m -p a -o ''", "--output '': expected PICTURE"},
@@ -247,6 +249,7 @@ static void test_smaller_commands(void **state)
         {"m --latents l.npy -o cat.gif", "--output cat.gif: " PICTURE},
         {"m l.npy", "l.npy: one argument too many"},
         {"m --save-latents l.npy", "--save-latents: not an option of 'tgate decode'"},
+        {"m --vae-tiling yes", "--vae-tiling yes: expected one of auto|on|off"},
         {"m --dtype f64", "--dtype f64: expected one of auto|f32|bf16|int8"},
         {"m --unscaled=1", "--unscaled: takes no value"},
     };
@@ -255,6 +258,7 @@ static void test_smaller_commands(void **state)
         {"m cat.png", "expected --save-latents FILE.npy"},
         {"m cat.png l.npy", "l.npy: one argument too many"},
         {"m cat.png --save-latents l.png", "--save-latents l.png: " ARRAY},
+        {"m cat.png --vae-tiling ''", "--vae-tiling '': expected one of auto|on|off"},
         {"m cat.png -o l.npy", "-o: no such option"},
         {"m cat.png --latents l.npy", "--latents: not an option of 'tgate encode'"},
     };

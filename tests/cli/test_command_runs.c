@@ -4,6 +4,7 @@
 #include "cli/command.h"
 
 #include <jansson.h>
+#include <math.h>
 
 /* Small and short: 64x64, two steps. */
 #define SMALL "generate \"$M\" --steps 2 --width 64 --height 64 "
@@ -207,6 +208,23 @@ static void test_latents(void **state)
     assert_files("d-1.png d-2.png e.npy l.npy m.npy");
 }
 
+/* The demo model's VAE was trained at 128 pixels. */
+static void test_tiles(void **state)
+{
+    (void)state;
+    assert_run(0, tgate("generate \"$M\" -p a --steps 1 --seed 1 -q --width 192 --height 128 "
+                        "--save-latents l.npy -o a.npy"));
+    assert_run(0, tgate("decode \"$M\" --latents l.npy -o b.npy -q --vae-tiling off"));
+    assert_run(0, tgate("decode \"$M\" --latents l.npy -o c.npy -v --vae-tiling on"));
+    assert_string_equal(last.err, "tgate: vae: 2 x 2 tiles of 16 x 16 latents\n"
+                                  "tgate: wrote c.npy\n");
+    assert_run(0, shell("cmp -s a.npy b.npy && ! cmp -s a.npy c.npy"));
+    assert_run(0, tgate("generate \"$M\" -p a --steps 1 --seed 1 -q --width 192 --height 128 "
+                        "-o d.npy --vae-tiling on"));
+    assert_run(0, shell("cmp -s c.npy d.npy"));
+    assert_files("a.npy b.npy c.npy d.npy l.npy");
+}
+
 static void test_refused_by_the_library(void **state)
 {
     static const char *const lines[] = {
@@ -229,19 +247,61 @@ static void test_refused_by_the_library(void **state)
     assert_files("");
 }
 
+/* Plain C computes in int8, what has vectors but not these products does not. */
+static void test_int8(void **state)
+{
+    const char *dtype;
+    json_t *root;
+    (void)state;
+    assert_run(1, shell("TG_CPU=avx2 exec \"$T\" " SMALL "-p a --seed 1 --dtype int8 -o x.png"));
+    assert_string_equal(last.err,
+                        "tgate: dtype int8: its products need AVX512-VNNI, which this CPU "
+                        "lacks or the cap on instructions excludes; expected f32 or "
+                        "bf16\n");
+    assert_files("");
+    assert_run(0,
+               shell("TG_CPU=c exec \"$T\" generate \"$M\" --steps 1 --width 64 --height 64 -p a "
+                     "--seed 1 --dtype int8 -qo c.png --json --save-latents c.npy"));
+    root = parse_output();
+    assert_int_equal(json_unpack(root, "{s:s}", "dtype", &dtype), 0);
+    assert_string_equal(dtype, "int8");
+    json_decref(root);
+    assert_run(0,
+               shell("TG_CPU=c exec \"$T\" generate \"$M\" --steps 1 --width 64 --height 64 -p a "
+                     "--seed 1 --dtype f32 -qo d.png --save-latents d.npy"));
+    assert_int_not_equal(shell("cmp c.npy d.npy"), 0);
+    assert_files("c.npy c.png d.npy d.png");
+    if (!__builtin_cpu_supports("avx512vnni"))
+        return;
+    assert_run(0, tgate(SMALL "-p a --seed 1 --dtype int8 -qo e.png --json"));
+    assert_non_null(strstr(last.out, "\"dtype\": \"int8\""));
+    assert_png("e.png");
+    assert_run(0, tgate("encode \"$M\" e.png --dtype int8 -q --save-latents e.npy"));
+    assert_run(0, tgate("decode \"$M\" --latents e.npy --dtype int8 -qo f.png"));
+    assert_png("f.png");
+}
+
 static void test_info(void **state)
 {
     json_t *root;
+    json_int_t f32, bf16, int8;
     (void)state;
     assert_run(0, tgate("info \"$M\""));
     assert_string_equal(last.err, "");
     assert_non_null(strstr(last.out, "UNet2DConditionModel"));
+    assert_non_null(strstr(last.out, " MiB in f32, "));
+    assert_non_null(strstr(last.out, " MiB in bf16, "));
+    assert_non_null(strstr(last.out, " MiB in int8\n"));
     assert_run(0, tgate("info -v \"$M\"")); /* no key of a usual config is unknown */
     assert_string_equal(last.err, "");
     assert_run(0, tgate("info --json \"$M\""));
     root = parse_output();
     assert_int_equal(json_integer_value(json_object_get(root, "width")), 128);
     assert_true(json_array_size(json_object_get(root, "networks")) >= 3);
+    assert_int_equal(json_unpack(root, "{s:{s:I, s:I, s:I}}", "memory_bytes", "f32", &f32, "bf16",
+                                 &bf16, "int8", &int8),
+                     0);
+    assert_true(f32 > bf16 && bf16 > int8 && int8 > bf16 / 2);
     json_decref(root);
     assert_run(1, tgate("info --json \"$M\" >/dev/full"));
 }
@@ -280,16 +340,104 @@ static void test_interrupt(void **state)
     }
 }
 
+/* One row of the profile: numbers (0 for a dash), the bound, the operator. */
+struct profile_row {
+    double seconds, calls, gmac, speed, share, gb, gb_per_s, at_best, times;
+    char bound[8], text[128];
+};
+
+static double column(const char **at)
+{
+    char word[32] = "", *end;
+    int length = 0;
+    assert_int_equal(sscanf(*at, "%31s%n", word, &length), 1);
+    *at += length;
+    double x = strtod(word, &end);
+    if (strcmp(word, "-") == 0)
+        return 0;
+    if (*end)
+        fail_msg("%s is no number", word);
+    return x;
+}
+
+static struct profile_row parse_row(const char *line)
+{
+    struct profile_row row = {0};
+    double *const before[] = {&row.seconds, &row.calls, &row.gmac,    &row.speed,
+                              &row.share,   &row.gb,    &row.gb_per_s};
+    int length = 0;
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++)
+        *before[i] = column(&line);
+    assert_int_equal(sscanf(line, "%7s%n", row.bound, &length), 1);
+    line += length;
+    row.at_best = column(&line);
+    row.times = column(&line);
+    assert_int_equal(sscanf(line, " %127[^\n]", row.text), 1);
+    return row;
+}
+
+/* Every operator beside its roofline; the last line is their sum. */
+static void test_profile(void **state)
+{
+    (void)state;
+    assert_run(0, tgate(SMALL "-p x --seed 1 -o x.png --dtype f32 --threads 1 --profile"));
+    assert_non_null(strstr(last.err, "\nf32, 1 threads; at most f32 "));
+    char *line = strstr(last.err, "\n  seconds    calls");
+    assert_non_null(line);
+    struct profile_row row = {0}, sum = {0};
+    for (line = strchr(line + 1, '\n') + 1; strncmp(line, "tgate: ", 7) != 0;
+         line = strchr(line, '\n') + 1) {
+        row = parse_row(line);
+        if (strcmp(row.text, "- all operators ") == 0)
+            break;
+        sum.seconds += row.seconds;
+        sum.calls += row.calls;
+        sum.gmac += row.gmac;
+        sum.gb += row.gb;
+        assert_int_equal(strncmp(row.text, "f32 ", 4), 0);
+        bool product = strstr(row.text, "conv2d") || strstr(row.text, "linear");
+        if (product && !(row.gmac >= 0 && row.at_best >= 0 && *row.bound == 'm'))
+            fail_msg("no roofline: %s", line);
+        if (row.at_best > 0.001 && fabs(row.times / (row.seconds / row.at_best) - 1) > 0.1)
+            fail_msg("%.2f times is not %.4f / %.4f", row.times, row.seconds, row.at_best);
+    }
+    assert_string_equal(row.text, "- all operators ");
+    assert_true(sum.calls > 100 && sum.gmac > 0.1 && sum.gb > 0.01);
+    assert_true(fabs(sum.calls - row.calls) < 0.5);
+    assert_true(fabs(sum.seconds - row.seconds) < 0.01 + 0.01 * row.seconds);
+    assert_true(fabs(sum.gmac - row.gmac) < 0.1 + 0.01 * row.gmac);
+    assert_true(fabs(sum.gb - row.gb) < 0.1 + 0.01 * row.gb);
+    assert_files("x.png");
+}
+
+/* An instruction set without products of int8 has no peak for them. */
+static void test_profile_without_int8(void **state)
+{
+    (void)state;
+    assert_run(0, shell("TG_CPU=avx2 \"$T\" " SMALL "-p x --seed 1 -o x.png --profile"));
+    assert_non_null(strstr(last.err, ", int8 - GMAC/s, memory "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        COMMAND_TEST(test_names),          COMMAND_TEST(test_prompts),
-        COMMAND_TEST(test_existing),       COMMAND_TEST(test_unwritable),
-        COMMAND_TEST(test_one_name_twice), COMMAND_TEST(test_json),
-        COMMAND_TEST(test_json_lost),      COMMAND_TEST(test_seed_drawn),
-        COMMAND_TEST(test_latents),        COMMAND_TEST(test_refused_by_the_library),
-        COMMAND_TEST(test_info),           COMMAND_TEST(test_tokenize),
+        COMMAND_TEST(test_names),
+        COMMAND_TEST(test_prompts),
+        COMMAND_TEST(test_existing),
+        COMMAND_TEST(test_unwritable),
+        COMMAND_TEST(test_one_name_twice),
+        COMMAND_TEST(test_json),
+        COMMAND_TEST(test_json_lost),
+        COMMAND_TEST(test_seed_drawn),
+        COMMAND_TEST(test_latents),
+        COMMAND_TEST(test_tiles),
+        COMMAND_TEST(test_refused_by_the_library),
+        COMMAND_TEST(test_int8),
+        COMMAND_TEST(test_info),
+        COMMAND_TEST(test_tokenize),
         COMMAND_TEST(test_interrupt),
+        COMMAND_TEST(test_profile),
+        COMMAND_TEST(test_profile_without_int8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

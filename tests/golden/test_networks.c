@@ -151,7 +151,7 @@ static void compare_values(networks *n, const char *prefix, const char *what, co
 }
 
 /* A tensor of a plan, (n, h, w, c), against a golden (n, c, h, w). */
-static void compare_block(networks *n, const char *prefix, const char *what, tg__plan *plan,
+static void compare_block(networks *n, const char *prefix, const char *what, const tg__plan *plan,
                           tg__tensor x)
 {
     size_t plane = (size_t)x.h * (size_t)x.w, c = (size_t)x.c;
@@ -187,27 +187,35 @@ static int last_node(const tg__plan *plan, const char *key_prefix, const char *b
     return last;
 }
 
-/* Runs the plan node by node, and holds each block of the list against its golden as soon as it is
- * there. conv_norm_out is left out: ours has the activation in it. */
+typedef struct comparison {
+    networks *n;
+    const char *prefix, *key_prefix, *blocks;
+} comparison;
+
+/* Behind a node: the blocks that end with it. conv_norm_out is left out: ours has the activation in
+ * it. */
+static void compare_blocks(void *context, const tg__plan *plan, const tg__node *node)
+{
+    comparison *c = context;
+    char copy[4096], *at = copy;
+    snprintf(copy, sizeof copy, "%s", c->blocks);
+    for (char *name = strtok_r(at, " ", &at); name; name = strtok_r(NULL, " ", &at)) {
+        int last = last_node(plan, c->key_prefix, name);
+        if (strcmp(name, "conv_norm_out") == 0 || last < 0 || tg__plan_node(plan, last) != node)
+            continue;
+        if (strcmp(name, "conv_out") != 0 || node->dst.dtype == TG__F32)
+            compare_block(c->n, c->prefix, name, plan, node->dst);
+    }
+}
+
+/* Runs the plan and holds each block of the list against its golden as soon as it is there. */
 static void run_and_compare(networks *n, tg__plan *plan, const char *prefix, const char *key_prefix,
                             const char *blocks)
 {
-    char list[4096];
-    snprintf(list, sizeof list, "%s", blocks);
-    for (int i = 0; i < tg__plan_node_count(plan); i++) {
-        const tg__node *node = tg__plan_node(plan, i);
-        char copy[4096], *at = copy;
-        node->op->run(plan, node);
-        memcpy(copy, list, sizeof copy);
-        for (char *name = strtok_r(at, " ", &at); name; name = strtok_r(NULL, " ", &at)) {
-            int last = last_node(plan, key_prefix, name);
-            if (strcmp(name, "conv_norm_out") == 0 || last != i)
-                continue;
-            tg__tensor x = node->dst;
-            if (strcmp(name, "conv_out") != 0 || x.dtype == TG__F32)
-                compare_block(n, prefix, name, plan, x);
-        }
-    }
+    comparison c = {n, prefix, key_prefix, blocks};
+    tg__plan_observe(plan, compare_blocks, &c);
+    tg__plan_run(plan, false);
+    tg__plan_observe(plan, NULL, NULL);
 }
 
 static void *finish_plan(networks *n, tg__plan *plan)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 /* cmocka wants the four above */
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static bool failed;
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
-void *__real_aligned_alloc(size_t alignment, size_t size);
+int __real_posix_memalign(void **memory, size_t alignment, size_t size);
 
 static bool fails(void)
 {
@@ -36,9 +37,9 @@ void *__wrap_calloc(size_t count, size_t size)
     return fails() ? NULL : __real_calloc(count, size);
 }
 void *__wrap_realloc(void *old, size_t size) { return fails() ? NULL : __real_realloc(old, size); }
-void *__wrap_aligned_alloc(size_t alignment, size_t size)
+int __wrap_posix_memalign(void **memory, size_t alignment, size_t size)
 {
-    return fails() ? NULL : __real_aligned_alloc(alignment, size);
+    return fails() ? ENOMEM : __real_posix_memalign(memory, alignment, size);
 }
 
 typedef struct steps {
@@ -55,6 +56,15 @@ static bool count_steps(void *user, const tg_progress *p)
         s->seen++;
     }
     return true;
+}
+
+/* Handles that are NULL for want of memory say so, too. */
+static void expect_message(tg_status status, const tg_model *model, const tg_session *session)
+{
+    const char *of_model = tg_model_message(model);
+    const char *message = *of_model ? of_model : tg_session_message(session);
+    if (status == TG_ERROR_MEMORY && !strstr(message, "out of memory"))
+        fail_msg("allocation %ld: the message is \"%s\"", fail_at, message);
 }
 
 /* From opening to the picture. The first status that is not TG_OK. */
@@ -84,10 +94,7 @@ static tg_status whole_run(const char *path, steps *s, tg_dtype dtype)
         status = tg_generate(&result, session, prompt, &o);
         assert_true((status == TG_OK) == (result != NULL));
     }
-    if (status == TG_ERROR_MEMORY) {
-        const char *message = session ? tg_session_message(session) : tg_model_message(model);
-        assert_non_null(strstr(message, "out of memory"));
-    }
+    expect_message(status, model, session);
     tg_result_free(result);
     tg_prompt_free(prompt);
     tg_session_free(session);
@@ -95,31 +102,82 @@ static tg_status whole_run(const char *path, steps *s, tg_dtype dtype)
     return status;
 }
 
-static void no_allocation_in_the_loop(void **state)
+/* Latents to pictures and back in tiles, of four sizes each. */
+static tg_status tiled_run(const char *path, steps *s, tg_dtype dtype)
 {
-    (void)state;
+    enum { SIDE = 11, FACTOR = 8 };
+    static const float values[4 * SIDE * SIDE], pixels[3 * SIDE * FACTOR * SIDE * FACTOR];
+    const tg_array latents = {1, 4, SIDE, SIDE, values};
+    const tg_array picture = {1, 3, SIDE * FACTOR, SIDE * FACTOR, pixels};
+    tg_model *model = NULL;
+    tg_session *session = NULL;
+    tg_result *decoded = NULL, *encoded = NULL;
+    tg_session_options so;
+    tg_session_options_init(&so);
+    so.dtype = dtype;
+    so.threads = 1;
+    so.vae_tiling = TG_VAE_TILING_ON;
+    tg_status status = tg_model_open(&model, path, NULL);
+    if (status == TG_OK)
+        status = tg_session_new(&session, model, &so);
+    s->at_first = allocations;
+    if (status == TG_OK)
+        status = tg_decode(&decoded, session, &latents, false);
+    if (status == TG_OK)
+        status = tg_encode(&encoded, session, &picture, false);
+    assert_true((status == TG_OK) == (encoded != NULL));
+    expect_message(status, model, session);
+    tg_result_free(decoded);
+    tg_result_free(encoded);
+    tg_session_free(session);
+    tg_model_close(model);
+    return status;
+}
+
+static void check_loop(tg_dtype dtype)
+{
     steps s = {0};
     fail_at = 0;
-    assert_int_equal(whole_run(TG_TEST_DATA "/golden/models/sd1", &s, TG_DTYPE_F32), TG_OK);
+    assert_int_equal(whole_run(TG_TEST_DATA "/golden/models/sd1", &s, dtype), TG_OK);
     assert_true(s.seen > 6);
     assert_true(s.at_first > 100);
     assert_int_equal(s.at_last - s.at_first, 0);
 }
 
-/* Every allocation of the first ones, then ever fewer. */
-static void each_allocation_fails(void **state)
+/* Without its instructions int8 is refused. */
+static void skip_without_int8(void)
+{
+    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vnni"))
+        skip();
+}
+
+static void no_allocation_in_the_loop(void **state)
 {
     (void)state;
+    check_loop(TG_DTYPE_F32);
+}
+
+static void no_allocation_in_the_int8_loop(void **state)
+{
+    (void)state;
+    skip_without_int8();
+    check_loop(TG_DTYPE_INT8);
+}
+
+/* Every allocation from the first on, then ever fewer. */
+static void fail_each(tg_status (*run)(const char *, steps *, tg_dtype), tg_dtype dtype,
+                      bool from_work)
+{
     const char *path = TG_TEST_DATA "/golden/models/sd1";
     steps s = {0};
     allocations = fail_at = 0;
-    assert_int_equal(whole_run(path, &s, TG_DTYPE_F32), TG_OK);
-    long all = allocations, tried = 0;
-    for (long at = 1; at <= all; at += 1 + at / 100) {
+    assert_int_equal(run(path, &s, dtype), TG_OK);
+    long all = allocations, tried = 0, first = from_work ? s.at_first + 1 : 1;
+    for (long at = first; at <= all; at += 1 + (at - first) / 100) {
         allocations = 0;
         fail_at = at;
         failed = false;
-        tg_status status = whole_run(path, &s, TG_DTYPE_F32);
+        tg_status status = run(path, &s, dtype);
         fail_at = 0;
         if (!failed || status != TG_ERROR_MEMORY)
             fail_msg("allocation %ld of %ld: failed %d, status %d", at, all, failed, (int)status);
@@ -128,9 +186,31 @@ static void each_allocation_fails(void **state)
     assert_true(tried > 200);
 }
 
+static void each_allocation_fails(void **state)
+{
+    (void)state;
+    fail_each(whole_run, TG_DTYPE_F32, false);
+}
+
+static void each_allocation_of_int8_fails(void **state)
+{
+    (void)state;
+    skip_without_int8();
+    fail_each(whole_run, TG_DTYPE_INT8, false);
+}
+
+static void each_allocation_of_tiles_fails(void **state)
+{
+    (void)state;
+    fail_each(tiled_run, TG_DTYPE_F32, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(no_allocation_in_the_loop),
-                                       cmocka_unit_test(each_allocation_fails)};
+                                       cmocka_unit_test(no_allocation_in_the_int8_loop),
+                                       cmocka_unit_test(each_allocation_fails),
+                                       cmocka_unit_test(each_allocation_of_int8_fails),
+                                       cmocka_unit_test(each_allocation_of_tiles_fails)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,105 +6,11 @@
  * Tolerances. f32 kernels compute in f32: a few times 2^-24 of the largest number involved. bf16
  * kernels do the same and round the result: 2^-8 of it more. Plain C rounds once, at the end. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "kernels/kernels.h"
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-#define ULP 0x1p-24 /* half of one, relative: what rounding to f32 loses */
-#define BF16_ULP 0x1p-8
-
-/* ------------------------------------------------------------------------------------- memory */
-
-enum { CANARY = 0xA5, ROOM = 256 }; /* canary bytes in front */
-
-typedef struct block {
-    char *map;
-    size_t map_bytes, bytes;
-    char *data; /* ends (but for alignment) where the forbidden page begins */
-} block;
-
-static block block_new(size_t bytes, size_t alignment)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t room = (bytes + ROOM + alignment + page - 1) / page * page;
-    block b = {.map_bytes = room + page, .bytes = bytes};
-    b.map = mmap(NULL, b.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(b.map != MAP_FAILED);
-    assert_int_equal(mprotect(b.map + room, page, PROT_NONE), 0);
-    memset(b.map, CANARY, room);
-    b.data = b.map + (room - bytes) / alignment * alignment;
-    return b;
-}
-
-/* Nothing was written in front of the data or between its end and the forbidden page. */
-static void block_check(const block *b)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (const char *p = b->map; p < b->map + b->map_bytes - page; p++)
-        if (p < b->data || p >= b->data + b->bytes)
-            assert_int_equal((unsigned char)*p, CANARY);
-}
-
-/* Checks and frees blocks. */
-#define FINISH(...) finish(COUNT(((block *[]){__VA_ARGS__})), (block *[]){__VA_ARGS__})
-
-static void finish(size_t n, block *all[])
-{
-    for (size_t i = 0; i < n; i++) {
-        block_check(all[i]);
-        munmap(all[i]->map, all[i]->map_bytes);
-    }
-}
-
-static block values_new(size_t n, bool bf16) { return block_new(n * (bf16 ? 2 : 4), bf16 ? 2 : 4); }
-
-static double value(const void *p, size_t i, bool bf16)
-{
-    return (double)(bf16 ? tg__from_bf16(((const tg__bf16 *)p)[i]) : ((const float *)p)[i]);
-}
-
-static void set_value(void *p, size_t i, double x, bool bf16)
-{
-    if (bf16)
-        ((tg__bf16 *)p)[i] = tg__to_bf16((float)x);
-    else
-        ((float *)p)[i] = (float)x;
-}
-
-static uint32_t random_state = 1;
-
-/* From -1 to 1. */
-static double random_value(void)
-{
-    random_state = random_state * 1664525u + 1013904223u;
-    return (double)(random_state >> 8) * 0x1p-23 - 1;
-}
-
-static block random_block(size_t n, double mean, double spread, bool bf16)
-{
-    block b = values_new(n, bf16);
-    for (size_t i = 0; i < n; i++)
-        set_value(b.data, i, mean + spread * random_value(), bf16);
-    return b;
-}
-
-static void check_close(double found, double expected, double tolerance, const char *what, size_t i)
-{
-    if (isnan(expected) ? isnan(found) : found == expected || fabs(found - expected) <= tolerance)
-        return;
-    fail_msg("%s: value %zu is %.9g, expected %.9g within %.3g", what, i, found, expected,
-             tolerance);
-}
+#include "attention_checks.h"
 
 /* ------------------------------------------------------------------------------------- levels */
 
@@ -142,187 +48,20 @@ static void test_levels(void **state)
         assert_int_equal(kernels.level, cap < (int)level ? cap : (int)level);
         if (cap < TG_CPU_AVX512_BF16)
             assert_false(kernels.bf16_fast);
-        assert_true(tg__kernels_peak(&kernels, false, 0.01) > 0.001);
-        assert_true(tg__kernels_peak(&kernels, true, 0.01) > 0.001);
     }
 }
 
 /* ---------------------------------------------------------------------------------- attention */
-
-typedef struct attention_case {
-    int q_rows, kv_rows, heads, head_dim;
-    bool causal;
-    double spread; /* of q and k */
-} attention_case;
-
-static const attention_case attention_cases[] = {
-    {1, 1, 1, 1, false, 1},     {5, 3, 2, 7, false, 1},        {64, 64, 1, 160, false, 1},
-    {65, 77, 2, 40, false, 1},  {33, 100, 1, 64, false, 2},    {130, 193, 2, 40, false, 2},
-    {77, 77, 2, 64, true, 1},   {77, 77, 1, 33, true, 3},      {100, 40, 1, 17, true, 1},
-    {40, 300, 1, 20, true, 1},  {200, 200, 1, 8, true, 2},     {17, 35, 1, 512, false, 0.5},
-    {16, 97, 1, 511, false, 1}, {49, 96, 3, 80, false, 1},     {70, 288, 1, 40, false, 40},
-    {66, 250, 1, 5, true, 80},  {64, 101, 1, 40, false, 0},    {48, 192, 1, 1, false, 4},
-    {31, 6, 1, 2, false, 1},    {97, 13, 2, 15, false, 1e-20}, {20, 64, 1, 16, false, 1e-38},
-    {9, 4, 1, 3, false, 100},
-};
-
-/* Weights of one row (normalised), and the largest sum of absolute products behind a score. */
-static double reference_weights(double *weights, const tg__attention *a, int image, int head,
-                                int row)
-{
-    double top = -INFINITY, sum = 0, largest = 0;
-    int keys = a->causal && row < a->kv_rows ? row + 1 : a->kv_rows;
-    size_t q = ((size_t)image * (size_t)a->q_rows + (size_t)row) * a->q_stride;
-    for (int i = 0; i < keys; i++) {
-        size_t k = ((size_t)image * (size_t)a->kv_rows + (size_t)i) * a->k_stride;
-        double score = 0, absolute = 0;
-        for (int c = head * a->head_dim; c < (head + 1) * a->head_dim; c++) {
-            double product = value(a->q, q + (size_t)c, a->bf16) *
-                             value(a->k, k + (size_t)c, a->bf16) * (double)a->scale;
-            score += product;
-            absolute += fabs(product);
-        }
-        weights[i] = score;
-        top = fmax(top, score);
-        largest = fmax(largest, absolute);
-    }
-    for (int i = 0; i < keys; i++)
-        sum += weights[i] = exp(weights[i] - top);
-    for (int i = 0; i < a->kv_rows; i++)
-        weights[i] = i < keys ? weights[i] / sum : 0;
-    return largest;
-}
-
-/* Tolerances relative to the sum of |weight * value|. An exponent's error is the weight's relative
- * one: products and sums of a score lose a few ULP of what was added up. bf16: the dot-product
- * kernel rounds the weights, and every kernel the result. */
-static void check_attention(const tg__attention *a, const char *name)
-{
-    double *weights = malloc((size_t)a->kv_rows * sizeof *weights);
-    for (int i = 0; i < a->images * a->heads * a->q_rows; i++) {
-        int image = i / (a->heads * a->q_rows), head = i / a->q_rows % a->heads;
-        int row = i % a->q_rows;
-        double score = reference_weights(weights, a, image, head, row);
-        size_t at = ((size_t)image * (size_t)a->q_rows + (size_t)row) * a->dst_stride;
-        for (int c = head * a->head_dim; c < (head + 1) * a->head_dim; c++) {
-            double output = 0, magnitude = 0;
-            for (int k = 0; k < a->kv_rows; k++) {
-                size_t v = ((size_t)image * (size_t)a->kv_rows + (size_t)k) * a->v_stride;
-                double x = weights[k] * value(a->v, v + (size_t)c, a->bf16);
-                output += x;
-                magnitude += fabs(x);
-            }
-            double tolerance = magnitude * (24 + 12 * score) * ULP;
-            tolerance += a->bf16 ? magnitude * 2 * BF16_ULP : 0;
-            check_close(value(a->dst, at + (size_t)c, a->bf16), output, tolerance + 1e-44, name,
-                        at + (size_t)c);
-        }
-    }
-    free(weights);
-}
-
-static void run_attention(const tg__attention *a, const tg__attention_kernel *kernel)
-{
-    block packed = block_new(kernel->packed_bytes(a), 64);
-    block scratch = block_new(kernel->scratch_bytes(a), 64);
-    for (int i = 0; i < a->images * a->heads; i++) {
-        kernel->pack(packed.data, a, i / a->heads, i % a->heads);
-        for (int row = 0; row < a->q_rows; row += kernel->q_block) {
-            int left = a->q_rows - row;
-            kernel->run(a, packed.data, scratch.data, i / a->heads, i % a->heads, row,
-                        left < kernel->q_block ? left : kernel->q_block);
-        }
-    }
-    FINISH(&packed, &scratch);
-}
-
-/* q is a slice of one matrix, k and v of another, dst has gaps between its rows. */
-static void attention_at(const attention_case *t, const variant *v, bool bf16)
-{
-    enum { IMAGES = 2, GAP = 3 };
-    size_t c = (size_t)t->heads * (size_t)t->head_dim, size = bf16 ? 2 : 4;
-    size_t q_rows = IMAGES * (size_t)t->q_rows, kv_rows = IMAGES * (size_t)t->kv_rows;
-    block q = random_block(q_rows * 3 * c, 0, t->spread, bf16);
-    block kv = random_block(kv_rows * 3 * c, 0, t->spread, bf16);
-    for (size_t row = 0; row < kv_rows; row++)
-        for (size_t i = 2 * c; i < 3 * c; i++)
-            set_value(kv.data, row * 3 * c + i, 2 * random_value(), bf16);
-    block dst = values_new(q_rows * (c + GAP) - GAP, bf16);
-    tg__attention a = {.dst = dst.data,
-                       .q = q.data,
-                       .k = kv.data + c * size,
-                       .v = kv.data + 2 * c * size,
-                       .dst_stride = c + GAP,
-                       .q_stride = 3 * c,
-                       .k_stride = 3 * c,
-                       .v_stride = 3 * c,
-                       .images = IMAGES,
-                       .heads = t->heads,
-                       .head_dim = t->head_dim,
-                       .q_rows = t->q_rows,
-                       .kv_rows = t->kv_rows,
-                       .scale = 1 / sqrtf((float)t->head_dim),
-                       .causal = t->causal,
-                       .bf16 = bf16};
-    run_attention(&a, bf16 ? &v->kernels.attention_bf16 : &v->kernels.attention_f32);
-    char name[128];
-    snprintf(name, sizeof name, "attention %s %s %dx%dx%d%s", v->name, bf16 ? "bf16" : "f32",
-             t->q_rows, t->kv_rows, t->head_dim, t->causal ? " causal" : "");
-    check_attention(&a, name);
-    for (size_t row = 0; row + 1 < q_rows; row++)
-        for (size_t i = (row * (c + GAP) + c) * size; i < (row + 1) * (c + GAP) * size; i++)
-            assert_int_equal((unsigned char)dst.data[i], CANARY);
-    FINISH(&q, &kv, &dst);
-}
 
 static void test_attention(void **state)
 {
     (void)state;
     variant list[8];
     size_t n = variants(list);
-    for (size_t v = 0; v < n; v++)
-        for (size_t i = 0; i < COUNT(attention_cases); i++)
-            for (int bf16 = 0; bf16 < 2; bf16++)
-                attention_at(&attention_cases[i], &list[v], bf16);
-}
-
-/* Scores that are all huge, all hugely negative, or climb by thousands from block to block, four
- * alike at a time: the output is then the mean of `winners` values from `winner` on. */
-static void extreme_at(const variant *v, bool bf16, double first, double step, size_t winner,
-                       size_t winners)
-{
-    enum { KEYS = 300, QUERIES = 70, HEAD = 8 };
-    block q = values_new(QUERIES * HEAD, bf16), k = values_new(KEYS * HEAD, bf16);
-    block values = values_new(KEYS * HEAD, bf16), dst = values_new(QUERIES * HEAD, bf16);
-    double output = 0;
-    for (size_t i = 0; i < QUERIES * HEAD; i++)
-        set_value(q.data, i, i % HEAD == 0, bf16);
-    for (size_t i = 0; i < KEYS * HEAD; i++) {
-        set_value(k.data, i, i % HEAD == 0 ? first + step * (double)(i / HEAD / 4) : 7, bf16);
-        set_value(values.data, i, (double)(i / HEAD % 128), bf16);
+    for (size_t v = 0; v < n; v++) {
+        attention_passes(&list[v].kernels.attention_f32, false, list[v].name);
+        attention_passes(&list[v].kernels.attention_bf16, true, list[v].name);
     }
-    for (size_t i = winner; i < winner + winners; i++)
-        output += value(values.data, i * HEAD, bf16) / (double)winners;
-    tg__attention a = {.dst = dst.data,
-                       .q = q.data,
-                       .k = k.data,
-                       .v = values.data,
-                       .dst_stride = HEAD,
-                       .q_stride = HEAD,
-                       .k_stride = HEAD,
-                       .v_stride = HEAD,
-                       .images = 1,
-                       .heads = 1,
-                       .head_dim = HEAD,
-                       .q_rows = QUERIES,
-                       .kv_rows = KEYS,
-                       .scale = 1,
-                       .bf16 = bf16};
-    run_attention(&a, bf16 ? &v->kernels.attention_bf16 : &v->kernels.attention_f32);
-    for (size_t i = 0; i < QUERIES * HEAD; i++)
-        check_close(value(dst.data, i, bf16), output, output * (bf16 ? BF16_ULP : 8 * ULP), v->name,
-                    i);
-    FINISH(&q, &k, &values, &dst);
 }
 
 static void test_attention_extremes(void **state)
@@ -331,16 +70,8 @@ static void test_attention_extremes(void **state)
     variant list[8];
     size_t n = variants(list);
     for (size_t v = 0; v < n; v++) {
-        for (int bf16 = 0; bf16 < 2; bf16++) {
-            extreme_at(&list[v], bf16, 10000, 0, 0, 300);
-            extreme_at(&list[v], bf16, -10000, 0, 0, 300);
-            extreme_at(&list[v], bf16, 0, 0, 0, 300);
-            extreme_at(&list[v], bf16, 1e30, 0, 0, 300);
-            extreme_at(&list[v], bf16, -1e30, 0, 0, 300);
-            extreme_at(&list[v], bf16, -10240, 1024, 296, 4);
-            extreme_at(&list[v], bf16, 10240, -1024, 0, 4);
-            extreme_at(&list[v], bf16, -16384 * 74, 16384, 296, 4);
-        }
+        extremes_pass(&list[v].kernels.attention_f32, false, list[v].name);
+        extremes_pass(&list[v].kernels.attention_bf16, true, list[v].name);
     }
 }
 
@@ -445,6 +176,14 @@ static void group_norm_at(const group_norm_case *t, const variant *v, bool bf16)
     size_t n = c / (size_t)t->groups;
     for (size_t first = 0; first < c; first += n)
         check_group(&g, (const float *)scale.data, first, n, name);
+    for (size_t i = 0; !t->b_c && i < slices; i++) { /* the same in the source's place */
+        size_t rows = t->rows - i * t->slice < t->slice ? t->rows - i * t->slice : t->slice;
+        g.dst = a.data;
+        v->kernels.group_norm_apply(&g, (float *)scale.data, (float *)offset.data, i * t->slice,
+                                    rows);
+    }
+    if (!t->b_c)
+        assert_memory_equal(a.data, dst.data, dst.bytes);
     FINISH(&a, &b, &dst, &vector, &weight, &bias, &sums, &scale, &offset);
 }
 

@@ -49,6 +49,25 @@ static tg__tensor sum(tg__plan *plan, const tg__op *op, tg__tensor a, tg__tensor
     return dst;
 }
 
+/* What a node moves: the weights that its operator named, the result, each source once. */
+static void moved_bytes(void **state)
+{
+    (void)state;
+    tg__error error = {0};
+    tg__plan *plan = tg__plan_new(NULL, "test", TG__F32, &error);
+    tg__tensor in = tg__plan_external(plan, 0, TG__F32, 1, 1, 1, 3);
+    tg__tensor a = sum(plan, &sum_op, in, (tg__tensor){0}, 5);
+    tg__tensor b = sum(plan, &sum_op, a, in, 7);
+    sum(plan, &sum_op, b, b, 2);
+    tg__node *last = (tg__node *)(uintptr_t)tg__plan_node(plan, 2);
+    last->bytes = 1000;
+    assert_int_equal(tg__plan_finish(plan), TG_OK);
+    assert_int_equal(tg__plan_node(plan, 0)->bytes, (3 + 5) * sizeof(float));
+    assert_int_equal(tg__plan_node(plan, 1)->bytes, (5 + 3 + 7) * sizeof(float));
+    assert_int_equal(last->bytes, 1000 + (7 + 2) * sizeof(float));
+    tg__plan_free(plan);
+}
+
 /* A random graph run in a packed workspace gives what it gives with every buffer on its own. */
 static void random_graph(unsigned seed, const tg__op *op)
 {
@@ -106,6 +125,40 @@ static void chain_is_small(void **state)
     tg__plan_free(plan);
 }
 
+/* Sees each node's result, and puts another in its place. */
+static void take_ten(void *context, const tg__plan *plan, const tg__node *node)
+{
+    float *seen = context, *made = tg__plan_data(plan, node->dst);
+    *seen = *seen * 100 + *made;
+    *made += 10;
+}
+
+static void observer(void **state)
+{
+    (void)state;
+    tg__error error = {0};
+    float out = 0, seen = 0;
+    tg__plan *plan = tg__plan_new(NULL, "test", TG__F32, &error);
+    tg__tensor x = sum(plan, &sum_op, (tg__tensor){0}, (tg__tensor){0}, 1);
+    tg__node *node = tg__plan_record(plan, &sum_op, "last", 0);
+    node->src[0] = x;
+    node->dst = tg__plan_external(plan, 0, TG__F32, 1, 1, 1, 1);
+    assert_int_equal(tg__plan_finish(plan), TG_OK);
+    void *workspace = tg__aligned(tg__plan_workspace_bytes(plan));
+    tg__plan_bind_workspace(plan, workspace);
+    tg__plan_bind(plan, 0, &out);
+    tg__plan_observe(plan, take_ten, &seen);
+    tg__plan_run(plan, false);
+    assert_float_equal(seen, 112, 0); /* 1, then 1 + 10 + 1 */
+    assert_float_equal(out, 22, 0);
+    tg__plan_observe(plan, NULL, NULL);
+    tg__plan_run(plan, false);
+    assert_float_equal(seen, 112, 0);
+    assert_float_equal(out, 2, 0);
+    free(workspace);
+    tg__plan_free(plan);
+}
+
 static void absurd_sizes(void **state)
 {
     (void)state;
@@ -124,6 +177,7 @@ static void absurd_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(packing), cmocka_unit_test(chain_is_small),
-                                       cmocka_unit_test(absurd_sizes)};
+                                       cmocka_unit_test(observer), cmocka_unit_test(absurd_sizes),
+                                       cmocka_unit_test(moved_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

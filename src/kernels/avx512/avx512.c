@@ -18,6 +18,7 @@ void tg__kernels_init_avx512(tg__kernels *kernels)
 {
     kernels->attention_f32 = kernels->attention_bf16 = attention;
     kernels->peak_f32 = kernels->peak_bf16 = peak_f32;
+    kernels->read = read_bytes;
     init_elementwise(kernels);
     init_norm(kernels);
     init_winograd(kernels);

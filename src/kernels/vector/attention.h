@@ -33,21 +33,17 @@ enum {
 /* ------------------------------------------------------------------- what the includer defines */
 
 /* LANES units of a query from element i on, of which left >= 1 remain; what is beyond is 0. The
- * scale is put in here or in unit_exponent. */
+ * scale is put in here or in unit_weigh. */
 static vec unit_load(const void *src, size_t i, size_t left, bool bf16, float scale);
 
 /* sum + a * b */
 TG_SPECIALISED vec unit_multiply(vec a, vec b, vec sum);
 
-/* What a score is the power of 2 of. */
-TG_SPECIALISED vec unit_exponent(vec score, vec scale);
-
-/* 2^x, as precise as units are */
-TG_SPECIALISED vec unit_exp2(vec x);
-
-/* Stores KEYS rows of LANES weights as KEYS / UNIT rows of units, ROWS apart; returns sum + their
- * sum. */
-TG_SPECIALISED vec unit_store(float *dst, const vec weights[KEYS], vec sum);
+/* A vector's scores of a panel become weights, 2^(score * scale - base), as KEYS / UNIT rows of
+ * units, ROWS apart at dst. *top becomes at least the largest exponent with base, *sum grows by the
+ * weights as they were stored. masked: of each lane only the first `visible` keys count. */
+TG_SPECIALISED void unit_weigh(float *dst, const vec scores[KEYS], vec scale, vec base, vec *top,
+                               vec *sum, vec visible, bool masked);
 
 /* rows rows of n elements, stride apart, as dense rows of units: a unit's factors are neighbours in
  * a row (keys) or in a column (values); where there is no neighbour it is 0. */
@@ -197,19 +193,12 @@ TG_SPECIALISED void weigh_panel(const work *w, float *weights, vec s[QUERIES][KE
     vec scale = vec_set(w->scale);
     TG_UNROLL
     for (int i = 0; i < vectors; i++) {
-        vec base = vec_load(w->base + i * LANES), top = vec_load(w->top + i * LANES);
-        vec sum = vec_load(w->block_sum + i * LANES);
-        TG_UNROLL
-        for (int j = 0; j < KEYS; j++) {
-            vec x = unit_exponent(s[i][j], scale);
-            if (masked)
-                x = vec_less(vec_set((float)j), vec_load(w->visible + i * LANES), x,
-                             vec_set(-INFINITY));
-            top = vec_max(top, x);
-            s[i][j] = unit_exp2(vec_sub(x, base));
-        }
+        vec top = vec_load(w->top + i * LANES), sum = vec_load(w->block_sum + i * LANES);
+        vec visible = masked ? vec_load(w->visible + i * LANES) : vec_zero();
+        unit_weigh(weights + i * LANES, s[i], scale, vec_load(w->base + i * LANES), &top, &sum,
+                   visible, masked);
         vec_store(w->top + i * LANES, top);
-        vec_store(w->block_sum + i * LANES, unit_store(weights + i * LANES, s[i], sum));
+        vec_store(w->block_sum + i * LANES, sum);
     }
 }
 

@@ -14,22 +14,20 @@ static vec unit_load(const void *src, size_t i, size_t left, bool bf16, float sc
 
 TG_SPECIALISED vec unit_multiply(vec a, vec b, vec sum) { return vec_fma(a, b, sum); }
 
-TG_SPECIALISED vec unit_exponent(vec score, vec scale)
+TG_SPECIALISED void unit_weigh(float *dst, const vec scores[KEYS], vec scale, vec base, vec *top,
+                               vec *sum, vec visible, bool masked)
 {
-    (void)scale;
-    return score;
-}
-
-TG_SPECIALISED vec unit_exp2(vec x) { return vec_exp2(x); }
-
-TG_SPECIALISED vec unit_store(float *dst, const vec weights[KEYS], vec sum)
-{
+    (void)scale; /* is in the queries */
     TG_UNROLL
     for (int i = 0; i < KEYS; i++) {
-        vec_store(dst + i * ROWS, weights[i]);
-        sum = vec_add(sum, weights[i]);
+        vec x = scores[i];
+        if (masked)
+            x = vec_less(vec_set((float)i), visible, x, vec_set(-INFINITY));
+        *top = vec_max(*top, x);
+        vec weight = vec_exp2(vec_sub(x, base));
+        vec_store(dst + i * ROWS, weight);
+        *sum = vec_add(*sum, weight);
     }
-    return sum;
 }
 
 TG_SPECIALISED void copy_rows(float *dst, const void *src, size_t stride, size_t rows, size_t n,

@@ -53,6 +53,17 @@ TG_SPECIALISED vec vec_exp2(vec x)
     return vec_scale2(y, x);
 }
 
+/* 2^x for what becomes bf16: within 7.5e-5 of it, an eighth of what that loses. Minimax again. */
+TG_SPECIALISED vec vec_exp2_rough(vec x)
+{
+    vec f = vec_fraction(x);
+    vec y = vec_set(7.802452e-2f);
+    y = vec_fma(y, f, vec_set(2.2606716e-1f));
+    y = vec_fma(y, f, vec_set(6.9583356e-1f));
+    y = vec_fma(y, f, vec_set(9.999252e-1f));
+    return vec_scale2(y, x);
+}
+
 /* x / (1 + e^(-slope x)), slope in units of log2(e) */
 TG_SPECIALISED vec vec_sigmoid_times(vec x, float slope_log2e)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Multiplications in registers alone, for tg__kernels_peak. */
+/* The bare loops of kernels/peak.h. */
 #ifndef TG_KERNELS_VECTOR_PEAK_H
 #define TG_KERNELS_VECTOR_PEAK_H
 
@@ -25,6 +25,19 @@ TG_SPECIALISED double multiply_rounds(size_t rounds, vec (*multiply)(vec, vec, v
     volatile float used = vec_sum(total); /* or the compiler drops all of it */
     (void)used;
     return (double)rounds * SUMS * LANES * factors;
+}
+
+TG_SPECIALISED void read_bytes(const void *data, size_t bytes)
+{
+    enum { STEP = 8 };
+    const float *from = data;
+    for (size_t i = 0; i < bytes / sizeof *from; i += STEP * LANES) {
+        TG_UNROLL
+        for (size_t j = 0; j < STEP; j++) {
+            vec x = vec_load(from + i + j * LANES);
+            __asm__ volatile("" ::"v"(x)); /* or the compiler drops all of it */
+        }
+    }
 }
 
 #endif

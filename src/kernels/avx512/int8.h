@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* int8 products with AVX512-VNNI; the includer is compiled with or without AVX512-BF16. */
+#ifndef TG_KERNELS_AVX512_INT8_H
+#define TG_KERNELS_AVX512_INT8_H
+
+#include <math.h>
+
+#include "kernels/avx512/int8_finish.h"
+
+/* ------------------------------------------------------------------------------- quantization */
+
+TG_SPECIALISED void range_of(float *low, float *high, const void *src, size_t n, bool bf16)
+{
+    vec least = vec_set(*low), most = vec_set(*high), finite = vec_zero();
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t left = n - i < LANES ? n - i : LANES;
+        vec x = get(src, i, left, bf16); /* lanes that are missing are 0, so: */
+        least = _mm512_mask_min_ps(least, vec_lanes(left), x, least);
+        most = _mm512_mask_max_ps(most, vec_lanes(left), x, most);
+        finite = vec_fma(x, vec_zero(), finite); /* a NaN stays, where min and max drop it */
+    }
+    bool good = vec_sum(finite) == 0;
+    *low = good ? _mm512_reduce_min_ps(least) : NAN;
+    *high = good ? _mm512_reduce_max_ps(most) : NAN;
+}
+
+static void range(float *low, float *high, const void *src, size_t n, bool bf16)
+{
+    if (bf16)
+        range_of(low, high, src, n, true);
+    else
+        range_of(low, high, src, n, false);
+}
+
+TG_SPECIALISED void quantize_values(uint8_t *dst, const void *src, size_t n, float factor,
+                                    float zero, bool bf16)
+{
+    vec scale = vec_set(factor), offset = vec_set(zero);
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t left = n - i < LANES ? n - i : LANES;
+        vec x = vec_fma(get(src, i, n - i, bf16), scale, offset);
+        x = vec_min(vec_max(x, vec_zero()), vec_set(255)); /* what is not a number becomes 0 */
+        _mm512_mask_cvtusepi32_storeu_epi8(dst + i, vec_lanes(left), _mm512_cvtps_epi32(x));
+    }
+}
+
+static void quantize(uint8_t *dst, const void *src, size_t n, float factor, float zero, bool bf16)
+{
+    if (bf16)
+        quantize_values(dst, src, n, factor, zero, true);
+    else
+        quantize_values(dst, src, n, factor, zero, false);
+}
+
+/* ----------------------------------------------------------------------------------- products */
+
+/* Up to 12 rows times 32 outputs are 24 vectors of sums in registers; a step of four factors loads
+ * two vectors of weights and broadcasts four bytes of each row, so that nearly every cycle
+ * multiplies. */
+enum { ROWS = 12, VECTORS = TG__INT8_BLOCK / LANES };
+
+TG_SPECIALISED __m512i broadcast(const uint8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+/* The sums of `rows` rows, a constant, by all weights of a block. */
+TG_SPECIALISED void multiply(sums s[ROWS][VECTORS], const tg__int8_product *p, const uint8_t *src,
+                             const char *weights, int rows)
+{
+    size_t step = p->step;
+    TG_UNROLL
+    for (int i = 0; i < rows; i++)
+        s[i][0] = s[i][1] = (sums)_mm512_setzero_si512();
+    for (int tap = 0; tap < p->taps; tap++) {
+        const uint8_t *from = src + p->tap[tap];
+        for (size_t k = 0; k < p->depth; k += 4, weights += 4 * TG__INT8_BLOCK) {
+            __m512i a = _mm512_loadu_si512(weights);
+            __m512i b = _mm512_loadu_si512(weights + 64);
+            TG_UNROLL
+            for (int i = 0; i < rows; i++) {
+                __m512i x = broadcast(from + k + (size_t)i * step);
+                s[i][0] = (sums)_mm512_dpbusd_epi32((__m512i)s[i][0], x, a);
+                s[i][1] = (sums)_mm512_dpbusd_epi32((__m512i)s[i][1], x, b);
+            }
+        }
+    }
+}
+
+TG_SPECIALISED void run_piece(const piece *s, int rows)
+{
+    sums all[ROWS][VECTORS];
+    multiply(all, s->p, s->src, s->weights, rows);
+    TG_UNROLL
+    for (int i = 0; i < rows; i++) {
+        if (s->p->bf16)
+            finish_row(s, all[i][0], all[i][1], (size_t)i, true);
+        else
+            finish_row(s, all[i][0], all[i][1], (size_t)i, false);
+    }
+}
+
+/* A function for each number of rows. */
+#define RUN_ROWS(n) \
+    static __attribute__((noinline)) void run_##n(const piece *s) { run_piece(s, n); }
+RUN_ROWS(1)
+RUN_ROWS(2)
+RUN_ROWS(3)
+RUN_ROWS(4)
+RUN_ROWS(5)
+RUN_ROWS(6)
+RUN_ROWS(7)
+RUN_ROWS(8)
+RUN_ROWS(9)
+RUN_ROWS(10)
+RUN_ROWS(11)
+RUN_ROWS(12)
+
+static void int8_product(const tg__int8_product *p, const uint8_t *src, const float *scale,
+                         const int32_t *zero, size_t scale_step, size_t row, size_t rows, int block)
+{
+    static void (*const run[ROWS + 1])(const piece *) = {NULL,   run_1,  run_2, run_3, run_4,
+                                                         run_5,  run_6,  run_7, run_8, run_9,
+                                                         run_10, run_11, run_12};
+    size_t block_bytes = (size_t)p->taps * p->depth * TG__INT8_BLOCK;
+    piece s = {.p = p,
+               .src = src,
+               .weights = (const char *)p->weights + (size_t)block * block_bytes,
+               .scale = scale,
+               .zero = zero,
+               .scale_step = scale_step,
+               .row = row,
+               .block = (size_t)block};
+    while (rows > 0) {
+        /* pieces of about the same number of rows: a small one would wait for its weights */
+        size_t pieces = (rows + ROWS - 1) / ROWS, n = (rows + pieces - 1) / pieces;
+        run[n](&s);
+        rows -= n;
+        s.src += n * p->step;
+        s.scale += n * scale_step;
+        s.zero += n * scale_step;
+        s.row += n * p->dst_step;
+    }
+}
+
+static void init_int8(tg__kernels *kernels)
+{
+    kernels->int8_fast = true;
+    kernels->range = range;
+    kernels->quantize = quantize;
+    kernels->int8_product = int8_product;
+}
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Products of tiles (AMX) from tile registers alone: four sums of 16 x 16, two tiles of each
+ * factor. */
+#include <string.h>
+
+#include "kernels/avx512/tiles_amx.h"
+#include "kernels/kernels.h"
+
+enum { ROWS = 16, ROW_BYTES = 64, ROW_BF16 = 32, SUMS = 4 };
+
+/* Factors are neither zero, which might be cheaper, nor denormal, in either format. */
+static void begin(void)
+{
+    uint8_t factor[ROWS * ROW_BYTES];
+    memset(factor, 0x3F, sizeof factor);
+    tiles_begin();
+    tile_zero(0);
+    tile_zero(1);
+    tile_zero(2);
+    tile_zero(3);
+    tile_load(4, factor, ROW_BYTES);
+    tile_load(5, factor, ROW_BYTES);
+    tile_load(6, factor, ROW_BYTES);
+    tile_load(7, factor, ROW_BYTES);
+}
+
+static double peak_bf16(size_t rounds)
+{
+    begin();
+    for (size_t round = 0; round < rounds; round++) {
+        tile_multiply(0, 4, 6);
+        tile_multiply(1, 4, 7);
+        tile_multiply(2, 5, 6);
+        tile_multiply(3, 5, 7);
+    }
+    tiles_end();
+    return (double)rounds * SUMS * ROWS * ROWS * ROW_BF16;
+}
+
+static double peak_int8(size_t rounds)
+{
+    begin();
+    for (size_t round = 0; round < rounds; round++) {
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(2, 5, 6);
+        _tile_dpbssd(3, 5, 7);
+    }
+    tiles_end();
+    return (double)rounds * SUMS * ROWS * ROWS * ROW_BYTES;
+}
+
+void tg__kernels_init_amx_peaks(tg__kernels *kernels)
+{
+    kernels->peak_bf16 = peak_bf16;
+    kernels->peak_int8 = peak_int8;
+}

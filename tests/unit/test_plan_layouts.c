@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* What the plans of whole networks consist of: layouts are converted at the graph's ends alone, no
+ * product is left to oneDNN's reference code, and the decoder's workspace holds no map that it need
+ * not. The models are those of the goldens and the demo. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above */
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/session.h"
+
+#define GOLDEN(name) TG_TEST_DATA "/golden/models/" name
+
+static const char *const models[] = {TG_PROJECT "/models/demo",
+                                     GOLDEN("sd1"),
+                                     GOLDEN("sd2"),
+                                     GOLDEN("odd1"),
+                                     GOLDEN("odd2"),
+                                     GOLDEN("odd3")};
+enum { MODELS = sizeof models / sizeof *models };
+
+static const tg__gate_step gates[] = {
+    {.guided = true},
+    {.guided = false},
+    {.cross = TG__STORE_MEAN, .self = TG__STORE, .guided = true},
+    {.cross = TG__REUSE, .self = TG__REUSE, .guided = false},
+};
+
+/* The passes: unet with each gate, its text, decoder, encoder, text encoder. */
+enum { GATES = sizeof gates / sizeof *gates, PASSES = GATES + 4 };
+
+static tg__plan_key pass_key(int pass)
+{
+    if (pass < GATES)
+        return (tg__plan_key){.network = TG__UNET, .gate = gates[pass], .n = 1, .h = 32, .w = 24};
+    switch (pass - GATES) {
+    case 0:
+        return (tg__plan_key){.network = TG__UNET, .kind = TG__PASS_TEXT, .n = 2};
+    case 1:
+        return (tg__plan_key){.network = TG__VAE, .n = 1, .h = 8, .w = 12, .factor = 1};
+    case 2:
+        return (tg__plan_key){
+            .network = TG__VAE, .kind = TG__PASS_ENCODE, .n = 1, .h = 64, .w = 96};
+    default:
+        return (tg__plan_key){.network = TG__TEXT_ENCODER, .n = 1};
+    }
+}
+
+static bool is_product(const tg__node *node)
+{
+    return strcmp(node->op->kind, "conv2d") == 0 || strcmp(node->op->kind, "linear") == 0;
+}
+
+/* ends: the pass reads and makes pictures or latents. Returns how many products it has. */
+static int check_plan(const tg__plan *plan, bool ends, bool fast, const char *model)
+{
+    int last = tg__plan_node_count(plan) - 1, first = -1, products = 0;
+    for (int i = 0; i <= last; i++) {
+        const tg__node *node = tg__plan_node(plan, i);
+        const char *kind = node->op->kind;
+        bool from = strcmp(kind, "from_nchw") == 0, to = strcmp(kind, "to_nchw") == 0;
+        first = from ? i : first;
+        if (from && products > 0)
+            fail_msg("%s: %s: node %d of %d is %s", model, tg__plan_network(plan), i, last, kind);
+        if (to != (ends && i == last))
+            fail_msg("%s: %s: node %d of %d is %s", model, tg__plan_network(plan), i, last, kind);
+        if (strstr(kind, "reorder"))
+            fail_msg("%s: %s: a node that is %s", model, tg__plan_network(plan), kind);
+        products += is_product(node);
+        if (is_product(node) && fast &&
+            (strstr(node->shape, "ref") || strstr(node->shape, "reorder")))
+            fail_msg("%s: %s: %s is %s", model, tg__plan_network(plan), node->name, node->shape);
+    }
+    assert_true((first >= 0) == ends);
+    return products;
+}
+
+static void check_model(const char *path, tg_dtype dtype)
+{
+    tg_model *model;
+    tg_session *s;
+    tg_session_options options;
+    tg_session_options_init(&options);
+    options.dtype = dtype;
+    options.threads = 1;
+    assert_int_equal(tg_model_open(&model, path, NULL), TG_OK);
+    assert_int_equal(tg_session_new(&s, model, &options), TG_OK);
+    for (int pass = 0; pass < PASSES; pass++) {
+        tg__plan_key key = pass_key(pass);
+        tg__plan *plan = tg__session_plan(s, &key);
+        if (!plan)
+            fail_msg("%s: pass %d: %s", path, pass, tg_session_message(s));
+        bool ends = key.network != TG__TEXT_ENCODER && key.kind != TG__PASS_TEXT;
+        int products = check_plan(plan, ends, model->kernels.level >= TG_CPU_AVX512, path);
+        assert_true(products >= (key.kind == TG__PASS_TEXT ? 1 : 5));
+    }
+    tg_session_free(s);
+    tg_model_close(model);
+}
+
+static void f32(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MODELS; i++)
+        check_model(models[i], TG_DTYPE_F32);
+}
+
+static void bf16(void **state)
+{
+    (void)state;
+    tg__kernels kernels;
+    tg__kernels_init(&kernels, TG_CPU_AUTO);
+    if (kernels.level < TG_CPU_AVX512)
+        skip();
+    for (int i = 0; i < MODELS; i++)
+        check_model(models[i], TG_DTYPE_BF16);
+}
+
+/* Norms work in place and a shortcut is computed before what it reads is overwritten: where a
+ * residual block goes from wide maps to narrow ones, the wide map, both narrow ones and nothing
+ * else are there at once. */
+static void decoder_is_small(void **state)
+{
+    (void)state;
+    tg_model *model;
+    tg_session *s;
+    tg_session_options options;
+    tg_session_options_init(&options);
+    options.dtype = TG_DTYPE_F32;
+    options.threads = 1;
+    assert_int_equal(tg_model_open(&model, TG_PROJECT "/models/demo", NULL), TG_OK);
+    assert_int_equal(tg_session_new(&s, model, &options), TG_OK);
+    tg__plan_key key = {.network = TG__VAE, .n = 1, .h = 32, .w = 32, .factor = 1};
+    tg__plan *plan = tg__session_plan(s, &key);
+    assert_non_null(plan);
+    size_t largest = 0, workspace = tg__plan_workspace_bytes(plan);
+    for (int i = 0; i < tg__plan_node_count(plan); i++) {
+        size_t bytes = tg__bytes(tg__plan_node(plan, i)->dst);
+        largest = largest < bytes ? bytes : largest;
+    }
+    assert_true(largest >= (size_t)256 * 256 * 64 * sizeof(float));
+    if (workspace > largest * 2 + largest / 8)
+        fail_msg("%zu bytes, expected about two maps of %zu", workspace, largest);
+    tg_session_free(s);
+    tg_model_close(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(f32), cmocka_unit_test(bf16),
+                                       cmocka_unit_test(decoder_is_small)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
