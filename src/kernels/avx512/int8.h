@@ -37,10 +37,13 @@ TG_SPECIALISED void quantize_values(uint8_t *dst, const void *src, size_t n, flo
 {
     vec scale = vec_set(factor), offset = vec_set(zero);
     for (size_t i = 0; i < n; i += LANES) {
-        size_t left = n - i < LANES ? n - i : LANES;
         vec x = vec_fma(get(src, i, n - i, bf16), scale, offset);
         x = vec_min(vec_max(x, vec_zero()), vec_set(255)); /* what is not a number becomes 0 */
-        _mm512_mask_cvtusepi32_storeu_epi8(dst + i, vec_lanes(left), _mm512_cvtps_epi32(x));
+        __m128i bytes = _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(x));
+        if (n - i >= LANES)
+            _mm_storeu_si128((__m128i *)(void *)(dst + i), bytes);
+        else /* a masked store takes many times as long */
+            _mm_mask_storeu_epi8(dst + i, vec_lanes(n - i), bytes);
     }
 }
 
@@ -89,16 +92,34 @@ TG_SPECIALISED void multiply(sums s[ROWS][VECTORS], const tg__int8_product *p, c
     }
 }
 
+/* The lines that finish_row will touch come while the products are computed. */
+TG_SPECIALISED void fetch_ahead(const piece *s, size_t i)
+{
+    const tg__int8_product *p = s->p;
+    size_t width = p->glu ? LANES : TG__INT8_BLOCK;
+    size_t at = (s->row + i * p->dst_step) * (size_t)p->out + s->block * width;
+    at *= p->bf16 ? sizeof(tg__bf16) : sizeof(float);
+    if (p->residual && p->residual != p->dst)
+        _mm_prefetch((const char *)p->residual + at, _MM_HINT_T0);
+    __builtin_prefetch((char *)p->dst + at, 1);
+}
+
 TG_SPECIALISED void run_piece(const piece *s, int rows)
 {
     sums all[ROWS][VECTORS];
+    for (int i = 0; i < rows; i++)
+        fetch_ahead(s, (size_t)i);
     multiply(all, s->p, s->src, s->weights, rows);
+    tg__int8_product product = *s->p; /* copies: what is stored cannot be theirs */
+    piece own = *s;
+    own.p = &product;
+    by_output o = by_output_of(&own);
     TG_UNROLL
     for (int i = 0; i < rows; i++) {
-        if (s->p->bf16)
-            finish_row(s, all[i][0], all[i][1], (size_t)i, true);
+        if (product.bf16)
+            finish_row(&own, &o, all[i][0], all[i][1], (size_t)i, true);
         else
-            finish_row(s, all[i][0], all[i][1], (size_t)i, false);
+            finish_row(&own, &o, all[i][0], all[i][1], (size_t)i, false);
     }
 }
 

@@ -25,16 +25,23 @@ typedef struct piece {
     size_t scale_step, row, block;
 } piece;
 
-/* Sums of row i of a piece as numbers with their bias; `output` is their place in the packed order.
- */
-TG_SPECIALISED vec product_value(const piece *s, size_t i, sums sum, size_t output)
+/* What goes by output, of a block's 32: read once for all rows of a piece. */
+typedef struct by_output {
+    vec sum[2], scale[2], bias[2];
+} by_output;
+
+TG_SPECIALISED by_output by_output_of(const piece *s)
 {
     const tg__int8_product *p = s->p;
-    vec zero = vec_set((float)s->zero[i * s->scale_step]);
-    vec scale = vec_set(s->scale[i * s->scale_step]);
-    vec x = vec_fnma(zero, vec_load(p->weight_sum + output), _mm512_cvtepi32_ps((__m512i)sum));
-    return vec_fma(x, vec_mul(scale, vec_load(p->weight_scale + output)),
-                   p->bias ? vec_load(p->bias + output) : vec_zero());
+    by_output o;
+    TG_UNROLL
+    for (int v = 0; v < 2; v++) {
+        size_t output = s->block * TG__INT8_BLOCK + (size_t)v * LANES;
+        o.sum[v] = vec_load(p->weight_sum + output);
+        o.scale[v] = vec_load(p->weight_scale + output);
+        o.bias[v] = p->bias ? vec_load(p->bias + output) : vec_zero();
+    }
+    return o;
 }
 
 /* One row's vector of dst channels from `channel` on. */
@@ -44,22 +51,30 @@ TG_SPECIALISED void finish(const tg__int8_product *p, vec x, size_t row, size_t 
     if (p->residual)
         x = vec_add(x, get(p->residual, at, left, bf16));
 #ifdef __AVX512BF16__ /* one instruction for the many that vec_to_bf16 takes */
-    if (bf16) {
-        __mmask16 lanes = vec_lanes(left < LANES ? left : LANES);
-        _mm256_mask_storeu_epi16((tg__bf16 *)p->dst + at, lanes, (__m256i)_mm512_cvtneps_pbh(x));
+    if (bf16 && left >= LANES) {
+        _mm256_storeu_si256((__m256i *)(void *)((tg__bf16 *)p->dst + at),
+                            (__m256i)_mm512_cvtneps_pbh(x));
         return;
     }
 #endif
     put(p->dst, at, x, left, bf16);
 }
 
+TG_SPECIALISED vec product_value(const by_output *o, int v, sums sum, vec zero, vec scale)
+{
+    vec x = vec_fnma(zero, o->sum[v], _mm512_cvtepi32_ps((__m512i)sum));
+    return vec_fma(x, vec_mul(scale, o->scale[v]), o->bias[v]);
+}
+
 /* Row i of a piece, of whose outputs these are the first 16 sums and the others. */
-TG_SPECIALISED void finish_row(const piece *s, sums first, sums second, size_t i, bool bf16)
+TG_SPECIALISED void finish_row(const piece *s, const by_output *o, sums first, sums second,
+                               size_t i, bool bf16)
 {
     const tg__int8_product *p = s->p;
     size_t row = s->row + i * p->dst_step, output = s->block * TG__INT8_BLOCK;
-    vec a = product_value(s, i, first, output);
-    vec b = product_value(s, i, second, output + LANES);
+    vec zero = vec_set((float)s->zero[i * s->scale_step]);
+    vec scale = vec_set(s->scale[i * s->scale_step]);
+    vec a = product_value(o, 0, first, zero, scale), b = product_value(o, 1, second, zero, scale);
     if (p->glu) {
         finish(p, vec_mul(a, vec_gelu(b)), row, s->block * LANES, bf16);
         return;

@@ -87,15 +87,16 @@ static void multiply_one(int32_t *result, const piece *s, const uint8_t *first)
 }
 
 /* Row i, whose sums are in line `line` of result. */
-static void finish_line(const piece *s, const int32_t *result, size_t line, size_t i)
+static void finish_line(const piece *s, const by_output *o, const int32_t *result, size_t line,
+                        size_t i)
 {
     sums first, second;
     memcpy(&first, result + line * TG__INT8_BLOCK, sizeof first);
     memcpy(&second, result + line * TG__INT8_BLOCK + LANES, sizeof second);
     if (s->p->bf16)
-        finish_row(s, first, second, i, true);
+        finish_row(s, o, first, second, i, true);
     else
-        finish_row(s, first, second, i, false);
+        finish_row(s, o, first, second, i, false);
 }
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -113,17 +114,18 @@ static void int8_product(const tg__int8_product *p, const uint8_t *src, const fl
                .scale_step = scale_step,
                .row = row,
                .block = (size_t)block};
+    by_output o = by_output_of(&s);
     if (rows <= TILE_ROWS_MOST) {
         multiply_one(result, &s, src);
         for (size_t i = 0; i < rows; i++)
-            finish_line(&s, result, i, i);
+            finish_line(&s, &o, result, i, i);
         return;
     }
     for (size_t done = 0; done < rows; done += 2 * height) {
         size_t first = smaller(done, rows - height), second = smaller(done + height, rows - height);
         multiply_pair(result, height, &s, src + first * p->step, src + second * p->step);
         for (size_t i = done; i < smaller(done + 2 * height, rows); i++)
-            finish_line(&s, result, i < first + height ? i - first : i - second + height, i);
+            finish_line(&s, &o, result, i < first + height ? i - first : i - second + height, i);
     }
 }
 
