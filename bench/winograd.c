@@ -15,7 +15,7 @@
 #include "core/packs.h"
 #include "kernels/kernels.h"
 
-enum { MAX_RUNS = 101, CACHE = 768 << 10 };
+enum { MAX_RUNS = 101, CACHE = 1 << 20, MOST_TILES = 48 }; /* the latter as in src/ops/winograd.c */
 
 typedef struct shape {
     int n, side, in, out;
@@ -80,6 +80,7 @@ static void measure(const tg__winograd_kernel *kernel, const shape *s, bool bf16
                       .dst_bf16 = bf16,
                       .half = bf16};
     w.block = (int)(cache / kernel->tile_bytes(&w));
+    w.block = w.block < 1 ? 1 : w.block > MOST_TILES ? MOST_TILES : w.block;
     int tiles = w.n * (w.h / 4) * (w.w / 4), blocks = (tiles + w.block - 1) / w.block;
     w.block = (tiles + blocks - 1) / blocks;
     void *src = random_values(positions * (size_t)s->in, bf16);
