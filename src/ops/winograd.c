@@ -47,6 +47,7 @@ void tg__winograd_count(tg__node *node, const tg__product_spec *s)
 {
     int64_t pairs = (int64_t)s->layer->in * s->layer->out;
     node->macs = tiles_of(s) * POINTS * pairs;
+    node->bytes = POINTS * (size_t)pairs * tg__dtype_size(s->dtype);
     node->more_weights = (POINTS - TAPS) * pairs * (int64_t)tg__dtype_size(s->dtype);
 }
 

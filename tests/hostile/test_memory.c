@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/parallel.h"
+#include "ops/ops.h"
 #include "tgate.h"
 #include "unit/scratch.h"
 
@@ -196,6 +198,53 @@ static void each_allocation_fails(void **state)
     fail_each(whole_run, TG_DTYPE_F32, false);
 }
 
+/* A plan of one Winograd convolution, for the models here have too small maps for it. */
+static tg_status winograd_plan(void)
+{
+    enum { SIDE = 8, C = 16 };
+    static const float weights[9 * C * C], biases[C];
+    static tg__kernels kernels;
+    tg__error error = {0};
+    tg__kernels_init(&kernels, TG_CPU_AUTO);
+    tg__context context = {.kernels = &kernels, .winograd_positions = 1};
+    tg__layer layer = {.name = "conv",
+                       .weight = {{.data = weights, .bytes = sizeof weights}},
+                       .bias = {{.data = biases, .bytes = sizeof biases}},
+                       .parts = 1,
+                       .out = C,
+                       .in = C,
+                       .kernel = 3,
+                       .has_bias = true};
+    int before = tg__threads_enter(1);
+    tg__plan *plan = tg__plan_new(&context, "test", TG__F32, &error);
+    if (plan) {
+        tg__tensor x = tg__plan_external(plan, 0, TG__F32, 1, SIDE, SIDE, C);
+        tg__conv2d(plan, x, &layer, (tg__product_options){0});
+        tg__plan_finish(plan);
+    }
+    tg__plan_free(plan);
+    tg__packs_free(&context.packs);
+    tg__threads_leave(before);
+    return error.status;
+}
+
+static void each_allocation_of_winograd_fails(void **state)
+{
+    (void)state;
+    if (tg__cpu_level() < TG_CPU_AVX2)
+        skip();
+    allocations = fail_at = 0;
+    assert_int_equal(winograd_plan(), TG_OK);
+    long all = allocations;
+    assert_true(all > 8);
+    for (long at = 1; at <= all; at++) {
+        allocations = 0;
+        fail_at = at;
+        assert_int_equal(winograd_plan(), TG_ERROR_MEMORY);
+    }
+    fail_at = 0;
+}
+
 static void each_allocation_of_int8_fails(void **state)
 {
     (void)state;
@@ -251,6 +300,7 @@ int main(void)
         cmocka_unit_test(no_allocation_in_the_int8_loop),
         cmocka_unit_test(each_allocation_fails),
         cmocka_unit_test(each_allocation_of_int8_fails),
+        cmocka_unit_test(each_allocation_of_winograd_fails),
         cmocka_unit_test(each_allocation_of_tiles_fails),
         cmocka_unit_test_setup_teardown(each_allocation_fails_with_a_cache, scratch_make,
                                         scratch_remove)};
