@@ -279,6 +279,7 @@ static int make_pictures(struct run *run)
     for (int i = 0; i < run->prompts.count && code == EXIT_DONE; i++) {
         tg_result *result = NULL;
         engine->console.prompt = i + 1;
+        run->generate.release_unet = i + 1 == run->prompts.count;
         code = engine_session_result(
             engine, tg_generate(&result, engine->session, run->encoded[i], &run->generate));
         if (code == EXIT_DONE) {

@@ -294,6 +294,10 @@ typedef struct tg_generate_options {
                                       NULL: drawn from the seed */
     tg_gate gate;                  /* 10, 5, 1, 2 for Stable Diffusion */
     bool decode;                   /* true; false stops at the latents */
+    bool release_unet;             /* false; true gives the UNet's packed weights back before
+                                      decoding, which lowers the peak of memory: for the last request
+                                      of a session, since they are made again when needed. Has no
+                                      effect with profile or cache_dir, which want them later */
     tg_progress_function progress; /* NULL */
     void *progress_user;
 } tg_generate_options;

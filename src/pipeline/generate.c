@@ -275,6 +275,8 @@ static void run(loop *l)
     seconds->denoise = denoised - loaded;
     if (status != TG_OK || !o->decode || !report_phase(o, TG_PHASE_DECODE, &s->error))
         return;
+    if (o->release_unet && !s->profile && !s->caches[TG__UNET])
+        tg__session_release(s, TG__UNET);
     tg__session_decode(s, l->result, (float)(1 / s->model->vae.config.scaling_factor));
 }
 

@@ -230,12 +230,14 @@ void tg__session_drop_plans(tg_session *s, tg__network network)
     }
 }
 
-void tg_session_release_text_encoder(tg_session *s)
+void tg__session_release(tg_session *s, tg__network network)
 {
-    tg__session_drop_plans(s, TG__TEXT_ENCODER);
-    tg__packs_free(&s->contexts[TG__TEXT_ENCODER].packs);
-    forget_packing(s, TG__TEXT_ENCODER); /* rows of its table were read meanwhile */
+    tg__session_drop_plans(s, network);
+    tg__packs_free(&s->contexts[network].packs);
+    forget_packing(s, network); /* rows of the text encoder's table were read meanwhile */
 }
+
+void tg_session_release_text_encoder(tg_session *s) { tg__session_release(s, TG__TEXT_ENCODER); }
 
 /* -------------------------------------------------------------------------------------- memory */
 

@@ -88,6 +88,8 @@ tg_status tg__session_reserve_slots(tg_session *session, const tg__plan *plan, i
 void tg__session_bind_slots(tg_session *session, tg__plan *plan, int first);
 void tg__session_free_profile(tg_session *session);
 void tg__session_drop_plans(tg_session *session, tg__network network);
+/* Its plans and packed weights; they are made again when needed. */
+void tg__session_release(tg_session *session, tg__network network);
 
 /* Results. */
 struct tg_result {
