@@ -25,9 +25,11 @@ static tg_network_info network_info(const char *name, const char *class_name,
 static int64_t workspace_of(tg_model *m, const tg__plan_key *key, tg__dtype dtype, bool int8,
                             int64_t *macs, int64_t *weights)
 {
+    tg_dtype session_dtype = int8 ? TG_DTYPE_INT8 : dtype == TG__F32 ? TG_DTYPE_F32 : TG_DTYPE_BF16;
     tg__error error = {0}; /* a size that cannot be planned is reported when it is used */
     tg__context context = {.kernels = &m->kernels,
-                           .winograd_positions = tg__winograd_positions(key->network)};
+                           .winograd_positions =
+                               tg__winograd_positions(key->network, session_dtype)};
     tg__plan *plan = tg__record_plan(m, &context, key, dtype, int8, &error);
     int64_t bytes = 0;
     if (plan && tg__plan_measure(plan) == TG_OK) {

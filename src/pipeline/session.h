@@ -75,8 +75,8 @@ void tg__session_free_caches(tg_session *session);
 /* The plan for this key, one that is there or new; NULL with the session's error. Plans of the same
  * network and kind for another size of the whole are dropped. */
 tg__plan *tg__session_plan(tg_session *session, const tg__plan_key *key);
-/* The context's winograd_positions for a network. */
-int tg__winograd_positions(tg__network network);
+/* The context's winograd_positions for a network of a session. */
+int tg__winograd_positions(tg__network network, tg_dtype dtype);
 /* Records a key's plan without preparing it (for its size and multiplications). int8: the UNet's
  * products are, where they may. */
 tg__plan *tg__record_plan(const tg_model *model, tg__context *context, const tg__plan_key *key,
