@@ -14,6 +14,7 @@
 
 #include "core/packs.h"
 #include "kernels/kernels.h"
+#include "kernels/peak.h"
 
 enum { MAX_RUNS = 101, CACHE = 1 << 20, MOST_TILES = 48 }; /* the latter as in src/ops/winograd.c */
 
@@ -112,7 +113,7 @@ static void measure_level(tg_cpu level, int runs, size_t cache)
 {
     tg__kernels kernels;
     tg__kernels_init(&kernels, level);
-    double peak = tg__kernels_peak(&kernels, false, 0.2);
+    double peak = tg__peak_gmac(kernels.peak_f32, 0.2);
     for (int bf16 = 0; bf16 < 2; bf16++) {
         printf("%s, %s: peak %.1f GMAC/s\n", level_names[level], bf16 ? "bf16" : "f32", peak);
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
