@@ -16,7 +16,7 @@
 #include "kernels/kernels.h"
 #include "kernels/peak.h"
 
-enum { MAX_RUNS = 101, CACHE = 1 << 20, MOST_TILES = 48 }; /* the latter as in src/ops/winograd.c */
+enum { MAX_RUNS = 101, CACHE = 3 << 19, MOST_TILES = 48 }; /* as in src/ops/winograd.c */
 
 typedef struct shape {
     int n, side, in, out;
@@ -117,7 +117,7 @@ static void measure_level(tg_cpu level, int runs, size_t cache)
     for (int bf16 = 0; bf16 < 2; bf16++) {
         printf("%s, %s: peak %.1f GMAC/s\n", level_names[level], bf16 ? "bf16" : "f32", peak);
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-            measure(&kernels.winograd, &shapes[i], bf16, peak, runs, cache);
+            measure(bf16 ? &kernels.winograd_bf16 : &kernels.winograd_f32, &shapes[i], bf16, peak, runs, cache);
     }
 }
 

@@ -17,7 +17,7 @@
 #include "io/file.h"
 
 /* FORMAT is raised whenever a form's data come out differently. */
-enum { FORMAT = 1, ALIGNMENT = 64, PIECE = 1 << 20, MOST_HEAD_BYTES = 64 << 20 };
+enum { FORMAT = 2, ALIGNMENT = 64, PIECE = 1 << 20, MOST_HEAD_BYTES = 64 << 20 };
 
 static const char magic[8] = "TGPACKS";
 

@@ -70,6 +70,7 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
     tg__kernels_init_avx512(kernels);
     if (__builtin_cpu_supports("avx512vnni")) {
         tg__kernels_init_avx512_vnni(kernels);
+        tg__kernels_init_winograd_vnni(kernels);
         tg__kernels_init_vnni_peak(kernels);
     }
     if (level < TG_CPU_AVX512_BF16)

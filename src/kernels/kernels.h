@@ -47,7 +47,7 @@ typedef struct tg__attention_kernel {
 } tg__attention_kernel;
 
 /* A 3x3 convolution of stride 1 and padding 1 by Winograd's F(4x4, 3x3): dst (n, h, w, out) =
- * products + bias + residual. The products are f32's whatever the formats. */
+ * products + bias + residual. */
 typedef struct tg__winograd {
     void *dst;
     const void *src;      /* (n, h, w, in); doubled: (n, h / 2, w / 2, in) */
@@ -58,12 +58,13 @@ typedef struct tg__winograd {
     int block; /* the most tiles that one call of run gets */
     bool src_bf16, dst_bf16;
     bool doubled; /* each pixel of src is read as 2x2; h and w are even */
-    bool half;    /* weights are kept in f16, each output channel with a scale of its own */
+    bool half;    /* weights take 16 bits */
 } tg__winograd;
 
 /* A tile is 4x4 outputs of an image; there are n * ceil(h / 4) * ceil(w / 4). */
 typedef struct tg__winograd_kernel {
     int panel;                                     /* output channels are packed so many together */
+    int form;                                      /* differs where packed weights do; with panel */
     size_t (*packed_bytes)(const tg__winograd *w); /* of weights; 64-byte aligned */
     /* Packs panel number `panel`. taps (in, 9, panel): the kernels of its output channels, 0 beyond
      * the last. */
@@ -123,7 +124,8 @@ typedef struct tg__kernels {
     bool int8_fast; /* this level has instructions for int8 products */
 
     tg__attention_kernel attention_f32, attention_bf16;
-    tg__winograd_kernel winograd; /* not in plain C: run is NULL */
+    tg__winograd_kernel winograd_f32;  /* not in plain C: run is NULL */
+    tg__winograd_kernel winograd_bf16; /* its errors are below those of products in bf16; half */
 
     /* sums: 2 * (a_c + b_c) doubles for this slice: by channel the sum, then the sum of squares, of
      * x - shift, shift being the channel's value (vector included) in row 0 of the image: so
@@ -204,6 +206,7 @@ void tg__kernels_init_avx2(tg__kernels *kernels);
 void tg__kernels_init_avx512(tg__kernels *kernels);
 void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
+void tg__kernels_init_winograd_vnni(tg__kernels *kernels);
 void tg__kernels_init_vnni_peak(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels);
 void tg__kernels_init_amx(tg__kernels *kernels);

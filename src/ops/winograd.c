@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* An f32 multiplication takes at most twice the time of one in oneDNN's bf16, and there are four
+/* A multiplication here takes at most twice the time of one in oneDNN's bf16, and there are four
  * times fewer: so where there are no tiles (AMX) this is the faster way in both formats. What it
- * costs is memory: 36 weights for 9. The weights are f16 where activations are bf16. */
+ * costs is memory: 36 weights for 9, of 16 bits where activations are bf16. */
 #include "ops/winograd.h"
 
 #include <stdlib.h>
@@ -14,7 +14,13 @@ enum { MIN_CHANNELS = 16 }; /* with fewer the transforms take too large a part *
 
 /* What a block of tiles may take of the caches nearest to a core, and how many more than that gain
  * nothing. */
-enum { BLOCK_BYTES = 1 << 20, MOST_TILES = 48 };
+enum { BLOCK_BYTES = 3 << 19, MOST_TILES = 48 };
+
+static const tg__winograd_kernel *kernel_of(const tg__plan *plan, tg__dtype dtype)
+{
+    const tg__kernels *k = tg__plan_kernels(plan);
+    return dtype == TG__BF16 ? &k->winograd_bf16 : &k->winograd_f32;
+}
 
 static int64_t tiles_of(const tg__product_spec *s)
 {
@@ -35,7 +41,7 @@ bool tg__winograd_fits(const tg__plan *plan, const tg__product_spec *s)
     bool same_size = (s->out_h == s->h && s->out_w == s->w) || (doubles(s) && s->dtype == TG__F32);
     bool padded = s->pad_top == 1 && s->pad_left == 1 && s->pad_bottom == 1 && s->pad_right == 1;
     bool all_channels = s->in_first == 0 && s->in_count == s->layer->in;
-    return k->winograd.run && !(s->dtype == TG__BF16 && k->level == TG_CPU_AMX) &&
+    return kernel_of(plan, s->dtype)->run && !(s->dtype == TG__BF16 && k->level == TG_CPU_AMX) &&
            s->layer->kernel == 3 && !s->phase && s->stride == 1 && same_size && padded &&
            all_channels && s->activation == TG__LINEAR && s->layer->in >= MIN_CHANNELS &&
            s->layer->out >= MIN_CHANNELS && context->winograd_positions > 0 &&
@@ -55,6 +61,7 @@ void tg__winograd_count(tg__node *node, const tg__product_spec *s)
 
 typedef struct pack_job {
     const tg__kernels *kernels;
+    const tg__winograd_kernel *kernel;
     const tg__layer *layer;
     const tg__winograd *arguments;
     void *packed;
@@ -66,7 +73,7 @@ static void pack_panel(void *context, size_t index, int thread)
 {
     const pack_job *job = context;
     const tg__layer *layer = job->layer;
-    size_t panel = (size_t)job->kernels->winograd.panel, n = (size_t)layer->in * TAPS;
+    size_t panel = (size_t)job->kernel->panel, n = (size_t)layer->in * TAPS;
     size_t rows = (size_t)(layer->out / layer->parts), out = (size_t)layer->out;
     float *taps = job->taps + (size_t)thread * job->taps_count, *row = taps + n * panel;
     for (size_t lane = 0; lane < panel; lane++) {
@@ -84,16 +91,16 @@ static void pack_panel(void *context, size_t index, int thread)
         for (size_t i = 0; i < n; i++)
             taps[i * panel + lane] = row[i];
     }
-    job->kernels->winograd.pack(job->packed, job->arguments, (int)index, taps);
+    job->kernel->pack(job->packed, job->arguments, (int)index, taps);
 }
 
-static void pack(tg__plan *plan, const tg__layer *layer, tg__winograd *w)
+static void pack(tg__plan *plan, const tg__winograd_kernel *kernel, const tg__layer *layer,
+                 tg__winograd *w)
 {
-    enum { FORM = -16 }; /* and below: a layout for each format and size of panel */
-    const tg__kernels *kernels = tg__plan_kernels(plan);
-    const tg__winograd_kernel *kernel = &kernels->winograd;
+    enum { FORM = -16 }; /* and below: a layout for each kernel */
+    int form = FORM - 4 * kernel->panel - 2 * kernel->form - w->half;
     tg__packs *packs = &tg__plan_context(plan)->packs;
-    tg__pack_key key = {layer->weight[0].data, 0, layer->in, FORM - 2 * kernel->panel - w->half};
+    tg__pack_key key = {layer->weight[0].data, 0, layer->in, form};
     tg__pack *found = tg__packs_find(packs, key, 0);
     if (found) {
         w->weights = found->data;
@@ -106,14 +113,17 @@ static void pack(tg__plan *plan, const tg__layer *layer, tg__winograd *w)
     if (found->ready) /* from an earlier run */
         return;
     size_t panel = (size_t)kernel->panel;
-    pack_job job = {kernels, layer, w, NULL, NULL, (size_t)layer->in * TAPS * (panel + 1)};
-    job.taps_count = (job.taps_count + 15) / 16 * 16;
+    pack_job job = {.kernels = tg__plan_kernels(plan),
+                    .kernel = kernel,
+                    .layer = layer,
+                    .arguments = w,
+                    .packed = found->data,
+                    .taps_count = ((size_t)layer->in * TAPS * (panel + 1) + 15) / 16 * 16};
     job.taps = tg__aligned((size_t)tg__threads() * job.taps_count * sizeof(float));
     if (!job.taps) {
         tg__fail_memory(tg__plan_error(plan));
         return;
     }
-    job.packed = found->data;
     tg__parallel_for(((size_t)layer->out + panel - 1) / panel, pack_panel, &job);
     found->ready = true;
     for (int p = 0; p < layer->parts; p++)
@@ -135,8 +145,9 @@ static int block_of(const tg__winograd_kernel *kernel, const tg__winograd *w, in
 void tg__winograd_prepare(tg__plan *plan, tg__node *node, tg__winograd_product *product,
                           const tg__product_spec *s)
 {
-    const tg__winograd_kernel *kernel = &tg__plan_kernels(plan)->winograd;
+    const tg__winograd_kernel *kernel = kernel_of(plan, s->dtype);
     tg__winograd *w = &product->arguments;
+    product->kernel = kernel;
     *w = (tg__winograd){.n = s->n,
                         .h = s->out_h,
                         .w = s->out_w,
@@ -147,7 +158,7 @@ void tg__winograd_prepare(tg__plan *plan, tg__node *node, tg__winograd_product *
                         .doubled = doubles(s),
                         .half = s->dtype == TG__BF16};
     w->block = block_of(kernel, w, tiles_of(s));
-    pack(plan, s->layer, w);
+    pack(plan, kernel, s->layer, w);
     if (s->bias && s->layer->has_bias)
         w->bias = tg__packed_f32(plan, s->layer->bias, s->layer->parts);
     product->scratch = (kernel->scratch_bytes(w) + 63) / 64 * 64;
@@ -176,8 +187,7 @@ void tg__winograd_run(const tg__plan *plan, const tg__node *node,
                       const void *residual)
 {
     const tg__winograd *w = &product->arguments;
-    run_job job = {&tg__plan_kernels(plan)->winograd, *w, tg__plan_scratch(plan, node),
-                   product->scratch,
+    run_job job = {product->kernel, *w, tg__plan_scratch(plan, node), product->scratch,
                    w->n * ((w->h + SIDE - 1) / SIDE) * ((w->w + SIDE - 1) / SIDE)};
     job.arguments.dst = dst;
     job.arguments.src = src;

@@ -6,6 +6,7 @@
 #include "ops/ops.h"
 
 typedef struct tg__winograd_product {
+    const tg__winograd_kernel *kernel;
     tg__winograd arguments; /* all but the activations' memory */
     size_t scratch;         /* bytes of one thread */
 } tg__winograd_product;

@@ -4,8 +4,8 @@
  *
  * Tolerances are relative to the largest |x| times the sum of an output channel's |weight|, because
  * an output's error comes from all pixels of its tile. The transforms multiply what cancels again.
- * Of f32's errors that leaves 3.4 ULP at most here, of f16 weights' 2^-12.1: less than the rounding
- * to bf16 of weights that no transform enlarges. */
+ * Of f32's errors that leaves 3.4 ULP at most here, of f16 weights' 2^-12.1, of 16-bit products'
+ * 2^-11.8: less than the rounding to bf16 of weights that no transform enlarges. */
 #include "kernel_memory.h"
 
 #include <stdio.h>
@@ -17,6 +17,8 @@
 
 enum { SIDE = 4, TAPS = 9 };
 static const double f32_tolerance = 8 * ULP, f16_tolerance = 0x1p-11;
+
+static const char *const level_names[] = {"auto", "c", "avx2", "avx512", "avx512_bf16", "amx"};
 
 typedef struct conv_case {
     int n, h, w, in, out;
@@ -30,7 +32,8 @@ static const conv_case conv_cases[] = {
     {1, 23, 19, 40, 24, 1, false},   {1, 1, 22, 3, 40, 1, false},    {2, 21, 2, 64, 15, 1, false},
     {1, 16, 16, 48, 64, 1, false},   {1, 9, 9, 20, 20, 1e-6, false}, {1, 9, 9, 20, 20, 1e3, false},
     {1, 6, 7, 18, 34, 1e-30, false}, {1, 6, 7, 18, 34, 1e30, false}, {1, 13, 5, 130, 8, 1, false},
-    {2, 10, 6, 17, 20, 1, true},     {1, 2, 2, 3, 4, 1, true},
+    {2, 10, 6, 17, 20, 1, true},     {1, 2, 2, 3, 4, 1, true},       {1, 9, 6, 300, 20, 1, false},
+    {1, 3, 9, 530, 34, 1, false},
 };
 
 /* One product's numbers. Channel o's weights are scaled by 4^(o % 5) too, the last but one's are 0.
@@ -115,6 +118,11 @@ static void check_numbers(const numbers *x, const void *residual, bool half, con
 
 /* -------------------------------------------------------------------------------------- kernel */
 
+static const tg__winograd_kernel *kernel_of(const tg__kernels *kernels, bool bf16)
+{
+    return bf16 ? &kernels->winograd_bf16 : &kernels->winograd_f32;
+}
+
 static void pack(const tg__winograd_kernel *kernel, const tg__winograd *w, void *packed,
                  const numbers *x)
 {
@@ -172,18 +180,61 @@ static void kernel_at(const conv_case *t, const tg__winograd_kernel *kernel, con
 static void test_kernel(void **state)
 {
     (void)state;
-    static const char *const names[] = {"auto", "c", "avx2", "avx512", "avx512_bf16", "amx"};
     static const int blocks[] = {1, 2, 3, 4, 5, 7, 11, 12, 13, 29, 48};
     for (int level = TG_CPU_AVX2; level <= (int)tg__cpu_level(); level++) {
         tg__kernels kernels;
         tg__kernels_init(&kernels, (tg_cpu)level);
         for (size_t i = 0; i < COUNT(conv_cases); i++)
             for (int bf16 = 0; bf16 < 2; bf16++)
-                kernel_at(&conv_cases[i], &kernels.winograd, names[level], bf16,
+                kernel_at(&conv_cases[i], kernel_of(&kernels, bf16), level_names[level], bf16,
                           blocks[i % COUNT(blocks)], i % 2);
         for (size_t i = 0; i < COUNT(blocks); i++)
-            kernel_at(&(conv_case){1, 16, 29, 20, 36, 1, false}, &kernels.winograd, names[level],
-                      i % 2, blocks[i], i % 3 == 0);
+            kernel_at(&(conv_case){1, 16, 29, 20, 36, 1, false}, kernel_of(&kernels, i % 2),
+                      level_names[level], i % 2, blocks[i], i % 3 == 0);
+    }
+}
+
+/* Sums as large as they can be: pixels of 1, and weights that all have their sign or, `odd`, that
+ * of the far points. */
+static void largest_at(const tg__winograd_kernel *kernel, int in, bool odd, const char *level)
+{
+    numbers x = numbers_new(&(conv_case){1, 8, 8, in, 34, 1, false}, true);
+    for (size_t i = 0; i < positions(&x.t) * (size_t)in; i++)
+        set_value(x.src.data, i, 1, true);
+    for (size_t i = 0; i < (size_t)in * 34 * TAPS; i++)
+        x.weights[i] = odd && i % 2 ? -1 : 1;
+    tg__winograd w = {.dst = x.dst.data,
+                      .src = x.src.data,
+                      .bias = x.bias,
+                      .n = 1,
+                      .h = 8,
+                      .w = 8,
+                      .in = in,
+                      .out = 34,
+                      .block = 4,
+                      .src_bf16 = true,
+                      .dst_bf16 = true,
+                      .half = true};
+    block packed = block_new(kernel->packed_bytes(&w), 64);
+    block scratch = block_new(kernel->scratch_bytes(&w), 64);
+    pack(kernel, &w, packed.data, &x);
+    w.weights = packed.data;
+    kernel->run(&w, scratch.data, 0, 4);
+    check_numbers(&x, NULL, true, level);
+    FINISH(&packed, &scratch);
+    numbers_free(&x);
+}
+
+static void test_largest(void **state)
+{
+    (void)state;
+    static const int in[] = {16, 250, 256, 512, 1000};
+    for (int level = TG_CPU_AVX2; level <= (int)tg__cpu_level(); level++) {
+        tg__kernels kernels;
+        tg__kernels_init(&kernels, (tg_cpu)level);
+        for (size_t i = 0; i < COUNT(in); i++)
+            for (int odd = 0; odd < 2; odd++)
+                largest_at(&kernels.winograd_bf16, in[i], odd, level_names[level]);
     }
 }
 
@@ -200,11 +251,12 @@ static void test_not_numbers(void **state)
             x.weights[BAD * IN * TAPS + 4] = half ? INFINITY : NAN;
             tg__winograd w = {x.dst.data, x.src.data, .n = 1,     .h = 4,      .w = 4,
                               .in = IN,   .out = OUT, .block = 1, .half = half};
-            block packed = block_new(kernels.winograd.packed_bytes(&w), 64);
-            block scratch = block_new(kernels.winograd.scratch_bytes(&w), 64);
-            pack(&kernels.winograd, &w, packed.data, &x);
+            const tg__winograd_kernel *kernel = kernel_of(&kernels, half);
+            block packed = block_new(kernel->packed_bytes(&w), 64);
+            block scratch = block_new(kernel->scratch_bytes(&w), 64);
+            pack(kernel, &w, packed.data, &x);
             w.weights = packed.data;
-            kernels.winograd.run(&w, scratch.data, 0, 1);
+            kernel->run(&w, scratch.data, 0, 1);
             for (size_t i = 0; i < (size_t)4 * 4 * OUT; i++)
                 assert_true((i % OUT != BAD) == isfinite(((float *)x.dst.data)[i]));
             FINISH(&packed, &scratch);
@@ -328,7 +380,8 @@ static void test_choice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kernel), cmocka_unit_test(test_not_numbers),
-        cmocka_unit_test(test_operator), cmocka_unit_test(test_choice)};
+        cmocka_unit_test(test_kernel), cmocka_unit_test(test_largest),
+        cmocka_unit_test(test_not_numbers), cmocka_unit_test(test_operator),
+        cmocka_unit_test(test_choice)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

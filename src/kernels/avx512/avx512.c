@@ -10,7 +10,7 @@ enum { QUERIES = 4, TILES = 12 };
 #include "kernels/vector/elementwise.h"
 #include "kernels/vector/norm.h"
 #include "kernels/vector/peak.h"
-#include "kernels/vector/winograd.h"
+#include "kernels/vector/winograd_f32.h"
 
 static double peak_f32(size_t rounds) { return multiply_rounds(rounds, vec_fma, 1); }
 
@@ -21,5 +21,5 @@ void tg__kernels_init_avx512(tg__kernels *kernels)
     kernels->read = read_bytes;
     init_elementwise(kernels);
     init_norm(kernels);
-    init_winograd(kernels);
+    kernels->winograd_f32 = kernels->winograd_bf16 = winograd;
 }

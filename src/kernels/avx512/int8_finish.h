@@ -4,14 +4,7 @@
 #ifndef TG_KERNELS_AVX512_INT8_FINISH_H
 #define TG_KERNELS_AVX512_INT8_FINISH_H
 
-#include <immintrin.h>
-#include <stdint.h>
-
-/* 16 of 32 bits; not __m512i, which may alias everything, so that gcc leaves arrays of it in memory
- */
-typedef int32_t sums __attribute__((vector_size(64)));
-
-#include "kernels/avx512/vector.h"
+#include "kernels/avx512/sums.h"
 #include "kernels/kernels.h"
 #include "kernels/vector/math.h"
 

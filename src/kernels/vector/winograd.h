@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Winograd's convolution F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308), written once for every
- * vector width: 36 multiplications for 16 outputs of a 3x3 kernel instead of 144, all in f32.
+ * vector width and for two kinds of products: f32, and 16-bit integers. It takes 36 multiplications
+ * for 16 outputs of a 3x3 kernel instead of 144.
  *
  * A tile is 4x4 outputs; it reads 6x6 pixels d. Y = A^T [(G g G^T) * (B^T d B)] A, where * is
  * pointwise in the 6x6 points and a product of matrices over the channels: tiles x in times
@@ -8,15 +9,12 @@
  * products, which broadcast the tiles' values.
  *
  * A piece of work is a block of tiles, small enough that all that belongs to it stays in the L2
- * cache while the weights pass by once. So that many tiles fit, the six rows of points come one
- * after another, each with its own transforms: of the input, six points' values; of the output, the
+ * cache while the weights pass by once. So that many tiles fit, the rows of points come two at a
+ * time, each pair with its own transforms: of the input, twelve points' values; of the output, the
  * sums of the 16 results.
  *
- * Packed weights: (6 rows in the order of use, panels, 6 points, in, PANEL), f32 or f16, then a
- * factor for each output channel. In f16 the factor is the power of two that brings the channel's
- * largest weight below 2^15, so that small weights are as precise as large ones.
- *
- * Included behind vector.h and enum { TILES }. */
+ * Included behind vector.h, enum { TILES, WINOGRAD_FORM } and typedef winograd_value; the includer
+ * defines the winograd_ functions that are declared here. */
 #ifndef TG_KERNELS_VECTOR_WINOGRAD_H
 #define TG_KERNELS_VECTOR_WINOGRAD_H
 
@@ -27,7 +25,9 @@
 
 enum {
     POINTS = 6, /* of a side; pixels too */
-    SIDE = 4,   /* outputs of a side */
+    PAIR = 2 * POINTS,
+    PAIRS = 3, /* of rows */
+    SIDE = 4,  /* outputs of a side */
     OUTPUTS = SIDE * SIDE,
     PANEL = 2 * LANES,
 };
@@ -42,8 +42,42 @@ enum {
 #define FAR2 (FAR * FAR)
 #define FAR3 (FAR2 * FAR)
 
-/* The order of the rows of points: the first enters all rows of outputs. */
-static const int row_order[POINTS] = {1, 2, 3, 4, 0, 5};
+/* A pair is one point with either sign: they share most of both transforms. The first pair enters
+ * all rows of outputs, the last one (0 and infinity) two of them. */
+static const int pair_rows[PAIRS][2] = {{1, 2}, {3, 4}, {0, 5}};
+
+/* Where the parts of a piece of work lie in scratch. */
+typedef struct tiles {
+    const tg__winograd *w;
+    int first, count;
+    winograd_value *values; /* (12 points, slices, count, LANES): one pair's, of the input */
+    float *scales;          /* what else the includer keeps of count tiles, */
+    float *spare;           /* and of one piece of work */
+    float *products;        /* (12 points, count, PANEL) */
+    float *outputs;         /* (panels, count, 16, PANEL) */
+    float *zeros;           /* a pixel beyond the edge */
+    const char **pixels;    /* count x 36 */
+} tiles;
+
+/* ------------------------------------------------------------------- what the includer defines */
+
+static size_t winograd_packed_bytes(const tg__winograd *w);
+static void winograd_pack(void *packed, const tg__winograd *w, int panel, const float *taps);
+
+/* Floats of `scales`, by tile, and of `spare`. */
+static size_t winograd_scales(const tg__winograd *w);
+static size_t winograd_spare(const tg__winograd *w);
+
+/* Fills values by transform_pair. */
+TG_SPECIALISED void winograd_transform(const tiles *t, int pair, bool bf16);
+
+/* Fills products: those of a panel with a pair's values, for all tiles. */
+static void winograd_multiply(const tiles *t, size_t pair, size_t panel);
+
+/* What the outputs of LANES channels are multiplied by. */
+TG_SPECIALISED vec winograd_factor(const tg__winograd *w, size_t channel);
+
+/* ------------------------------------------------------------------------------------- weights */
 
 static size_t winograd_panels(const tg__winograd *w)
 {
@@ -52,20 +86,6 @@ static size_t winograd_panels(const tg__winograd *w)
 
 /* Vectors of input channels. */
 static size_t winograd_slices(const tg__winograd *w) { return ((size_t)w->in + LANES - 1) / LANES; }
-
-/* ------------------------------------------------------------------------------------- weights */
-
-static size_t weight_size(const tg__winograd *w) { return w->half ? 2 : sizeof(float); }
-
-static size_t winograd_weight_bytes(const tg__winograd *w)
-{
-    return POINTS * POINTS * winograd_panels(w) * (size_t)w->in * PANEL * weight_size(w);
-}
-
-static size_t winograd_packed_bytes(const tg__winograd *w)
-{
-    return winograd_weight_bytes(w) + winograd_panels(w) * PANEL * sizeof(float);
-}
 
 /* G times three taps that lie `step` apart. */
 TG_SPECIALISED void transform_taps(vec u[POINTS], const vec g[], int step)
@@ -84,8 +104,8 @@ TG_SPECIALISED void transform_taps(vec u[POINTS], const vec g[], int step)
     u[5] = g[2 * step];
 }
 
-/* All points of one input channel: u[POINTS * row + column]. */
-static void transform_weights(vec u[POINTS * POINTS], const float *taps)
+/* All points of one input channel: u[PAIR * pair + POINTS * (row of the pair) + column]. */
+static void transform_weights(vec u[PAIRS * PAIR], const float *taps)
 {
     vec g[9], t[3 * POINTS]; /* t: transformed along columns, by kernel column and then point */
     for (int i = 0; i < 9; i++)
@@ -93,78 +113,21 @@ static void transform_weights(vec u[POINTS * POINTS], const float *taps)
     for (int i = 0; i < 3; i++)
         transform_taps(t + i * POINTS, g + i, 3);
     for (int i = 0; i < POINTS; i++)
-        transform_taps(u + i * POINTS, t + i, POINTS);
-}
-
-/* The power of two that brings `top` into [2^14, 2^15); 1 where there is none. */
-static float half_factor(float top)
-{
-    int exponent;
-    if (!(top > 0 && top < INFINITY))
-        return 1;
-    frexpf(top, &exponent);
-    return ldexpf(1, exponent < -100 ? 115 : 15 - exponent);
-}
-
-static void winograd_pack(void *packed, const tg__winograd *w, int panel, const float *taps)
-{
-    size_t in = (size_t)w->in, panels = winograd_panels(w), size = weight_size(w);
-    float *factors = (float *)(void *)((char *)packed + winograd_weight_bytes(w)) + panel * PANEL;
-    vec u[POINTS * POINTS];
-    for (int lane = 0; lane < PANEL; lane += LANES) {
-        float top[LANES], factor[LANES], back[LANES];
-        vec most = vec_zero();
-        for (size_t c = 0; w->half && c < in; c++) {
-            transform_weights(u, taps + c * 9 * PANEL + lane);
-            for (int i = 0; i < POINTS * POINTS; i++)
-                most = vec_max(most, vec_abs(u[i]));
-        }
-        vec_store(top, most);
-        for (int i = 0; i < LANES; i++) {
-            factor[i] = half_factor(top[i]);
-            back[i] = 1 / factor[i];
-        }
-        vec_store(factors + lane, vec_load(back));
-        for (size_t c = 0; c < in; c++) {
-            transform_weights(u, taps + c * 9 * PANEL + lane);
-            for (size_t i = 0; i < POINTS * POINTS; i++) {
-                size_t block = (i / POINTS * panels + (size_t)panel) * POINTS + i % POINTS;
-                char *dst = (char *)packed + ((block * in + c) * PANEL + (size_t)lane) * size;
-                vec x = vec_mul(u[(size_t)row_order[i / POINTS] * POINTS + i % POINTS],
-                                vec_load(factor));
-                if (w->half)
-                    vec_store_f16(dst, x);
-                else
-                    vec_store((float *)(void *)dst, x);
-            }
-        }
-    }
+        transform_taps(u + i * POINTS, t + pair_rows[i / 2][i % 2], POINTS);
 }
 
 /* -------------------------------------------------------------------------------------- memory */
 
-/* Where the parts of a piece of work lie in scratch. */
-typedef struct tiles {
-    const tg__winograd *w;
-    int first, count;
-    float *values;       /* (6 points, slices, count, LANES): one row of points of the input */
-    float *products;     /* (6 points, count, PANEL) */
-    float *outputs;      /* (panels, count, 16, PANEL) */
-    float *wide;         /* (in, PANEL): a panel's weights of one point */
-    float *zeros;        /* a pixel beyond the edge */
-    const char **pixels; /* count x 36 */
-} tiles;
-
 static size_t winograd_tile_bytes(const tg__winograd *w)
 {
-    size_t floats =
-        POINTS * winograd_slices(w) * LANES + POINTS * PANEL + winograd_panels(w) * OUTPUTS * PANEL;
-    return floats * sizeof(float) + POINTS * POINTS * sizeof(char *);
+    size_t floats = winograd_scales(w) + PAIR * PANEL + winograd_panels(w) * OUTPUTS * PANEL;
+    return PAIR * winograd_slices(w) * LANES * sizeof(winograd_value) + floats * sizeof(float) +
+           POINTS * POINTS * sizeof(char *);
 }
 
 static size_t winograd_scratch_bytes(const tg__winograd *w)
 {
-    size_t floats = (size_t)w->in * PANEL + winograd_slices(w) * LANES;
+    size_t floats = winograd_spare(w) + winograd_slices(w) * LANES;
     return (size_t)w->block * winograd_tile_bytes(w) + floats * sizeof(float);
 }
 
@@ -172,11 +135,12 @@ static tiles tiles_of(const tg__winograd *w, void *scratch, int first, int count
 {
     tiles t = {.w = w, .first = first, .count = count, .values = scratch};
     size_t n = (size_t)count;
-    t.products = t.values + n * POINTS * winograd_slices(w) * LANES;
-    t.outputs = t.products + n * POINTS * PANEL;
-    t.wide = t.outputs + n * winograd_panels(w) * OUTPUTS * PANEL;
-    t.zeros = t.wide + (size_t)w->in * PANEL;
+    t.products = (float *)(void *)(t.values + n * PAIR * winograd_slices(w) * LANES);
+    t.outputs = t.products + n * PAIR * PANEL;
+    t.spare = t.outputs + n * winograd_panels(w) * OUTPUTS * PANEL;
+    t.zeros = t.spare + winograd_spare(w);
     t.pixels = (const char **)(void *)(t.zeros + winograd_slices(w) * LANES);
+    t.scales = (float *)(void *)(t.pixels + n * POINTS * POINTS);
     return t;
 }
 
@@ -227,29 +191,27 @@ TG_SPECIALISED vec point_half(vec a, vec b, float other)
     return vec_fnma(vec_set(other * other), a, b);
 }
 
-/* One point of a column of pixels. */
-TG_SPECIALISED vec transform_column(const char *const pixels[], size_t c, size_t left, int row,
-                                    bool bf16)
+/* Both points of a column of pixels. */
+TG_SPECIALISED void transform_column(vec *first, vec *second, const char *const pixels[], size_t c,
+                                     size_t left, int pair, bool bf16)
 {
 #define PIXEL(y) get(pixels[(y)*POINTS], c, left, bf16)
-    if (row == 0)
-        return point_end(PIXEL(0), PIXEL(2), PIXEL(4));
-    if (row == POINTS - 1)
-        return point_end(PIXEL(1), PIXEL(3), PIXEL(5));
-    float point = row < 3 ? NEAR : FAR, other = row < 3 ? FAR : NEAR;
+    if (pair == PAIRS - 1) {
+        *first = point_end(PIXEL(0), PIXEL(2), PIXEL(4));
+        *second = point_end(PIXEL(1), PIXEL(3), PIXEL(5));
+        return;
+    }
+    float point = pair ? FAR : NEAR, other = pair ? NEAR : FAR;
     vec even = point_half(PIXEL(2), PIXEL(4), other), odd = point_half(PIXEL(1), PIXEL(3), other);
 #undef PIXEL
-    return row % 2 ? vec_fma(vec_set(point), odd, even) : vec_fnma(vec_set(point), odd, even);
+    *first = vec_fma(vec_set(point), odd, even);
+    *second = vec_fnma(vec_set(point), odd, even);
 }
 
-/* The row of points `row` of one tile's LANES channels. */
-TG_SPECIALISED void transform_row(float *dst, size_t step, const char *const pixels[], size_t c,
-                                  size_t left, int row, bool bf16)
+/* A row of points from its columns' t; points lie step apart. */
+TG_SPECIALISED void transform_row(float *dst, size_t step, const vec t[POINTS])
 {
-    vec t[POINTS], near = vec_set(NEAR), far = vec_set(FAR);
-    TG_UNROLL
-    for (int x = 0; x < POINTS; x++)
-        t[x] = transform_column(pixels + x, c, left, row, bf16);
+    vec near = vec_set(NEAR), far = vec_set(FAR);
     vec even = point_half(t[2], t[4], FAR), odd = point_half(t[1], t[3], FAR);
     vec even2 = point_half(t[2], t[4], NEAR), odd2 = point_half(t[1], t[3], NEAR);
     vec_store(dst, point_end(t[0], t[2], t[4]));
@@ -260,137 +222,34 @@ TG_SPECIALISED void transform_row(float *dst, size_t step, const char *const pix
     vec_store(dst + 5 * step, point_end(t[1], t[3], t[5]));
 }
 
-TG_SPECIALISED void transform_tiles(const tiles *t, int row, bool bf16)
+/* A pair's points of one tile's LANES channels from c on, of which left >= 1 remain; what is beyond
+ * is 0. */
+TG_SPECIALISED void transform_pair(float *dst, size_t step, const char *const pixels[], size_t c,
+                                   size_t left, int pair, bool bf16)
 {
-    size_t in = (size_t)t->w->in, count = (size_t)t->count, slices = winograd_slices(t->w);
-    for (size_t i = 0; i < count; i++) {
-        const char *const *pixels = t->pixels + i * POINTS * POINTS;
-        for (size_t slice = 0; slice < slices; slice++)
-            transform_row(t->values + (slice * count + i) * LANES, slices * count * LANES, pixels,
-                          slice * LANES, in - slice * LANES, row, bf16);
-    }
+    vec first[POINTS], second[POINTS];
+    TG_UNROLL
+    for (int x = 0; x < POINTS; x++)
+        transform_column(&first[x], &second[x], pixels + x, c, left, pair, bf16);
+    transform_row(dst, step, first);
+    transform_row(dst + POINTS * step, step, second);
 }
 
-TG_SPECIALISED void transform_input(const tiles *t, int row)
+TG_SPECIALISED void transform_input(const tiles *t, int pair)
 {
     if (t->w->src_bf16)
-        transform_tiles(t, row, true);
+        winograd_transform(t, pair, true);
     else
-        transform_tiles(t, row, false);
-}
-
-/* ------------------------------------------------------------------------------------ products */
-
-/* dst (rows, PANEL) = values (rows, in) times weights (in, PANEL); slices of values lie step floats
- * apart. Meanwhile weights in f16 are kept in `wide` as f32, and what is `next` to be read is
- * fetched, `ahead` bytes for each input channel. */
-TG_SPECIALISED void multiply_rows(float *dst, const float *values, size_t step, const void *weights,
-                                  float *wide, size_t in, const char *next, size_t ahead, int rows,
-                                  bool half)
-{
-    vec s[TILES][2];
-    const char *halves = weights;
-    const float *floats = weights;
-    TG_UNROLL
-    for (int i = 0; i < rows; i++)
-        s[i][0] = s[i][1] = vec_zero();
-    for (size_t done = 0; done < in; done += LANES, values += step) {
-        size_t n = in - done < LANES ? in - done : LANES;
-        for (const float *value = values; value < values + n; value++) {
-            vec a = half ? vec_load_f16(halves) : vec_load(floats);
-            vec b = half ? vec_load_f16(halves + 2 * LANES) : vec_load(floats + LANES);
-            if (half) {
-                vec_store(wide, a);
-                vec_store(wide + LANES, b);
-                wide += PANEL;
-            }
-            halves += 2 * PANEL;
-            floats += PANEL;
-            TG_UNROLL
-            for (size_t i = 0; i < PANEL * sizeof(float); i += 64)
-                __builtin_prefetch(next + i);
-            next += ahead;
-            TG_UNROLL
-            for (int i = 0; i < rows; i++) {
-                vec x = vec_set(value[i * LANES]);
-                s[i][0] = vec_fma(x, a, s[i][0]);
-                s[i][1] = vec_fma(x, b, s[i][1]);
-            }
-        }
-    }
-    TG_UNROLL
-    for (int i = 0; i < rows; i++) {
-        vec_store(dst + i * PANEL, s[i][0]);
-        vec_store(dst + i * PANEL + LANES, s[i][1]);
-    }
-}
-
-TG_SPECIALISED void multiply(float *dst, const float *values, size_t step, const void *weights,
-                             float *wide, size_t in, const char *next, size_t ahead, int rows,
-                             bool half)
-{
-    switch (rows) {
-#define ROWS_OF(n)                                                                               \
-    case n:                                                                                      \
-        if (n <= TILES)                                                                          \
-            multiply_rows(dst, values, step, weights, wide, in, next, ahead, n <= TILES ? n : 1, \
-                          half);                                                                 \
-        break;
-        ROWS_OF(1)
-        ROWS_OF(2)
-        ROWS_OF(3)
-        ROWS_OF(4)
-        ROWS_OF(5)
-        ROWS_OF(6)
-        ROWS_OF(7)
-        ROWS_OF(8)
-        ROWS_OF(9)
-        ROWS_OF(10)
-        ROWS_OF(11)
-        ROWS_OF(12)
-#undef ROWS_OF
-    }
-}
-
-/* A panel's products with a row of points, for all tiles: as many at a time as there are registers
- * for, in parts of about the same size. */
-static void multiply_panel(const tiles *t, size_t row, size_t panel)
-{
-    const tg__winograd *w = t->w;
-    size_t in = (size_t)w->in, count = (size_t)t->count, slices = winograd_slices(w);
-    size_t block = (row * winograd_panels(w) + panel) * POINTS, bytes = in * PANEL * weight_size(w);
-    const char *weights = (const char *)w->weights + block * bytes;
-    size_t parts = (count + TILES - 1) / TILES;
-    for (size_t point = 0; point < POINTS; point++, weights += bytes) {
-        for (size_t part = 0; part < parts; part++) {
-            size_t first = part * count / parts, rows = (part + 1) * count / parts - first;
-            const float *values = t->values + (point * slices * count + first) * LANES;
-            float *dst = t->products + (point * count + first) * PANEL;
-            const char *next = weights + bytes + part * bytes / parts;
-            size_t ahead = PANEL * weight_size(w) / parts;
-            if (w->half && part == 0)
-                multiply(dst, values, count * LANES, weights, t->wide, in, next, ahead, (int)rows,
-                         true);
-            else
-                multiply(dst, values, count * LANES, w->half ? (const void *)t->wide : weights,
-                         NULL, in, next, ahead, (int)rows, false);
-        }
-    }
+        winograd_transform(t, pair, false);
 }
 
 /* -------------------------------------------------------------------------------------- output */
 
-/* How the rows of points enter the rows of outputs: A. */
-static const float row_factors[POINTS][SIDE] = {
-    {1, 0, 0, 0},         {1, NEAR, NEAR2, NEAR3}, {1, -NEAR, NEAR2, -NEAR3},
-    {1, FAR, FAR2, FAR3}, {1, -FAR, FAR2, -FAR3},  {0, 0, 0, 1},
-};
-
-/* Adds what a row of points gives to LANES channels of a tile's outputs; the first row of all sets
- * them. */
-TG_SPECIALISED void add_row(float *outputs, const float *products, size_t step, int row)
+/* A row of points becomes one of outputs: A. */
+TG_SPECIALISED void sum_row(vec z[SIDE], const float *products, size_t step)
 {
-    vec m[POINTS], z[SIDE];
+    static const float near[SIDE] = {1, NEAR, NEAR2, NEAR3}, far[SIDE] = {1, FAR, FAR2, FAR3};
+    vec m[POINTS];
     TG_UNROLL
     for (int i = 0; i < POINTS; i++)
         m[i] = vec_load(products + (size_t)i * step);
@@ -399,68 +258,58 @@ TG_SPECIALISED void add_row(float *outputs, const float *products, size_t step, 
     z[0] = vec_add(m[0], vec_add(even, even2));
     TG_UNROLL
     for (int i = 1; i < SIDE; i++)
-        z[i] = vec_fma(vec_set(row_factors[1][i]), i % 2 ? odd : even,
-                       vec_mul(vec_set(row_factors[3][i]), i % 2 ? odd2 : even2));
+        z[i] = vec_fma(vec_set(near[i]), i % 2 ? odd : even,
+                       vec_mul(vec_set(far[i]), i % 2 ? odd2 : even2));
     z[3] = vec_add(z[3], m[5]);
+}
+
+/* Adds what a pair gives to LANES channels of a tile's outputs; the first one sets them. */
+TG_SPECIALISED void add_pair(float *outputs, const float *products, size_t step, int pair)
+{
+    static const float near[SIDE] = {1, NEAR, NEAR2, NEAR3}, far[SIDE] = {1, FAR, FAR2, FAR3};
+    vec first[SIDE], second[SIDE];
+    sum_row(first, products, step);
+    sum_row(second, products + POINTS * step, step);
     TG_UNROLL
-    for (int i = 0; i < SIDE; i++) {
-        if (row_factors[row][i] == 0)
+    for (int j = 0; j < SIDE; j++) {
+        float *y = outputs + j * PANEL;
+        const int row = SIDE * PANEL;
+        if (pair == PAIRS - 1) {
+            vec_store(y, vec_add(vec_load(y), first[j]));
+            vec_store(y + 3 * row, vec_add(vec_load(y + 3 * row), second[j]));
             continue;
-        vec factor = vec_set(row_factors[row][i]);
+        }
+        vec even = vec_add(first[j], second[j]), odd = vec_sub(first[j], second[j]);
         TG_UNROLL
-        for (int j = 0; j < SIDE; j++) {
-            float *y = outputs + (i * SIDE + j) * PANEL;
-            vec_store(y, row == row_order[0] ? vec_mul(factor, z[j])
-                                             : vec_fma(factor, z[j], vec_load(y)));
+        for (int i = 0; i < SIDE; i++) {
+            vec part = i % 2 ? odd : even;
+            vec_store(y + i * row, pair == 0
+                                       ? vec_mul(vec_set(near[i]), part)
+                                       : vec_fma(vec_set(far[i]), part, vec_load(y + i * row)));
         }
     }
 }
 
-TG_SPECIALISED void add_rows(const tiles *t, size_t panel, int row)
+TG_SPECIALISED void add_pairs(const tiles *t, size_t panel, int pair)
 {
     size_t count = (size_t)t->count;
     float *outputs = t->outputs + panel * count * OUTPUTS * PANEL;
     for (size_t i = 0; i < count; i++)
         for (size_t lane = 0; lane < PANEL; lane += LANES)
-            add_row(outputs + i * OUTPUTS * PANEL + lane, t->products + i * PANEL + lane,
-                    count * PANEL, row);
-}
-
-static void add_panel(const tiles *t, size_t panel, int row)
-{
-    switch (row) {
-    case 0:
-        add_rows(t, panel, 0);
-        break;
-    case 1:
-        add_rows(t, panel, 1);
-        break;
-    case 2:
-        add_rows(t, panel, 2);
-        break;
-    case 3:
-        add_rows(t, panel, 3);
-        break;
-    case 4:
-        add_rows(t, panel, 4);
-        break;
-    default:
-        add_rows(t, panel, 5);
-    }
+            add_pair(outputs + i * OUTPUTS * PANEL + lane, t->products + i * PANEL + lane,
+                     count * PANEL, pair);
 }
 
 /* A panel of one tile, as far as it is inside the map: factor, bias, residual. */
 TG_SPECIALISED void store_tile(const tg__winograd *w, place p, const float *outputs, size_t panel,
                                bool bf16)
 {
-    const float *factors =
-        (const float *)(const void *)((const char *)w->weights + winograd_weight_bytes(w));
     size_t out = (size_t)w->out;
     int rows = w->h - p.y < SIDE ? w->h - p.y : SIDE,
         columns = w->w - p.x < SIDE ? w->w - p.x : SIDE;
     for (size_t lane = 0; lane < PANEL && panel * PANEL + lane < out; lane += LANES) {
         size_t c = panel * PANEL + lane, left = out - c;
-        vec factor = vec_load(factors + c),
+        vec factor = winograd_factor(w, c),
             bias = w->bias ? get(w->bias, c, left, false) : vec_zero();
         for (int y = 0; y < rows; y++)
             for (int x = 0; x < columns; x++) {
@@ -486,43 +335,33 @@ static void store_panel(const tiles *t, size_t panel)
     }
 }
 
-static void winograd_run(const tg__winograd *w, void *scratch, int first, int count)
+/* All of a pair; panels are stored when the last one is added. */
+TG_SPECIALISED void run_pair(const tiles *t, int pair)
 {
-    tiles t = tiles_of(w, scratch, first, count);
-    size_t panels = winograd_panels(w);
-    find_pixels(&t);
-    for (int i = 0; i < POINTS; i++) {
-        int row = row_order[i];
-        switch (row) {
-#define INPUT(n)                \
-    case n:                     \
-        transform_input(&t, n); \
-        break;
-            INPUT(0)
-            INPUT(1)
-            INPUT(2)
-            INPUT(3)
-            INPUT(4)
-            INPUT(5)
-#undef INPUT
-        }
-        for (size_t panel = 0; panel < panels; panel++) {
-            multiply_panel(&t, (size_t)i, panel);
-            add_panel(&t, panel, row);
-            if (i == POINTS - 1)
-                store_panel(&t, panel);
-        }
+    transform_input(t, pair);
+    for (size_t panel = 0; panel < winograd_panels(t->w); panel++) {
+        winograd_multiply(t, (size_t)pair, panel);
+        add_pairs(t, panel, pair);
+        if (pair == PAIRS - 1)
+            store_panel(t, panel);
     }
 }
 
-static void init_winograd(tg__kernels *kernels)
+static void winograd_run(const tg__winograd *w, void *scratch, int first, int count)
 {
-    kernels->winograd = (tg__winograd_kernel){PANEL,
-                                              winograd_packed_bytes,
-                                              winograd_pack,
-                                              winograd_tile_bytes,
-                                              winograd_scratch_bytes,
-                                              winograd_run};
+    tiles t = tiles_of(w, scratch, first, count);
+    find_pixels(&t);
+    run_pair(&t, 0);
+    run_pair(&t, 1);
+    run_pair(&t, 2);
 }
+
+static const tg__winograd_kernel winograd = {.panel = PANEL,
+                                             .form = WINOGRAD_FORM,
+                                             .packed_bytes = winograd_packed_bytes,
+                                             .pack = winograd_pack,
+                                             .tile_bytes = winograd_tile_bytes,
+                                             .scratch_bytes = winograd_scratch_bytes,
+                                             .run = winograd_run};
 
 #endif
