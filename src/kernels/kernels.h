@@ -63,8 +63,8 @@ typedef struct tg__winograd {
 
 /* A tile is 4x4 outputs of an image; there are n * ceil(h / 4) * ceil(w / 4). */
 typedef struct tg__winograd_kernel {
-    int panel;                                     /* output channels are packed so many together */
-    int form;                                      /* differs where packed weights do; with panel */
+    int panel;  /* output channels are packed so many together */
+    bool words; /* its products are of 16-bit integers, twice as fast as f32's */
     size_t (*packed_bytes)(const tg__winograd *w); /* of weights; 64-byte aligned */
     /* Packs panel number `panel`. taps (in, 9, panel): the kernels of its output channels, 0 beyond
      * the last. */

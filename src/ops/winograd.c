@@ -27,25 +27,33 @@ static int64_t tiles_of(const tg__product_spec *s)
     return (int64_t)s->n * ((s->out_h + SIDE - 1) / SIDE) * ((s->out_w + SIDE - 1) / SIDE);
 }
 
-/* A map larger than its source: behind a doubling, which needs no map of its own. In bf16 four 2x2
- * convolutions on the small map are about as fast, and take less memory. */
+/* A map larger than its source: behind a doubling, which needs no map of its own. */
 static bool doubles(const tg__product_spec *s)
 {
     return s->out_h == 2 * s->h && s->out_w == 2 * s->w;
 }
 
+/* Four 2x2 convolutions on the small map are as fast where products are f32's and theirs bf16's,
+ * and take less memory; elsewhere half as much is gained as without a doubling. */
+static bool enough_positions(const tg__plan *plan, const tg__product_spec *s)
+{
+    int64_t positions = (int64_t)s->out_h * s->out_w;
+    int least = tg__plan_context(plan)->winograd_positions;
+    if (doubles(s) && s->dtype == TG__BF16 && !kernel_of(plan, s->dtype)->words)
+        return false;
+    return least > 0 && positions >= (doubles(s) ? 2 : 1) * (int64_t)least;
+}
+
 bool tg__winograd_fits(const tg__plan *plan, const tg__product_spec *s)
 {
-    const tg__context *context = tg__plan_context(plan);
-    const tg__kernels *k = context->kernels;
-    bool same_size = (s->out_h == s->h && s->out_w == s->w) || (doubles(s) && s->dtype == TG__F32);
+    const tg__winograd_kernel *kernel = kernel_of(plan, s->dtype);
+    bool tiles = s->dtype == TG__BF16 && tg__plan_kernels(plan)->level == TG_CPU_AMX;
     bool padded = s->pad_top == 1 && s->pad_left == 1 && s->pad_bottom == 1 && s->pad_right == 1;
     bool all_channels = s->in_first == 0 && s->in_count == s->layer->in;
-    return kernel_of(plan, s->dtype)->run && !(s->dtype == TG__BF16 && k->level == TG_CPU_AMX) &&
-           s->layer->kernel == 3 && !s->phase && s->stride == 1 && same_size && padded &&
-           all_channels && s->activation == TG__LINEAR && s->layer->in >= MIN_CHANNELS &&
-           s->layer->out >= MIN_CHANNELS && context->winograd_positions > 0 &&
-           (int64_t)s->out_h * s->out_w >= context->winograd_positions &&
+    return kernel->run && !tiles && s->layer->kernel == 3 && !s->phase && s->stride == 1 &&
+           ((s->out_h == s->h && s->out_w == s->w) || doubles(s)) && padded && all_channels &&
+           s->activation == TG__LINEAR && s->layer->in >= MIN_CHANNELS &&
+           s->layer->out >= MIN_CHANNELS && enough_positions(plan, s) &&
            tiles_of(s) < INT32_MAX / 2;
 }
 
@@ -98,7 +106,7 @@ static void pack(tg__plan *plan, const tg__winograd_kernel *kernel, const tg__la
                  tg__winograd *w)
 {
     enum { FORM = -16 }; /* and below: a layout for each kernel */
-    int form = FORM - 4 * kernel->panel - 2 * kernel->form - w->half;
+    int form = FORM - 4 * kernel->panel - 2 * kernel->words - w->half;
     tg__packs *packs = &tg__plan_context(plan)->packs;
     tg__pack_key key = {layer->weight[0].data, 0, layer->in, form};
     tg__pack *found = tg__packs_find(packs, key, 0);

@@ -336,8 +336,13 @@ static void test_operator(void **state)
                 operator_at(&cases[i], levels[level], way % 2, way > 1, way > 3);
                 tg__threads_leave(before);
             }
-    for (size_t level = 0; level < COUNT(levels) && levels[level] <= tg__cpu_level(); level++)
-        operator_at(&(conv_case){2, 10, 14, 20, 40, 1, true}, levels[level], false, false, false);
+    for (size_t level = 0; level < COUNT(levels) && levels[level] <= tg__cpu_level(); level++) {
+        tg__kernels kernels;
+        tg__kernels_init(&kernels, levels[level]);
+        for (int bf16 = 0; bf16 <= kernels.winograd_bf16.words; bf16++)
+            operator_at(&(conv_case){2, 10, 14, 20, 40, 1, true}, levels[level], bf16, false,
+                        false);
+    }
 }
 
 /* Products that only look like it, and levels where it is not faster, go another way. */
@@ -346,7 +351,7 @@ static void test_choice(void **state)
     (void)state;
     tg__error error = {0};
     tg__kernels kernels;
-    tg__kernels_init(&kernels, TG_CPU_AUTO);
+    tg__kernels_init(&kernels, TG_CPU_AVX512_BF16);
     if (kernels.level < TG_CPU_AVX2)
         return;
     tg__context context = {.kernels = &kernels, .winograd_positions = 100};
@@ -363,13 +368,17 @@ static void test_choice(void **state)
     layer.kernel = 1;
     tg__conv2d(plan, x, &layer, (tg__product_options){0});
     layer.kernel = 3;
+    kernels.winograd_bf16.words = true;
+    context.winograd_positions = 200;
+    tg__upsample_conv2d(plan, x, &layer, 20, 20);
+    context.winograd_positions = 100;
     kernels.level = TG_CPU_AMX;
     tg__conv2d(plan, x, &layer, (tg__product_options){0});
     kernels.level = TG_CPU_AVX2;
     context.winograd_positions = 0;
     tg__conv2d(plan, x, &layer, (tg__product_options){0});
-    const int64_t macs[] = {9 * 36 * 256, direct / 100 * 396, direct, direct,
-                            direct / 4,   direct / 9,         direct, direct};
+    const int64_t macs[] = {9 * 36 * 256, direct / 100 * 396, direct, direct, direct / 4,
+                            direct / 9,   25 * 36 * 256,      direct, direct};
     assert_false(tg__failed(&error));
     assert_int_equal(tg__plan_node_count(plan), COUNT(macs));
     for (int i = 0; i < (int)COUNT(macs); i++)

@@ -14,7 +14,7 @@
 #include "kernels/avx512/sums.h"
 #include "kernels/kernels.h"
 
-enum { TILES = 12, WINOGRAD_FORM = 1, CHUNK = 256, LARGEST = 8191 };
+enum { TILES = 12, CHUNK = 256, LARGEST = 8191 };
 
 typedef int16_t winograd_value;
 

@@ -13,7 +13,7 @@
  * time, each pair with its own transforms: of the input, twelve points' values; of the output, the
  * sums of the 16 results.
  *
- * Included behind vector.h, enum { TILES, WINOGRAD_FORM } and typedef winograd_value; the includer
+ * Included behind vector.h, enum { TILES } and typedef winograd_value; the includer
  * defines the winograd_ functions that are declared here. */
 #ifndef TG_KERNELS_VECTOR_WINOGRAD_H
 #define TG_KERNELS_VECTOR_WINOGRAD_H
@@ -357,7 +357,7 @@ static void winograd_run(const tg__winograd *w, void *scratch, int first, int co
 }
 
 static const tg__winograd_kernel winograd = {.panel = PANEL,
-                                             .form = WINOGRAD_FORM,
+                                             .words = sizeof(winograd_value) == 2,
                                              .packed_bytes = winograd_packed_bytes,
                                              .pack = winograd_pack,
                                              .tile_bytes = winograd_tile_bytes,

@@ -9,7 +9,6 @@
 
 #include "kernels/kernels.h"
 
-enum { WINOGRAD_FORM = 0 };
 typedef float winograd_value;
 
 #include "kernels/vector/winograd.h"
