@@ -75,8 +75,10 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
     }
     if (level < TG_CPU_AVX512_BF16)
         return;
-    if (__builtin_cpu_supports("avx512vnni"))
+    if (__builtin_cpu_supports("avx512vnni")) {
         tg__kernels_init_avx512_vnni_bf16(kernels);
+        tg__kernels_init_winograd_vnni_bf16(kernels);
+    }
     bool dot_fast = __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512vbmi");
     if (dot_fast)
         tg__kernels_init_avx512_bf16(kernels);

@@ -209,6 +209,7 @@ void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
 void tg__kernels_init_winograd_vnni(tg__kernels *kernels);
 void tg__kernels_init_vnni_peak(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels);
+void tg__kernels_init_winograd_vnni_bf16(tg__kernels *kernels);
 void tg__kernels_init_amx(tg__kernels *kernels);
 void tg__kernels_init_amx_peaks(tg__kernels *kernels);
 void tg__kernels_init_amx_int8(tg__kernels *kernels);

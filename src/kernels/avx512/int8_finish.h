@@ -43,13 +43,6 @@ TG_SPECIALISED void finish(const tg__int8_product *p, vec x, size_t row, size_t 
     size_t out = (size_t)p->out, at = row * out + channel, left = out - channel;
     if (p->residual)
         x = vec_add(x, get(p->residual, at, left, bf16));
-#ifdef __AVX512BF16__ /* one instruction for the many that vec_to_bf16 takes */
-    if (bf16 && left >= LANES) {
-        _mm256_storeu_si256((__m256i *)(void *)((tg__bf16 *)p->dst + at),
-                            (__m256i)_mm512_cvtneps_pbh(x));
-        return;
-    }
-#endif
     put(p->dst, at, x, left, bf16);
 }
 

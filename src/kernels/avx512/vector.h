@@ -73,9 +73,12 @@ static inline vec vec_load_bf16_n(const tg__bf16 *p, size_t n)
     return vec_from_bf16(_mm256_maskz_loadu_epi16(vec_lanes(n), p));
 }
 
-/* As tg__to_bf16: vcvtneps2bf16 would flush denormals. */
+/* As tg__to_bf16, but that AVX512-BF16's one instruction for it turns denormals into 0. */
 static inline __m256i vec_to_bf16(vec x)
 {
+#ifdef __AVX512BF16__
+    return (__m256i)_mm512_cvtneps_pbh(x);
+#endif
     __m512i bits = _mm512_castps_si512(x);
     __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));

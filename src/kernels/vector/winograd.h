@@ -323,6 +323,20 @@ TG_SPECIALISED void store_tile(const tg__winograd *w, place p, const float *outp
     }
 }
 
+/* What a panel of a tile will be added to comes into the L2 cache. */
+static void fetch_tile(const tg__winograd *w, place p, size_t panel)
+{
+    size_t size = w->dst_bf16 ? sizeof(tg__bf16) : sizeof(float), out = (size_t)w->out;
+    const char *from = w->residual ? w->residual : w->dst;
+    for (int y = p.y; y < p.y + SIDE && y < w->h; y++)
+        for (int x = p.x; x < p.x + SIDE && x < w->w; x++) {
+            size_t row = (size_t)p.image * (size_t)w->h + (size_t)y;
+            size_t at = ((row * (size_t)w->w + (size_t)x) * out + panel * PANEL) * size;
+            for (size_t i = 0; i < PANEL * size; i += 64)
+                __builtin_prefetch(from + at + i, 0, 2);
+        }
+}
+
 static void store_panel(const tiles *t, size_t panel)
 {
     size_t count = (size_t)t->count;
@@ -341,6 +355,8 @@ TG_SPECIALISED void run_pair(const tiles *t, int pair)
     transform_input(t, pair);
     for (size_t panel = 0; panel < winograd_panels(t->w); panel++) {
         winograd_multiply(t, (size_t)pair, panel);
+        for (int i = 0; pair == PAIRS - 1 && i < t->count; i++)
+            fetch_tile(t->w, place_of(t->w, t->first + i), panel);
         add_pairs(t, panel, pair);
         if (pair == PAIRS - 1)
             store_panel(t, panel);
