@@ -79,9 +79,12 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
         tg__kernels_init_avx512_vnni_bf16(kernels);
         tg__kernels_init_winograd_vnni_bf16(kernels);
     }
-    bool dot_fast = __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512vbmi");
-    if (dot_fast)
+    bool dot_fast = __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512vbmi") &&
+                    __builtin_cpu_supports("avx512vnni");
+    if (dot_fast) {
         tg__kernels_init_avx512_bf16(kernels);
+        tg__kernels_init_attention_int8(kernels);
+    }
     if (level == TG_CPU_AMX) {
         tg__kernels_init_amx(kernels);
         tg__kernels_init_amx_peaks(kernels);

@@ -124,8 +124,9 @@ typedef struct tg__kernels {
     bool int8_fast; /* this level has instructions for int8 products */
 
     tg__attention_kernel attention_f32, attention_bf16;
-    tg__winograd_kernel winograd_f32;  /* not in plain C: run is NULL */
-    tg__winograd_kernel winograd_bf16; /* its errors are below those of products in bf16; half */
+    tg__attention_kernel attention_int8; /* bf16 with scores in int8; run NULL: there is none */
+    tg__winograd_kernel winograd_f32;    /* not in plain C: run is NULL */
+    tg__winograd_kernel winograd_bf16;   /* its errors are below those of products in bf16; half */
 
     /* sums: 2 * (a_c + b_c) doubles for this slice: by channel the sum, then the sum of squares, of
      * x - shift, shift being the channel's value (vector included) in row 0 of the image: so
@@ -205,6 +206,7 @@ void tg__kernels_init_c(tg__kernels *kernels);
 void tg__kernels_init_avx2(tg__kernels *kernels);
 void tg__kernels_init_avx512(tg__kernels *kernels);
 void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
+void tg__kernels_init_attention_int8(tg__kernels *kernels);
 void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
 void tg__kernels_init_winograd_vnni(tg__kernels *kernels);
 void tg__kernels_init_vnni_peak(tg__kernels *kernels);

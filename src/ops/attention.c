@@ -9,10 +9,12 @@
 typedef struct attention_state {
     tg__attention arguments; /* all but the pointers */
     int q_first, k_first, v_first;
+    bool int8;              /* scores in int8, where there is a kernel for them */
     size_t packed, scratch; /* bytes of one (image, head), of one thread */
 } attention_state;
 
 enum { Q, K, V };
+enum { INT8_KEYS = 256 }; /* with fewer, rounding the queries takes longer than is gained */
 
 typedef struct attention_job {
     tg__attention arguments;
@@ -25,6 +27,8 @@ typedef struct attention_job {
 static const tg__attention_kernel *kernel_of(const tg__plan *plan, const attention_state *state)
 {
     const tg__kernels *k = tg__plan_kernels(plan);
+    if (state->int8 && state->arguments.kv_rows >= INT8_KEYS && k->attention_int8.run)
+        return &k->attention_int8;
     return state->arguments.bf16 ? &k->attention_bf16 : &k->attention_f32;
 }
 
@@ -118,6 +122,7 @@ tg__tensor tg__attention_op(tg__plan *plan, const char *name, tg__slice q, tg__s
                                         .scale = 1.f / sqrtf((float)head_dim),
                                         .causal = causal,
                                         .bf16 = x.dtype == TG__BF16},
+                          .int8 = tg__plan_int8(plan),
                           .q_first = q.first,
                           .k_first = k.first,
                           .v_first = v.first};

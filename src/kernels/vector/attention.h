@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Fused attention with online softmax (Dao et al., arXiv 2205.14135), written once for every vector
- * width and for two kinds of products: f32, and pairs of bf16.
+ * width and for three kinds of products: f32, pairs of bf16, and scores of four int8 at a time.
  *
  * The lanes of a vector are query rows. So maxima and sums of the softmax are lane by lane, no head
  * size needs padding, and keys and values are read one 32-bit unit at a time, broadcast. A unit
- * holds UNIT consecutive factors of a product's sum: one f32, or two bf16. Of a piece of work (ROWS
- * query rows) scratch holds the queries and the sums of the output, both transposed, and the
- * weights of BLOCK keys, which stay in L1. Both inner loops keep KEYS x QUERIES vectors of sums in
- * registers and load KEYS + QUERIES for KEYS * QUERIES multiplications.
+ * holds consecutive factors of a product's sum, UNIT of the values' products and SCORE_UNIT of the
+ * scores': one f32, two bf16, four int8. Of a piece of work (ROWS query rows) scratch holds the
+ * queries and the sums of the output, both transposed, and the weights of BLOCK keys, which stay in
+ * L1. Both inner loops keep KEYS x QUERIES vectors of sums in registers and load KEYS + QUERIES for
+ * KEYS * QUERIES multiplications.
  *
  * The softmax needs no exact maximum: what is taken off a row's exponents of 2, its base, may be
  * SLACK away from it, the weights being as precise there. So the base rarely moves, and a panel's
  * scores become weights while they are in registers; when it does move, the block is done anew.
  *
- * Included behind vector.h and enum { UNIT, QUERIES }; the includer defines the unit_ functions. */
+ * Included behind vector.h, enum { UNIT, SCORE_UNIT, QUERIES } and typedef score_sum, LANES sums of
+ * a score's products; the includer defines the unit_ functions. */
 #ifndef TG_KERNELS_VECTOR_ATTENTION_H
 #define TG_KERNELS_VECTOR_ATTENTION_H
 
@@ -32,23 +34,28 @@ enum {
 
 /* ------------------------------------------------------------------- what the includer defines */
 
-/* LANES units of a query from element i on, of which left >= 1 remain; what is beyond is 0. The
- * scale is put in here or in unit_weigh. */
-static vec unit_load(const void *src, size_t i, size_t left, bool bf16, float scale);
+/* What a query of n elements, from element i on, is multiplied by when it is loaded; *scale, by
+ * which its scores become exponents of 2, is changed to match. */
+static float unit_factor(const void *src, size_t i, size_t n, bool bf16, float *scale);
 
-/* sum + a * b */
+/* LANES units of a query from element i on, of which left >= 1 remain; what is beyond is 0. */
+static vec unit_load(const void *src, size_t i, size_t left, bool bf16, float factor);
+
+/* sum + a * b, a of a key or value, b of a query or weight */
+TG_SPECIALISED score_sum unit_score(vec a, vec b, score_sum sum);
 TG_SPECIALISED vec unit_multiply(vec a, vec b, vec sum);
 
 /* A vector's scores of a panel become weights, 2^(score * scale - base), as KEYS / UNIT rows of
  * units, ROWS apart at dst. *top becomes at least the largest exponent with base, *sum grows by the
  * weights as they were stored. masked: of each lane only the first `visible` keys count. */
-TG_SPECIALISED void unit_weigh(float *dst, const vec scores[KEYS], vec scale, vec base, vec *top,
-                               vec *sum, vec visible, bool masked);
+TG_SPECIALISED void unit_weigh(float *dst, const score_sum scores[KEYS], vec scale, vec base,
+                               vec *top, vec *sum, vec visible, bool masked);
 
 /* rows rows of n elements, stride apart, as dense rows of units: a unit's factors are neighbours in
- * a row (keys) or in a column (values); where there is no neighbour it is 0. */
-static void unit_pack_keys(float *dst, const void *src, size_t stride, size_t rows, size_t n,
-                           bool bf16);
+ * a row (keys) or in a column (values); where there is no neighbour it is 0. Returned is what the
+ * packed keys are to be multiplied by; what is the same for all keys may have been taken off. */
+static float unit_pack_keys(float *dst, const void *src, size_t stride, size_t rows, size_t n,
+                            bool bf16);
 static void unit_pack_values(float *dst, const void *src, size_t stride, size_t rows, size_t n,
                              bool bf16);
 
@@ -61,45 +68,54 @@ typedef struct work {
     float *query;               /* key_units rows of units */
     float *weights;             /* BLOCK / UNIT rows of units */
     float *output;              /* head_dim rows */
+    float *scale;               /* of a row's scores, to become exponents of 2 */
     float *base, *top, *sum;    /* of the exponents: what is taken off, their maximum; row sums */
     float *block_sum;
-    float *visible; /* how many keys of this panel each row sees */
-    float scale;    /* of scores, to become exponents of 2 */
+    float *visible;  /* how many keys of this panel each row sees */
+    float key_scale; /* that of all rows */
     size_t head_dim, key_units;
     int row, rows, vectors; /* vectors of query rows */
 } work;
 
 static size_t units(size_t n) { return (n + UNIT - 1) / UNIT; }
+static size_t score_units(size_t n) { return (n + SCORE_UNIT - 1) / SCORE_UNIT; }
 
 /* Whole panels of keys; what is behind the last key counts nowhere. */
 static size_t key_floats(const tg__attention *a)
 {
     size_t rows = ((size_t)a->kv_rows + KEYS - 1) / KEYS * KEYS;
-    return rows * units((size_t)a->head_dim);
+    return rows * score_units((size_t)a->head_dim);
 }
 
+static size_t value_floats(const tg__attention *a)
+{
+    return units((size_t)a->kv_rows) * (size_t)a->head_dim;
+}
+
+/* Keys, values, the keys' scale. */
 static size_t packed_bytes(const tg__attention *a)
 {
-    return (key_floats(a) + units((size_t)a->kv_rows) * (size_t)a->head_dim) * sizeof(float);
+    return (key_floats(a) + value_floats(a) + 1) * sizeof(float);
 }
 
 static size_t scratch_bytes(const tg__attention *a)
 {
     size_t head_dim = (size_t)a->head_dim;
-    return (units(head_dim) + BLOCK / UNIT + head_dim + 5) * ROWS * sizeof(float);
+    return (score_units(head_dim) + BLOCK / UNIT + head_dim + 6) * ROWS * sizeof(float);
 }
 
 static work work_of(const tg__attention *a, const void *packed, void *scratch, int row, int rows)
 {
     work w = {.a = a, .keys = packed, .row = row, .rows = rows};
-    w.scale = a->scale * 1.44269504f;
     w.head_dim = (size_t)a->head_dim;
-    w.key_units = units(w.head_dim);
+    w.key_units = score_units(w.head_dim);
     w.values = w.keys + key_floats(a);
+    w.key_scale = a->scale * 1.44269504f * w.values[value_floats(a)];
     w.query = scratch;
     w.weights = w.query + w.key_units * ROWS;
     w.output = w.weights + BLOCK / UNIT * ROWS;
-    w.base = w.output + w.head_dim * ROWS;
+    w.scale = w.output + w.head_dim * ROWS;
+    w.base = w.scale + ROWS;
     w.top = w.base + ROWS;
     w.sum = w.top + ROWS;
     w.block_sum = w.sum + ROWS;
@@ -126,7 +142,8 @@ static void pack(void *packed, const tg__attention *a, int image, int head)
     k += slice_start(image, a->kv_rows, a->k_stride, head, a->head_dim) * element_size(a);
     v += slice_start(image, a->kv_rows, a->v_stride, head, a->head_dim) * element_size(a);
     size_t rows = (size_t)a->kv_rows;
-    unit_pack_keys(keys, k, a->k_stride, rows, (size_t)a->head_dim, a->bf16);
+    values[value_floats(a)] =
+        unit_pack_keys(keys, k, a->k_stride, rows, (size_t)a->head_dim, a->bf16);
     unit_pack_values(values, v, a->v_stride, rows, (size_t)a->head_dim, a->bf16);
 }
 
@@ -138,12 +155,20 @@ static void load_queries(const work *w, int image, int head)
     size_t start = slice_start(image, a->q_rows, a->q_stride, head, a->head_dim) +
                    (size_t)w->row * a->q_stride;
     for (int first = 0; first < w->vectors * LANES; first += LANES) {
+        float factor[LANES] = {0};
+        for (int i = 0; i < LANES; i++) {
+            w->scale[first + i] = w->key_scale;
+            if (first + i < w->rows)
+                factor[i] = unit_factor(a->q, start + (size_t)(first + i) * a->q_stride,
+                                        w->head_dim, a->bf16, &w->scale[first + i]);
+        }
         for (size_t c = 0; c < w->key_units; c += LANES) {
             vec t[LANES];
             for (int i = 0; i < LANES; i++) {
-                size_t at = start + (size_t)(first + i) * a->q_stride + c * UNIT;
+                size_t done = c * SCORE_UNIT;
+                size_t at = start + (size_t)(first + i) * a->q_stride + done;
                 t[i] = first + i < w->rows
-                           ? unit_load(a->q, at, w->head_dim - c * UNIT, a->bf16, w->scale)
+                           ? unit_load(a->q, at, w->head_dim - done, a->bf16, factor[i])
                            : vec_zero();
             }
             vec_transpose(t);
@@ -187,12 +212,12 @@ static void store_output(const work *w, int image, int head)
 
 /* A panel's scores become weights; their sums and maxima are taken along. masked: keys from
  * visible[row] on do not count. */
-TG_SPECIALISED void weigh_panel(const work *w, float *weights, vec s[QUERIES][KEYS], int vectors,
-                                bool masked)
+TG_SPECIALISED void weigh_panel(const work *w, float *weights, score_sum s[QUERIES][KEYS],
+                                int vectors, bool masked)
 {
-    vec scale = vec_set(w->scale);
     TG_UNROLL
     for (int i = 0; i < vectors; i++) {
+        vec scale = vec_load(w->scale + i * LANES);
         vec top = vec_load(w->top + i * LANES), sum = vec_load(w->block_sum + i * LANES);
         vec visible = masked ? vec_load(w->visible + i * LANES) : vec_zero();
         unit_weigh(weights + i * LANES, s[i], scale, vec_load(w->base + i * LANES), &top, &sum,
@@ -206,12 +231,12 @@ TG_SPECIALISED void weigh_panel(const work *w, float *weights, vec s[QUERIES][KE
 TG_SPECIALISED void score_panel(const work *w, float *weights, const float *keys, int vectors,
                                 bool masked)
 {
-    vec s[QUERIES][KEYS];
+    score_sum s[QUERIES][KEYS];
     TG_UNROLL
     for (int i = 0; i < vectors; i++) {
         TG_UNROLL
         for (int j = 0; j < KEYS; j++)
-            s[i][j] = vec_zero();
+            s[i][j] = (score_sum){0};
     }
     size_t n = w->key_units;
     const float *query = w->query;
@@ -225,7 +250,7 @@ TG_SPECIALISED void score_panel(const work *w, float *weights, const float *keys
             vec k = vec_set(keys[(size_t)j * n + c]);
             TG_UNROLL
             for (int i = 0; i < vectors; i++)
-                s[i][j] = unit_multiply(k, q[i], s[i][j]);
+                s[i][j] = unit_score(k, q[i], s[i][j]);
         }
     }
     weigh_panel(w, weights, s, vectors, masked);

@@ -3,19 +3,28 @@
 #ifndef TG_KERNELS_VECTOR_ATTENTION_F32_H
 #define TG_KERNELS_VECTOR_ATTENTION_F32_H
 
-enum { UNIT = 1 };
+enum { UNIT = 1, SCORE_UNIT = 1 };
+typedef vec score_sum;
 
 #include "kernels/vector/attention.h"
 
-static vec unit_load(const void *src, size_t i, size_t left, bool bf16, float scale)
+/* The scale is put into the queries. */
+static float unit_factor(const void *src, size_t i, size_t n, bool bf16, float *scale)
 {
-    return vec_mul(bf16 ? get(src, i, left, true) : get(src, i, left, false), vec_set(scale));
+    (void)src, (void)i, (void)n, (void)bf16;
+    return *scale;
 }
 
+static vec unit_load(const void *src, size_t i, size_t left, bool bf16, float factor)
+{
+    return vec_mul(bf16 ? get(src, i, left, true) : get(src, i, left, false), vec_set(factor));
+}
+
+TG_SPECIALISED vec unit_score(vec a, vec b, vec sum) { return vec_fma(a, b, sum); }
 TG_SPECIALISED vec unit_multiply(vec a, vec b, vec sum) { return vec_fma(a, b, sum); }
 
-TG_SPECIALISED void unit_weigh(float *dst, const vec scores[KEYS], vec scale, vec base, vec *top,
-                               vec *sum, vec visible, bool masked)
+TG_SPECIALISED void unit_weigh(float *dst, const score_sum scores[KEYS], vec scale, vec base,
+                               vec *top, vec *sum, vec visible, bool masked)
 {
     (void)scale; /* is in the queries */
     TG_UNROLL
@@ -38,8 +47,8 @@ TG_SPECIALISED void copy_rows(float *dst, const void *src, size_t stride, size_t
             put(dst, row * n + i, get(src, row * stride + i, n - i, bf16), n - i, false);
 }
 
-static void unit_pack_keys(float *dst, const void *src, size_t stride, size_t rows, size_t n,
-                           bool bf16)
+static void unit_pack_values(float *dst, const void *src, size_t stride, size_t rows, size_t n,
+                             bool bf16)
 {
     if (bf16)
         copy_rows(dst, src, stride, rows, n, true);
@@ -47,10 +56,11 @@ static void unit_pack_keys(float *dst, const void *src, size_t stride, size_t ro
         copy_rows(dst, src, stride, rows, n, false);
 }
 
-static void unit_pack_values(float *dst, const void *src, size_t stride, size_t rows, size_t n,
-                             bool bf16)
+static float unit_pack_keys(float *dst, const void *src, size_t stride, size_t rows, size_t n,
+                            bool bf16)
 {
-    unit_pack_keys(dst, src, stride, rows, n, bf16);
+    unit_pack_values(dst, src, stride, rows, n, bf16);
+    return 1;
 }
 
 #endif
