@@ -12,6 +12,9 @@
 enum { SIDE = 4, POINTS = 36, TAPS = 9 };
 enum { MIN_CHANNELS = 16 }; /* with fewer the transforms take too large a part */
 
+/* Pairs of channels whose weights stay in the cache, and positions that are enough for them. */
+enum { FEW_PAIRS = 1 << 15, FEW_POSITIONS = 64 };
+
 /* What a block of tiles may take of the caches nearest to a core, and how many more than that gain
  * nothing. */
 enum { BLOCK_BYTES = 3 << 19, MOST_TILES = 48 };
@@ -38,10 +41,12 @@ static bool doubles(const tg__product_spec *s)
 static bool enough_positions(const tg__plan *plan, const tg__product_spec *s)
 {
     int64_t positions = (int64_t)s->out_h * s->out_w;
-    int least = tg__plan_context(plan)->winograd_positions;
+    int64_t least = tg__plan_context(plan)->winograd_positions;
     if (doubles(s) && s->dtype == TG__BF16 && !kernel_of(plan, s->dtype)->words)
         return false;
-    return least > 0 && positions >= (doubles(s) ? 2 : 1) * (int64_t)least;
+    if (least > FEW_POSITIONS && (int64_t)s->layer->in * s->layer->out <= FEW_PAIRS)
+        least = FEW_POSITIONS;
+    return least > 0 && positions >= (doubles(s) ? 2 : 1) * least;
 }
 
 bool tg__winograd_fits(const tg__plan *plan, const tg__product_spec *s)

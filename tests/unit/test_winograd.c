@@ -349,17 +349,20 @@ static void test_operator(void **state)
 static void test_choice(void **state)
 {
     (void)state;
+    enum { C = 256, FEW = 128 };
     tg__error error = {0};
     tg__kernels kernels;
     tg__kernels_init(&kernels, TG_CPU_AVX512_BF16);
     if (kernels.level < TG_CPU_AVX2)
         return;
     tg__context context = {.kernels = &kernels, .winograd_positions = 100};
-    tg__layer layer = {.name = "conv", .parts = 1, .out = 16, .in = 16, .kernel = 3};
+    tg__layer layer = {.name = "conv", .parts = 1, .out = C, .in = C, .kernel = 3};
     tg__plan *plan = tg__plan_new(&context, "test", TG__BF16, &error);
-    tg__tensor x = tg__plan_external(plan, 0, TG__BF16, 1, 10, 10, 16);
-    tg__tensor small = tg__plan_external(plan, 1, TG__BF16, 4, 9, 11, 16);
-    const int64_t direct = INT64_C(100) * 9 * 16 * 16;
+    tg__tensor x = tg__plan_external(plan, 0, TG__BF16, 1, 10, 10, C);
+    tg__tensor small = tg__plan_external(plan, 1, TG__BF16, 4, 9, 11, C);
+    tg__tensor few = tg__plan_external(plan, 2, TG__BF16, 1, 8, 8, FEW);
+    tg__tensor too_few = tg__plan_external(plan, 3, TG__BF16, 1, 7, 9, FEW);
+    const int64_t pairs = C * C, direct = 100 * 9 * pairs;
     tg__conv2d(plan, x, &layer, (tg__product_options){0});
     tg__conv2d(plan, small, &layer, (tg__product_options){0});
     tg__conv2d(plan, x, &layer, (tg__product_options){.activation = TG__SILU});
@@ -375,10 +378,14 @@ static void test_choice(void **state)
     kernels.level = TG_CPU_AMX;
     tg__conv2d(plan, x, &layer, (tg__product_options){0});
     kernels.level = TG_CPU_AVX2;
+    tg__layer slight = {.name = "conv", .parts = 1, .out = FEW, .in = FEW, .kernel = 3};
+    tg__conv2d(plan, few, &slight, (tg__product_options){0});
+    tg__conv2d(plan, too_few, &slight, (tg__product_options){0});
     context.winograd_positions = 0;
     tg__conv2d(plan, x, &layer, (tg__product_options){0});
-    const int64_t macs[] = {9 * 36 * 256, direct / 100 * 396, direct, direct, direct / 4,
-                            direct / 9,   25 * 36 * 256,      direct, direct};
+    const int64_t macs[] = {9 * 36 * pairs,     direct / 100 * 396, direct,          direct,
+                            direct / 4,         direct / 9,         25 * 36 * pairs, direct,
+                            4 * 36 * FEW * FEW, 63 * 9 * FEW * FEW, direct};
     assert_false(tg__failed(&error));
     assert_int_equal(tg__plan_node_count(plan), COUNT(macs));
     for (int i = 0; i < (int)COUNT(macs); i++)
