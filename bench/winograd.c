@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How fast Winograd's convolution is on one thread, at shapes of Stable Diffusion 1.5, and which
- * share of the thread's peak of f32 (registers alone, measured in the same run) its products are.
+ * share of the thread's peak of f32 (registers alone, measured in the same run) its products are;
+ * those of 16-bit integers, in bf16, can be twice the peak.
  *
  *     bench_winograd [LEVEL [RUNS [CACHE]]]    LEVEL: avx2 avx512 avx512_bf16 (default: what this
  * CPU has); CACHE: bytes that a block of tiles may take

@@ -32,7 +32,8 @@ static void choose_dtype(tg_session *s, tg_dtype wanted)
     if (s->dtype == TG_DTYPE_INT8 && k->level != TG_CPU_C && !k->int8_fast)
         tg__fail(&s->error, TG_ERROR_UNSUPPORTED,
                  "dtype int8: its products need AVX512-VNNI, which this CPU lacks or the cap on "
-                 "instructions excludes; expected f32 or bf16");
+                 "instructions excludes; expected f32%s",
+                 k->level < TG_CPU_AVX512 ? "" : " or bf16");
 }
 
 tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session_options *options)
