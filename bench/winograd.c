@@ -118,7 +118,8 @@ static void measure_level(tg_cpu level, int runs, size_t cache)
     for (int bf16 = 0; bf16 < 2; bf16++) {
         printf("%s, %s: peak %.1f GMAC/s\n", level_names[level], bf16 ? "bf16" : "f32", peak);
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-            measure(bf16 ? &kernels.winograd_bf16 : &kernels.winograd_f32, &shapes[i], bf16, peak, runs, cache);
+            measure(bf16 ? &kernels.winograd_bf16 : &kernels.winograd_f32, &shapes[i], bf16, peak,
+                    runs, cache);
     }
 }
 
