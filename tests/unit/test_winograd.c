@@ -238,30 +238,71 @@ static void test_largest(void **state)
     }
 }
 
-/* What is not a number stays none, and does so in its channel alone. */
+enum { SMALL_IN = 16, SMALL_OUT = 40 };
+
+/* One tile of numbers in f32. */
+static void run_tile(numbers *x, tg_cpu level, bool half)
+{
+    tg__kernels kernels;
+    tg__kernels_init(&kernels, level);
+    const tg__winograd_kernel *kernel = kernel_of(&kernels, half);
+    tg__winograd w = {.dst = x->dst.data,
+                      .src = x->src.data,
+                      .n = 1,
+                      .h = SIDE,
+                      .w = SIDE,
+                      .in = SMALL_IN,
+                      .out = SMALL_OUT,
+                      .block = 1,
+                      .half = half};
+    block packed = block_new(kernel->packed_bytes(&w), 64);
+    block scratch = block_new(kernel->scratch_bytes(&w), 64);
+    pack(kernel, &w, packed.data, x);
+    w.weights = packed.data;
+    kernel->run(&w, scratch.data, 0, 1);
+    FINISH(&packed, &scratch);
+}
+
+/* A weight that is not a number makes its channel none, and no other. */
+static void broken_weight(tg_cpu level, bool half, float broken)
+{
+    enum { BAD = 3 };
+    numbers x = numbers_new(&(conv_case){1, SIDE, SIDE, SMALL_IN, SMALL_OUT, 1, false}, false);
+    x.weights[BAD * SMALL_IN * TAPS + 4] = broken;
+    run_tile(&x, level, half);
+    for (size_t i = 0; i < (size_t)SIDE * SIDE * SMALL_OUT; i++)
+        assert_true((i % SMALL_OUT != BAD) == isfinite(((float *)x.dst.data)[i]));
+    numbers_free(&x);
+}
+
+/* A pixel that is not a number makes what is around it none; it may do so to all of its tile. */
+static void broken_pixel(tg_cpu level, bool half, float broken)
+{
+    numbers x = numbers_new(&(conv_case){1, SIDE, SIDE, SMALL_IN, SMALL_OUT, 1, false}, false);
+    for (int pixel = 0; pixel < SIDE * SIDE; pixel++) {
+        float *value = (float *)x.src.data + (pixel * SMALL_IN + 5), was = *value;
+        *value = broken;
+        run_tile(&x, level, half);
+        for (int i = 0; i < SIDE * SIDE * SMALL_OUT; i++) {
+            int y = i / SMALL_OUT / SIDE - pixel / SIDE, c = i / SMALL_OUT % SIDE - pixel % SIDE;
+            if (abs(y) <= 1 && abs(c) <= 1)
+                assert_false(isfinite(((float *)x.dst.data)[i]));
+        }
+        *value = was;
+    }
+    numbers_free(&x);
+}
+
 static void test_not_numbers(void **state)
 {
     (void)state;
-    enum { IN = 16, OUT = 40, BAD = 3 };
+    static const float broken[] = {NAN, INFINITY, -INFINITY};
     for (int level = TG_CPU_AVX2; level <= (int)tg__cpu_level(); level++)
-        for (int half = 0; half < 2; half++) {
-            tg__kernels kernels;
-            tg__kernels_init(&kernels, (tg_cpu)level);
-            numbers x = numbers_new(&(conv_case){1, 4, 4, IN, OUT, 1, false}, false);
-            x.weights[BAD * IN * TAPS + 4] = half ? INFINITY : NAN;
-            tg__winograd w = {x.dst.data, x.src.data, .n = 1,     .h = 4,      .w = 4,
-                              .in = IN,   .out = OUT, .block = 1, .half = half};
-            const tg__winograd_kernel *kernel = kernel_of(&kernels, half);
-            block packed = block_new(kernel->packed_bytes(&w), 64);
-            block scratch = block_new(kernel->scratch_bytes(&w), 64);
-            pack(kernel, &w, packed.data, &x);
-            w.weights = packed.data;
-            kernel->run(&w, scratch.data, 0, 1);
-            for (size_t i = 0; i < (size_t)4 * 4 * OUT; i++)
-                assert_true((i % OUT != BAD) == isfinite(((float *)x.dst.data)[i]));
-            FINISH(&packed, &scratch);
-            numbers_free(&x);
-        }
+        for (int half = 0; half < 2; half++)
+            for (size_t i = 0; i < COUNT(broken); i++) {
+                broken_weight((tg_cpu)level, half, broken[i]);
+                broken_pixel((tg_cpu)level, half, broken[i]);
+            }
 }
 
 /* ------------------------------------------------------------------------------------ operator */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Winograd's convolution with products of 16-bit integers: two multiplications where f32 has one.
- * Their errors are below those of a convolution in bf16 (docs/speed.md), which Winograd's with
- * products in bf16 are far from, for its transforms multiply what cancels again.
+ * Their errors are below those of a convolution in bf16 (docs/speed.md); products in bf16 would be
+ * as fast, but the transforms multiply what cancels again, and errors with it.
  *
  * Input channels come in chunks. A tile's values at a point have a scale for each chunk, which
  * brings the largest to LARGEST; an output's weights at a point have one scale, by which no chunk's
@@ -47,12 +47,12 @@ static size_t winograd_spare(const tg__winograd *w)
 
 /* ------------------------------------------------------------------------------------- weights */
 
-enum { PAIR_BYTES = PANEL * 2 * sizeof(int16_t) }; /* of a panel and two channels */
+enum { STEP_BYTES = PANEL * 2 * sizeof(int16_t) }; /* of a panel and two channels */
 
 /* A panel's weights at one point. */
 static size_t point_bytes(const tg__winograd *w)
 {
-    return winograd_slices(w) * (LANES / 2) * PAIR_BYTES;
+    return winograd_slices(w) * (LANES / 2) * STEP_BYTES;
 }
 
 static size_t weight_bytes(const tg__winograd *w)
@@ -76,7 +76,8 @@ TG_SPECIALISED vec winograd_factor(const tg__winograd *w, size_t channel)
  * is none. */
 static void find_factors(vec factor[PAIRS * PAIR], const tg__winograd *w, const float *taps)
 {
-    const vec limit = vec_set(1 / (2147483647.f / LARGEST - CHUNK / 2));
+    /* half a unit is what rounding adds to a weight, the rest what adding up in f32 may lose */
+    const vec limit = vec_set(1 / (2147483648.f / LARGEST - CHUNK));
     vec u[PAIRS * PAIR], sum[PAIRS * PAIR], scale[PAIRS * PAIR], all[PAIRS * PAIR];
     for (int i = 0; i < PAIRS * PAIR; i++)
         scale[i] = all[i] = vec_zero();
@@ -125,7 +126,7 @@ static void winograd_pack(void *packed, const tg__winograd *w, int panel, const 
                 transform_weights(v, taps + (c + 1) * 9 * PANEL + lane);
             for (size_t i = 0; i < PAIRS * PAIR; i++) {
                 size_t block = (i / PAIR * panels + (size_t)panel) * PAIR + i % PAIR;
-                char *dst = (char *)packed + block * bytes + c / 2 * PAIR_BYTES + lane * 4;
+                char *dst = (char *)packed + block * bytes + c / 2 * STEP_BYTES + lane * 4;
                 vec a = vec_mul(u[i], factor[i]), b = vec_mul(v[i], factor[i]);
                 _mm512_storeu_si512(dst, in_pairs(a, b));
             }
@@ -230,7 +231,7 @@ TG_SPECIALISED void multiply_rows(const chunk *c, int rows)
         s[i][0] = s[i][1] = (sums)_mm512_setzero_si512();
     for (size_t slice = 0; slice < c->slices; slice++) {
         const int16_t *values = c->values + slice * c->step;
-        for (int k = 0; k < LANES; k += 2, weights += PAIR_BYTES, next += c->ahead) {
+        for (int k = 0; k < LANES; k += 2, weights += STEP_BYTES, next += c->ahead) {
             __m512i a = _mm512_loadu_si512(weights), b = _mm512_loadu_si512(weights + 64);
             __builtin_prefetch(next);
             __builtin_prefetch(next + 64);
@@ -276,7 +277,7 @@ static void multiply_point(const tiles *t, size_t point, const char *weights, co
     size_t count = (size_t)t->count, parts = (count + TILES - 1) / TILES, chunks = chunks_of(w);
     for (size_t i = 0; i < chunks; i++) {
         size_t slice = chunk_start(w, i), slices = chunk_start(w, i + 1) - slice;
-        size_t bytes = slices * (LANES / 2) * PAIR_BYTES;
+        size_t bytes = slices * (LANES / 2) * STEP_BYTES;
         for (size_t part = 0; part < parts; part++) {
             size_t first = part * count / parts, rows = (part + 1) * count / parts - first;
             size_t value = ((point * winograd_slices(w) + slice) * count + first) * LANES;
@@ -289,7 +290,7 @@ static void multiply_point(const tiles *t, size_t point, const char *weights, co
                        .slices = slices,
                        .first = i == 0,
                        .next = weights + bytes + part * bytes / parts,
-                       .ahead = PAIR_BYTES / parts};
+                       .ahead = STEP_BYTES / parts};
             multiply_chunk(&c, (int)rows);
         }
         weights += bytes;

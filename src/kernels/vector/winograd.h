@@ -13,8 +13,8 @@
  * time, each pair with its own transforms: of the input, twelve points' values; of the output, the
  * sums of the 16 results.
  *
- * Included behind vector.h, enum { TILES } and typedef winograd_value; the includer
- * defines the winograd_ functions that are declared here. */
+ * Included behind vector.h, enum { TILES } and typedef winograd_value; the includer defines the
+ * winograd_ functions that are declared here. */
 #ifndef TG_KERNELS_VECTOR_WINOGRAD_H
 #define TG_KERNELS_VECTOR_WINOGRAD_H
 
