@@ -7,14 +7,8 @@
  *
  * Multiplications are those of both products without padding; packing is part of the time, which is
  * the processor's, so that other programs take nothing away. Printed is the median. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
 #include "kernels/peak.h"
-
-enum { MAX_RUNS = 101 };
+#include "one_thread.h"
 
 typedef struct shape {
     int q_rows, kv_rows, heads, head_dim;
@@ -24,30 +18,6 @@ static const shape shapes[] = {
     {4096, 4096, 1, 40}, {4096, 4096, 1, 64}, {1024, 1024, 8, 80},  {256, 256, 8, 160},
     {64, 64, 8, 160},    {4096, 77, 8, 40},   {4096, 4096, 1, 512},
 };
-
-static const char *const level_names[] = {"auto", "c", "avx2", "avx512", "avx512_bf16", "amx"};
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* count values from about -1.7 to 1.7 with variance 1, as q, k and v have behind a norm. */
-static void *random_values(size_t count, bool bf16)
-{
-    char *data = aligned_alloc(64, (count * 4 + 63) / 64 * 64);
-    uint32_t state = 1;
-    for (size_t i = 0; data && i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        float x = ((float)(state >> 8) * 0x1p-24f - 0.5f) * 3.4641f;
-        if (bf16)
-            ((tg__bf16 *)data)[i] = tg__to_bf16(x);
-        else
-            ((float *)data)[i] = x;
-    }
-    return data;
-}
 
 static double run_once(const tg__attention *a, const tg__attention_kernel *kernel, void *packed,
                        void *scratch)
@@ -66,7 +36,8 @@ static double run_once(const tg__attention *a, const tg__attention_kernel *kerne
 
 /* q, k and v are slices of one matrix, as self-attention has them; in cross-attention q is dense.
  */
-static void measure(const tg__kernels *kernels, const shape *s, bool bf16, double peak, int runs)
+static void measure(const tg__attention_kernel *kernel, const shape *s, bool bf16, double peak,
+                    int runs)
 {
     size_t c = (size_t)s->heads * (size_t)s->head_dim, q_parts = s->q_rows == s->kv_rows ? 3 : 1;
     size_t rows = (size_t)(s->q_rows > s->kv_rows ? s->q_rows : s->kv_rows), size = bf16 ? 2 : 4;
@@ -86,35 +57,37 @@ static void measure(const tg__kernels *kernels, const shape *s, bool bf16, doubl
                        .kv_rows = s->kv_rows,
                        .scale = 0.15f,
                        .bf16 = bf16};
-    const tg__attention_kernel *kernel = bf16 ? &kernels->attention_bf16 : &kernels->attention_f32;
-    void *packed = aligned_alloc(64, kernel->packed_bytes(&a) / 64 * 64 + 64);
-    void *scratch = aligned_alloc(64, kernel->scratch_bytes(&a) / 64 * 64 + 64);
-    if (!qkv || !dst || !packed || !scratch)
-        exit(1);
+    void *packed = memory(kernel->packed_bytes(&a) + 64),
+         *scratch = memory(kernel->scratch_bytes(&a));
     double seconds[MAX_RUNS];
     for (int i = 0; i < runs; i++)
         seconds[i] = run_once(&a, kernel, packed, scratch);
-    qsort(seconds, (size_t)runs, sizeof *seconds, by_value);
-    double gmac = 2e-9 * (double)s->q_rows * (double)s->kv_rows * (double)c;
-    printf("  %dx%d head %d: %.2f ms, %.1f GMAC/s, %.1f %% (best %.1f %%)\n", s->q_rows, s->kv_rows,
-           s->head_dim, seconds[runs / 2] * 1e3, gmac / seconds[runs / 2],
-           100 * gmac / seconds[runs / 2] / peak, 100 * gmac / seconds[0] / peak);
+    printf("  %dx%d head %d: ", s->q_rows, s->kv_rows, s->head_dim);
+    print_times(seconds, runs, 2e-9 * (double)s->q_rows * (double)s->kv_rows * (double)c, peak);
     free(qkv);
     free(dst);
     free(packed);
     free(scratch);
 }
 
+static void measure_shapes(const tg__attention_kernel *kernel, const char *level, const char *dtype,
+                           bool bf16, double peak, int runs)
+{
+    printf("%s, %s: peak %.1f GMAC/s\n", level, dtype, peak);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        measure(kernel, &shapes[i], bf16, peak, runs);
+}
+
 static void measure_level(tg_cpu level, int runs)
 {
-    tg__kernels kernels;
-    tg__kernels_init(&kernels, level);
-    for (int bf16 = 0; bf16 < 2; bf16++) {
-        double peak = tg__peak_gmac(bf16 ? kernels.peak_bf16 : kernels.peak_f32, 0.2);
-        printf("%s, %s: peak %.1f GMAC/s\n", level_names[level], bf16 ? "bf16" : "f32", peak);
-        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-            measure(&kernels, &shapes[i], bf16, peak, runs);
-    }
+    tg__kernels k;
+    tg__kernels_init(&k, level);
+    double f32 = tg__peak_gmac(k.peak_f32, 0.2), bf16 = tg__peak_gmac(k.peak_bf16, 0.2);
+    measure_shapes(&k.attention_f32, level_names[level], "f32", false, f32, runs);
+    measure_shapes(&k.attention_bf16, level_names[level], "bf16", true, bf16, runs);
+    if (k.attention_int8.run) /* as a share of bf16's peak, for so half of the products are */
+        measure_shapes(&k.attention_int8, level_names[level], "bf16, scores int8", true, bf16,
+                       runs);
 }
 
 int main(int argc, char **argv)

@@ -8,16 +8,11 @@
  *
  * Multiplications are those of the products, 36 for each tile and pair of channels; both transforms
  * are part of the time, which is the processor's. Printed is the median and the best. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#include "core/packs.h"
 #include "kernels/kernels.h"
 #include "kernels/peak.h"
+#include "one_thread.h"
 
-enum { MAX_RUNS = 101, CACHE = 3 << 19, MOST_TILES = 48 }; /* as in src/ops/winograd.c */
+enum { CACHE = 3 << 19, MOST_TILES = 48 }; /* as in src/ops/winograd.c */
 
 typedef struct shape {
     int n, side, in, out;
@@ -27,38 +22,6 @@ static const shape shapes[] = {
     {2, 64, 320, 320},  {2, 64, 640, 320},  {2, 64, 960, 320},  {2, 32, 640, 640},
     {1, 128, 512, 512}, {1, 128, 256, 256}, {1, 256, 128, 128},
 };
-
-static const char *const level_names[] = {"auto", "c", "avx2", "avx512", "avx512_bf16", "amx"};
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void *memory(size_t bytes)
-{
-    void *data = tg__aligned(bytes);
-    if (!data)
-        exit(1);
-    memset(data, 0, bytes);
-    return data;
-}
-
-static void *random_values(size_t count, bool bf16)
-{
-    void *data = memory(count * 4);
-    uint32_t state = 1;
-    for (size_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        float x = ((float)(state >> 8) * 0x1p-24f - 0.5f) * 3.4641f;
-        if (bf16)
-            ((tg__bf16 *)data)[i] = tg__to_bf16(x);
-        else
-            ((float *)data)[i] = x;
-    }
-    return data;
-}
 
 static double run_once(const tg__winograd *w, const tg__winograd_kernel *kernel, void *scratch)
 {
@@ -97,12 +60,8 @@ static void measure(const tg__winograd_kernel *kernel, const shape *s, bool bf16
     double seconds[MAX_RUNS];
     for (int i = 0; i < runs; i++)
         seconds[i] = run_once(&w, kernel, scratch);
-    qsort(seconds, (size_t)runs, sizeof *seconds, by_value);
-    double gmac = 36e-9 * tiles * (double)s->in * (double)s->out;
-    printf("  %dx%dx%d %d to %d, blocks of %d: %.2f ms, %.1f GMAC/s, %.1f %% (best %.1f %%)\n",
-           s->n, s->side, s->side, s->in, s->out, w.block, seconds[runs / 2] * 1e3,
-           gmac / seconds[runs / 2], 100 * gmac / seconds[runs / 2] / peak,
-           100 * gmac / seconds[0] / peak);
+    printf("  %dx%dx%d %d to %d, blocks of %d: ", s->n, s->side, s->side, s->in, s->out, w.block);
+    print_times(seconds, runs, 36e-9 * tiles * (double)s->in * (double)s->out, peak);
     free(src);
     free(dst);
     free(weights);

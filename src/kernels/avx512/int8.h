@@ -126,25 +126,14 @@ TG_SPECIALISED void run_piece(const piece *s, int rows)
 /* A function for each number of rows. */
 #define RUN_ROWS(n) \
     static __attribute__((noinline)) void run_##n(const piece *s) { run_piece(s, n); }
-RUN_ROWS(1)
-RUN_ROWS(2)
-RUN_ROWS(3)
-RUN_ROWS(4)
-RUN_ROWS(5)
-RUN_ROWS(6)
-RUN_ROWS(7)
-RUN_ROWS(8)
-RUN_ROWS(9)
-RUN_ROWS(10)
-RUN_ROWS(11)
-RUN_ROWS(12)
+TG_ROWS_TO_12(RUN_ROWS)
 
 static void int8_product(const tg__int8_product *p, const uint8_t *src, const float *scale,
                          const int32_t *zero, size_t scale_step, size_t row, size_t rows, int block)
 {
-    static void (*const run[ROWS + 1])(const piece *) = {NULL,   run_1,  run_2, run_3, run_4,
-                                                         run_5,  run_6,  run_7, run_8, run_9,
-                                                         run_10, run_11, run_12};
+#define RUN_OF(n) [n] = run_##n,
+    static void (*const run[ROWS + 1])(const piece *) = {TG_ROWS_TO_12(RUN_OF)};
+#undef RUN_OF
     size_t block_bytes = (size_t)p->taps * p->depth * TG__INT8_BLOCK;
     piece s = {.p = p,
                .src = src,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Winograd's convolution with products of 16-bit integers: two multiplications where f32 has one.
- * Their errors are below those of a convolution in bf16 (docs/speed.md); products in bf16 would be
+ * Their errors are about those of a convolution in bf16 (docs/speed.md); products in bf16 would be
  * as fast, but the transforms multiply what cancels again, and errors with it.
  *
  * Input channels come in chunks. A tile's values at a point have a scale for each chunk, which
@@ -255,18 +255,7 @@ static void multiply_chunk(const chunk *c, int rows)
     case n:                  \
         multiply_rows(c, n); \
         break;
-        ROWS_OF(1)
-        ROWS_OF(2)
-        ROWS_OF(3)
-        ROWS_OF(4)
-        ROWS_OF(5)
-        ROWS_OF(6)
-        ROWS_OF(7)
-        ROWS_OF(8)
-        ROWS_OF(9)
-        ROWS_OF(10)
-        ROWS_OF(11)
-        ROWS_OF(12)
+        TG_ROWS_TO_12(ROWS_OF)
 #undef ROWS_OF
     }
 }

@@ -17,6 +17,9 @@
 #define TG_UNROLL _Pragma("GCC unroll 32")
 #endif
 
+/* X for each number of rows that a register block may have. */
+#define TG_ROWS_TO_12(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+
 /* Elements i to i + LANES of an array of which left >= 1 remain from i on. */
 TG_SPECIALISED vec get(const void *p, size_t i, size_t left, bool bf16)
 {

@@ -156,18 +156,7 @@ TG_SPECIALISED void multiply(float *dst, const float *values, size_t step, const
             multiply_rows(dst, values, step, weights, wide, in, next, ahead, n <= TILES ? n : 1, \
                           half);                                                                 \
         break;
-        ROWS_OF(1)
-        ROWS_OF(2)
-        ROWS_OF(3)
-        ROWS_OF(4)
-        ROWS_OF(5)
-        ROWS_OF(6)
-        ROWS_OF(7)
-        ROWS_OF(8)
-        ROWS_OF(9)
-        ROWS_OF(10)
-        ROWS_OF(11)
-        ROWS_OF(12)
+        TG_ROWS_TO_12(ROWS_OF)
 #undef ROWS_OF
     }
 }
