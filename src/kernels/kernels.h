@@ -126,7 +126,7 @@ typedef struct tg__kernels {
     tg__attention_kernel attention_f32, attention_bf16;
     tg__attention_kernel attention_int8; /* bf16 with scores in int8; run NULL: there is none */
     tg__winograd_kernel winograd_f32;    /* not in plain C: run is NULL */
-    tg__winograd_kernel winograd_bf16;   /* as precise as a convolution in bf16; half */
+    tg__winograd_kernel winograd_bf16;   /* more precise than a convolution in bf16; half */
 
     /* sums: 2 * (a_c + b_c) doubles for this slice: by channel the sum, then the sum of squares, of
      * x - shift, shift being the channel's value (vector included) in row 0 of the image: so

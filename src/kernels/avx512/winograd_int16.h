@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Winograd's convolution with products of 16-bit integers: two multiplications where f32 has one.
- * Their errors are about those of a convolution in bf16 (docs/speed.md); products in bf16 would be
+ * Their errors are below those of a convolution in bf16 (docs/speed.md); products in bf16 would be
  * as fast, but the transforms multiply what cancels again, and errors with it.
  *
  * Input channels come in chunks. A tile's values at a point have a scale for each chunk, which
- * brings the largest to LARGEST; an output's weights at a point have one scale, by which no chunk's
- * sum can leave 32 bits.
+ * brings the largest to LARGEST, 2^13.5; an output's weights at a point have one scale, by which no
+ * chunk's sum can leave 32 bits.
  *
  * Packed weights: (3 pairs, panels, 12 points, in / 2, PANEL, 2), in rounded up to whole vectors,
  * then scales: (3 pairs, panels, 12 points, PANEL) floats.
@@ -19,7 +19,7 @@
 #include "kernels/avx512/sums.h"
 #include "kernels/kernels.h"
 
-enum { TILES = 12, CHUNK = 256, LARGEST = 8191 };
+enum { TILES = 12, CHUNK = 128, LARGEST = 11585 };
 
 typedef int16_t winograd_value;
 
