@@ -131,7 +131,8 @@ tg__tensor tg__attention_op(tg__plan *plan, const char *name, tg__slice q, tg__s
     node->src[K] = y;
     node->src[V] = v.tensor;
     node->macs = 2 * (int64_t)tg__count(dst) * y.h * y.w;
-    tg__set_shape(plan, node, "%dx%d heads of %d, %dx%d", x.n, heads, head_dim, x.h * x.w,
-                  y.h * y.w);
+    bool int8 = kernel_of(plan, node->state) == &tg__plan_kernels(plan)->attention_int8;
+    tg__set_shape(plan, node, "%dx%d heads of %d, %dx%d%s", x.n, heads, head_dim, x.h * x.w,
+                  y.h * y.w, int8 ? " int8 scores" : "");
     return dst;
 }
