@@ -7,8 +7,8 @@
  * brings the largest to LARGEST, 2^13.5; an output's weights at a point have one scale, by which no
  * chunk's sum can leave 32 bits.
  *
- * Packed weights: (3 pairs, panels, 12 points, in / 2, PANEL, 2), in rounded up to whole vectors,
- * then scales: (3 pairs, panels, 12 points, PANEL) floats.
+ * Packed weights: (passes, panels, points of a pass, in / 2, PANEL, 2), in rounded up to whole
+ * vectors, then scales: (passes, panels, points of a pass, PANEL) floats.
  *
  * AVX512-VNNI; the includer is compiled with or without AVX512-BF16. */
 #ifndef TG_KERNELS_AVX512_WINOGRAD_INT16_H
@@ -19,7 +19,7 @@
 #include "kernels/avx512/sums.h"
 #include "kernels/kernels.h"
 
-enum { TILES = 12, CHUNK = 128, LARGEST = 11585 };
+enum { TILES = 12, PASS_ROWS = 2, CHUNK = 128, LARGEST = 11585 };
 
 typedef int16_t winograd_value;
 
@@ -35,14 +35,14 @@ static size_t chunk_start(const tg__winograd *w, size_t i)
     return i * winograd_slices(w) / chunks_of(w);
 }
 
-/* (chunks, count, LANES), of which the first 12 are points. */
+/* (chunks, count, LANES), of which the first are points. */
 static size_t winograd_scales(const tg__winograd *w) { return chunks_of(w) * LANES; }
 
-/* (12 points, CHUNK): one tile's values before they are rounded. */
+/* (PASS, CHUNK): one tile's values before they are rounded. */
 static size_t winograd_spare(const tg__winograd *w)
 {
     (void)w;
-    return PAIR * CHUNK;
+    return PASS * CHUNK;
 }
 
 /* ------------------------------------------------------------------------------------- weights */
@@ -57,12 +57,12 @@ static size_t point_bytes(const tg__winograd *w)
 
 static size_t weight_bytes(const tg__winograd *w)
 {
-    return PAIRS * winograd_panels(w) * PAIR * point_bytes(w);
+    return PASSES * winograd_panels(w) * PASS * point_bytes(w);
 }
 
 static size_t winograd_packed_bytes(const tg__winograd *w)
 {
-    return weight_bytes(w) + PAIRS * winograd_panels(w) * PAIR * PANEL * sizeof(float);
+    return weight_bytes(w) + PASSES * winograd_panels(w) * PASS * PANEL * sizeof(float);
 }
 
 TG_SPECIALISED vec winograd_factor(const tg__winograd *w, size_t channel)
@@ -74,30 +74,30 @@ TG_SPECIALISED vec winograd_factor(const tg__winograd *w, size_t channel)
 
 /* What LANES outputs' weights at each point are multiplied by. It is not a number where one of them
  * is none. */
-static void find_factors(vec factor[PAIRS * PAIR], const tg__winograd *w, const float *taps)
+static void find_factors(vec factor[ALL_POINTS], const tg__winograd *w, const float *taps)
 {
     /* half a unit is what rounding adds to a weight, the rest what adding up in f32 may lose */
     const vec limit = vec_set(1 / (2147483648.f / LARGEST - CHUNK));
-    vec u[PAIRS * PAIR], sum[PAIRS * PAIR], scale[PAIRS * PAIR], all[PAIRS * PAIR];
-    for (int i = 0; i < PAIRS * PAIR; i++)
+    vec u[ALL_POINTS], sum[ALL_POINTS], scale[ALL_POINTS], all[ALL_POINTS];
+    for (int i = 0; i < ALL_POINTS; i++)
         scale[i] = all[i] = vec_zero();
     for (size_t chunk = 0; chunk < chunks_of(w); chunk++) {
         size_t c = chunk_start(w, chunk) * LANES, end = chunk_start(w, chunk + 1) * LANES;
-        for (int i = 0; i < PAIRS * PAIR; i++)
+        for (int i = 0; i < ALL_POINTS; i++)
             sum[i] = vec_zero();
         for (; c < end && c < (size_t)w->in; c++) {
             transform_weights(u, taps + c * 9 * PANEL);
-            for (int i = 0; i < PAIRS * PAIR; i++) {
+            for (int i = 0; i < ALL_POINTS; i++) {
                 sum[i] = vec_add(sum[i], vec_abs(u[i]));
                 scale[i] = vec_max(scale[i], vec_mul(vec_abs(u[i]), vec_set(1.f / INT16_MAX)));
             }
         }
-        for (int i = 0; i < PAIRS * PAIR; i++) {
+        for (int i = 0; i < ALL_POINTS; i++) {
             scale[i] = vec_max(scale[i], vec_mul(sum[i], limit));
             all[i] = vec_add(all[i], sum[i]);
         }
     }
-    for (int i = 0; i < PAIRS * PAIR; i++) {
+    for (int i = 0; i < ALL_POINTS; i++) {
         vec least = vec_max(scale[i], vec_set(1 / most_factor));
         factor[i] = vec_fma(all[i], vec_zero(), vec_div(vec_set(1), least));
     }
@@ -115,7 +115,7 @@ static void winograd_pack(void *packed, const tg__winograd *w, int panel, const 
     size_t in = (size_t)w->in, panels = winograd_panels(w), bytes = point_bytes(w);
     float *scales = (float *)(void *)((char *)packed + weight_bytes(w));
     for (size_t lane = 0; lane < PANEL; lane += LANES) {
-        vec factor[PAIRS * PAIR], u[PAIRS * PAIR], v[PAIRS * PAIR];
+        vec factor[ALL_POINTS], u[ALL_POINTS], v[ALL_POINTS];
         find_factors(factor, w, taps + lane);
         for (size_t c = 0; c < winograd_slices(w) * LANES; c += 2) {
             memset(u, 0, sizeof u);
@@ -124,15 +124,15 @@ static void winograd_pack(void *packed, const tg__winograd *w, int panel, const 
                 transform_weights(u, taps + c * 9 * PANEL + lane);
             if (c + 1 < in)
                 transform_weights(v, taps + (c + 1) * 9 * PANEL + lane);
-            for (size_t i = 0; i < PAIRS * PAIR; i++) {
-                size_t block = (i / PAIR * panels + (size_t)panel) * PAIR + i % PAIR;
+            for (size_t i = 0; i < ALL_POINTS; i++) {
+                size_t block = (i / PASS * panels + (size_t)panel) * PASS + i % PASS;
                 char *dst = (char *)packed + block * bytes + c / 2 * STEP_BYTES + lane * 4;
                 vec a = vec_mul(u[i], factor[i]), b = vec_mul(v[i], factor[i]);
                 _mm512_storeu_si512(dst, in_pairs(a, b));
             }
         }
-        for (size_t i = 0; i < PAIRS * PAIR; i++) {
-            size_t block = (i / PAIR * panels + (size_t)panel) * PAIR + i % PAIR;
+        for (size_t i = 0; i < ALL_POINTS; i++) {
+            size_t block = (i / PASS * panels + (size_t)panel) * PASS + i % PASS;
             vec_store(scales + block * PANEL + lane, vec_div(vec_set(1), factor[i]));
         }
     }
@@ -158,13 +158,13 @@ TG_SPECIALISED void round_values(int16_t *dst, size_t step, size_t point, float 
 {
     int32_t tops[LANES] = {0};
     float factors[LANES];
-    for (int i = 0; i < PAIR; i++)
+    for (int i = 0; i < PASS; i++)
         tops[i] = largest_of(src + i * CHUNK, slices);
     vec top = _mm512_castsi512_ps(_mm512_loadu_si512(tops));
     vec factor = vec_min(vec_set(most_factor), vec_div(vec_set(LARGEST), top));
     vec_store(factors, factor);
     vec_store(scales, vec_div(vec_set(1), factor));
-    for (size_t i = 0; i < PAIR; i++) {
+    for (size_t i = 0; i < PASS; i++) {
         vec f = vec_set(factors[i]);
         for (size_t k = 0; k < slices; k++) {
             __m512i x = _mm512_cvtps_epi32(vec_mul(vec_load(src + i * CHUNK + k * LANES), f));
@@ -174,7 +174,7 @@ TG_SPECIALISED void round_values(int16_t *dst, size_t step, size_t point, float 
     }
 }
 
-TG_SPECIALISED void winograd_transform(const tiles *t, int pair, bool bf16)
+TG_SPECIALISED void winograd_transform(const tiles *t, int pass, bool bf16)
 {
     const tg__winograd *w = t->w;
     size_t in = (size_t)w->in, count = (size_t)t->count, point = winograd_slices(w) * count * LANES;
@@ -182,8 +182,8 @@ TG_SPECIALISED void winograd_transform(const tiles *t, int pair, bool bf16)
         for (size_t chunk = 0; chunk < chunks_of(w); chunk++) {
             size_t first = chunk_start(w, chunk), slices = chunk_start(w, chunk + 1) - first;
             for (size_t k = 0; k < slices; k++)
-                transform_pair(t->spare + k * LANES, CHUNK, t->pixels + i * POINTS * POINTS,
-                               (first + k) * LANES, in - (first + k) * LANES, pair, bf16);
+                transform_pass(t->spare + k * LANES, CHUNK, t->pixels + i * POINTS * POINTS,
+                               (first + k) * LANES, in - (first + k) * LANES, pass, bf16);
             round_values(t->values + (first * count + i) * LANES, count * LANES, point,
                          t->scales + (chunk * count + i) * LANES, t->spare, slices);
         }
@@ -287,13 +287,13 @@ static void multiply_point(const tiles *t, size_t point, const char *weights, co
 }
 
 /* As many tiles at a time as there are registers for, in parts of about the same size. */
-static void winograd_multiply(const tiles *t, size_t pair, size_t panel)
+static void winograd_multiply(const tiles *t, size_t pass, size_t panel)
 {
     const tg__winograd *w = t->w;
-    size_t block = (pair * winograd_panels(w) + panel) * PAIR, bytes = point_bytes(w);
+    size_t block = (pass * winograd_panels(w) + panel) * PASS, bytes = point_bytes(w);
     const char *weights = (const char *)w->weights + block * bytes;
     const char *scales = (const char *)w->weights + weight_bytes(w);
-    for (size_t point = 0; point < PAIR; point++)
+    for (size_t point = 0; point < PASS; point++)
         multiply_point(t, point, weights + point * bytes,
                        (const float *)(const void *)scales + (block + point) * PANEL);
 }

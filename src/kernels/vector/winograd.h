@@ -9,12 +9,12 @@
  * products, which broadcast the tiles' values.
  *
  * A piece of work is a block of tiles, small enough that all that belongs to it stays in the L2
- * cache while the weights pass by once. So that many tiles fit, the rows of points come two at a
- * time, each pair with its own transforms: of the input, twelve points' values; of the output, the
- * sums of the 16 results.
+ * cache while the weights pass by once. So that many tiles fit, the rows of points come in passes
+ * of one or two, each with its own transforms: of the input, a pass's values; of the output, the
+ * sums of the 16 results. Two at a time share half of the transforms, and take twice the memory.
  *
- * Included behind vector.h, enum { TILES } and typedef winograd_value; the includer defines the
- * winograd_ functions that are declared here. */
+ * Included behind vector.h, enum { TILES, PASS_ROWS } and typedef winograd_value; the includer
+ * defines the winograd_ functions that are declared here. */
 #ifndef TG_KERNELS_VECTOR_WINOGRAD_H
 #define TG_KERNELS_VECTOR_WINOGRAD_H
 
@@ -25,9 +25,10 @@
 
 enum {
     POINTS = 6, /* of a side; pixels too */
-    PAIR = 2 * POINTS,
-    PAIRS = 3, /* of rows */
-    SIDE = 4,  /* outputs of a side */
+    ALL_POINTS = POINTS * POINTS,
+    PASS = PASS_ROWS * POINTS, /* points */
+    PASSES = POINTS / PASS_ROWS,
+    SIDE = 4, /* outputs of a side */
     OUTPUTS = SIDE * SIDE,
     PANEL = 2 * LANES,
 };
@@ -42,18 +43,22 @@ enum {
 #define FAR2 (FAR * FAR)
 #define FAR3 (FAR2 * FAR)
 
-/* A pair is one point with either sign: they share most of both transforms. The first pair enters
- * all rows of outputs, the last one (0 and infinity) two of them. */
-static const int pair_rows[PAIRS][2] = {{1, 2}, {3, 4}, {0, 5}};
+/* The rows of points in the order of use, by pairs: a point with either sign, whose transforms are
+ * much the same. The first pair enters all rows of outputs, the last one (0 and infinity) two. */
+static const int row_order[POINTS] = {1, 2, 3, 4, 0, 5};
+
+/* The rows of a pass in that order, and the pair that it is or is half of. */
+static inline int first_of(int pass) { return pass * PASS_ROWS; }
+static inline int pair_of(int pass) { return first_of(pass) / 2; }
 
 /* Where the parts of a piece of work lie in scratch. */
 typedef struct tiles {
     const tg__winograd *w;
     int first, count;
-    winograd_value *values; /* (12 points, slices, count, LANES): one pair's, of the input */
+    winograd_value *values; /* (PASS, slices, count, LANES): a pass's, of the input */
     float *scales;          /* what else the includer keeps of count tiles, */
     float *spare;           /* and of one piece of work */
-    float *products;        /* (12 points, count, PANEL) */
+    float *products;        /* (PASS, count, PANEL) */
     float *outputs;         /* (panels, count, 16, PANEL) */
     float *zeros;           /* a pixel beyond the edge */
     const char **pixels;    /* count x 36 */
@@ -68,11 +73,11 @@ static void winograd_pack(void *packed, const tg__winograd *w, int panel, const 
 static size_t winograd_scales(const tg__winograd *w);
 static size_t winograd_spare(const tg__winograd *w);
 
-/* Fills values by transform_pair. */
-TG_SPECIALISED void winograd_transform(const tiles *t, int pair, bool bf16);
+/* Fills values by transform_pass. */
+TG_SPECIALISED void winograd_transform(const tiles *t, int pass, bool bf16);
 
-/* Fills products: those of a panel with a pair's values, for all tiles. */
-static void winograd_multiply(const tiles *t, size_t pair, size_t panel);
+/* Fills products: those of a panel with a pass's values, for all tiles. */
+static void winograd_multiply(const tiles *t, size_t pass, size_t panel);
 
 /* What the outputs of LANES channels are multiplied by. */
 TG_SPECIALISED vec winograd_factor(const tg__winograd *w, size_t channel);
@@ -104,8 +109,8 @@ TG_SPECIALISED void transform_taps(vec u[POINTS], const vec g[], int step)
     u[5] = g[2 * step];
 }
 
-/* All points of one input channel: u[PAIR * pair + POINTS * (row of the pair) + column]. */
-static void transform_weights(vec u[PAIRS * PAIR], const float *taps)
+/* All points of one input channel: u[POINTS * (place of the row in row_order) + column]. */
+static void transform_weights(vec u[ALL_POINTS], const float *taps)
 {
     vec g[9], t[3 * POINTS]; /* t: transformed along columns, by kernel column and then point */
     for (int i = 0; i < 9; i++)
@@ -113,15 +118,15 @@ static void transform_weights(vec u[PAIRS * PAIR], const float *taps)
     for (int i = 0; i < 3; i++)
         transform_taps(t + i * POINTS, g + i, 3);
     for (int i = 0; i < POINTS; i++)
-        transform_taps(u + i * POINTS, t + pair_rows[i / 2][i % 2], POINTS);
+        transform_taps(u + i * POINTS, t + row_order[i], POINTS);
 }
 
 /* -------------------------------------------------------------------------------------- memory */
 
 static size_t winograd_tile_bytes(const tg__winograd *w)
 {
-    size_t floats = winograd_scales(w) + PAIR * PANEL + winograd_panels(w) * OUTPUTS * PANEL;
-    return PAIR * winograd_slices(w) * LANES * sizeof(winograd_value) + floats * sizeof(float) +
+    size_t floats = winograd_scales(w) + PASS * PANEL + winograd_panels(w) * OUTPUTS * PANEL;
+    return PASS * winograd_slices(w) * LANES * sizeof(winograd_value) + floats * sizeof(float) +
            POINTS * POINTS * sizeof(char *);
 }
 
@@ -135,8 +140,8 @@ static tiles tiles_of(const tg__winograd *w, void *scratch, int first, int count
 {
     tiles t = {.w = w, .first = first, .count = count, .values = scratch};
     size_t n = (size_t)count;
-    t.products = (float *)(void *)(t.values + n * PAIR * winograd_slices(w) * LANES);
-    t.outputs = t.products + n * PAIR * PANEL;
+    t.products = (float *)(void *)(t.values + n * PASS * winograd_slices(w) * LANES);
+    t.outputs = t.products + n * PASS * PANEL;
     t.spare = t.outputs + n * winograd_panels(w) * OUTPUTS * PANEL;
     t.zeros = t.spare + winograd_spare(w);
     t.pixels = (const char **)(void *)(t.zeros + winograd_slices(w) * LANES);
@@ -191,12 +196,12 @@ TG_SPECIALISED vec point_half(vec a, vec b, float other)
     return vec_fnma(vec_set(other * other), a, b);
 }
 
-/* Both points of a column of pixels. */
+/* A pair's points of a column of pixels. */
 TG_SPECIALISED void transform_column(vec *first, vec *second, const char *const pixels[], size_t c,
                                      size_t left, int pair, bool bf16)
 {
 #define PIXEL(y) get(pixels[(y)*POINTS], c, left, bf16)
-    if (pair == PAIRS - 1) {
+    if (pair == 2) {
         *first = point_end(PIXEL(0), PIXEL(2), PIXEL(4));
         *second = point_end(PIXEL(1), PIXEL(3), PIXEL(5));
         return;
@@ -222,25 +227,26 @@ TG_SPECIALISED void transform_row(float *dst, size_t step, const vec t[POINTS])
     vec_store(dst + 5 * step, point_end(t[1], t[3], t[5]));
 }
 
-/* A pair's points of one tile's LANES channels from c on, of which left >= 1 remain; what is beyond
+/* A pass's points of one tile's LANES channels from c on, of which left >= 1 remain; what is beyond
  * is 0. */
-TG_SPECIALISED void transform_pair(float *dst, size_t step, const char *const pixels[], size_t c,
-                                   size_t left, int pair, bool bf16)
+TG_SPECIALISED void transform_pass(float *dst, size_t step, const char *const pixels[], size_t c,
+                                   size_t left, int pass, bool bf16)
 {
-    vec first[POINTS], second[POINTS];
+    vec rows[2][POINTS];
     TG_UNROLL
     for (int x = 0; x < POINTS; x++)
-        transform_column(&first[x], &second[x], pixels + x, c, left, pair, bf16);
-    transform_row(dst, step, first);
-    transform_row(dst + POINTS * step, step, second);
+        transform_column(&rows[0][x], &rows[1][x], pixels + x, c, left, pair_of(pass), bf16);
+    transform_row(dst, step, rows[first_of(pass) % 2]);
+    if (PASS_ROWS == 2)
+        transform_row(dst + POINTS * step, step, rows[1]);
 }
 
-TG_SPECIALISED void transform_input(const tiles *t, int pair)
+TG_SPECIALISED void transform_input(const tiles *t, int pass)
 {
     if (t->w->src_bf16)
-        winograd_transform(t, pair, true);
+        winograd_transform(t, pass, true);
     else
-        winograd_transform(t, pair, false);
+        winograd_transform(t, pass, false);
 }
 
 /* -------------------------------------------------------------------------------------- output */
@@ -263,41 +269,45 @@ TG_SPECIALISED void sum_row(vec z[SIDE], const float *products, size_t step)
     z[3] = vec_add(z[3], m[5]);
 }
 
-/* Adds what a pair gives to LANES channels of a tile's outputs; the first one sets them. */
-TG_SPECIALISED void add_pair(float *outputs, const float *products, size_t step, int pair)
+/* Adds what a pass gives to LANES channels of a tile's outputs; the first one sets them. */
+TG_SPECIALISED void add_pass(float *outputs, const float *products, size_t step, int pass)
 {
     static const float near[SIDE] = {1, NEAR, NEAR2, NEAR3}, far[SIDE] = {1, FAR, FAR2, FAR3};
-    vec first[SIDE], second[SIDE];
-    sum_row(first, products, step);
-    sum_row(second, products + POINTS * step, step);
+    const bool both = PASS_ROWS == 2, second = first_of(pass) % 2;
+    const int pair = pair_of(pass), row = SIDE * PANEL;
+    vec a[SIDE], b[SIDE];
+    sum_row(a, products, step);
+    if (both)
+        sum_row(b, products + POINTS * step, step);
     TG_UNROLL
     for (int j = 0; j < SIDE; j++) {
         float *y = outputs + j * PANEL;
-        const int row = SIDE * PANEL;
-        if (pair == PAIRS - 1) {
-            vec_store(y, vec_add(vec_load(y), first[j]));
-            vec_store(y + 3 * row, vec_add(vec_load(y + 3 * row), second[j]));
+        if (pair == 2) {
+            float *end = second ? y + 3 * row : y;
+            vec_store(end, vec_add(vec_load(end), a[j]));
+            if (both)
+                vec_store(y + 3 * row, vec_add(vec_load(y + 3 * row), b[j]));
             continue;
         }
-        vec even = vec_add(first[j], second[j]), odd = vec_sub(first[j], second[j]);
+        vec even = both ? vec_add(a[j], b[j]) : a[j];
+        vec odd = both ? vec_sub(a[j], b[j]) : second ? vec_sub(vec_zero(), a[j]) : a[j];
         TG_UNROLL
         for (int i = 0; i < SIDE; i++) {
-            vec part = i % 2 ? odd : even;
-            vec_store(y + i * row, pair == 0
-                                       ? vec_mul(vec_set(near[i]), part)
-                                       : vec_fma(vec_set(far[i]), part, vec_load(y + i * row)));
+            vec factor = vec_set(pair == 0 ? near[i] : far[i]), part = i % 2 ? odd : even;
+            vec_store(y + i * row, pass == 0 ? vec_mul(factor, part)
+                                             : vec_fma(factor, part, vec_load(y + i * row)));
         }
     }
 }
 
-TG_SPECIALISED void add_pairs(const tiles *t, size_t panel, int pair)
+TG_SPECIALISED void add_panel(const tiles *t, size_t panel, int pass)
 {
     size_t count = (size_t)t->count;
     float *outputs = t->outputs + panel * count * OUTPUTS * PANEL;
     for (size_t i = 0; i < count; i++)
         for (size_t lane = 0; lane < PANEL; lane += LANES)
-            add_pair(outputs + i * OUTPUTS * PANEL + lane, t->products + i * PANEL + lane,
-                     count * PANEL, pair);
+            add_pass(outputs + i * OUTPUTS * PANEL + lane, t->products + i * PANEL + lane,
+                     count * PANEL, pass);
 }
 
 /* A panel of one tile, as far as it is inside the map: factor, bias, residual. */
@@ -349,16 +359,16 @@ static void store_panel(const tiles *t, size_t panel)
     }
 }
 
-/* All of a pair; panels are stored when the last one is added. */
-TG_SPECIALISED void run_pair(const tiles *t, int pair)
+/* All of a pass; panels are stored when the last one is added. */
+TG_SPECIALISED void run_pass(const tiles *t, int pass)
 {
-    transform_input(t, pair);
+    transform_input(t, pass);
     for (size_t panel = 0; panel < winograd_panels(t->w); panel++) {
-        winograd_multiply(t, (size_t)pair, panel);
-        for (int i = 0; pair == PAIRS - 1 && i < t->count; i++)
+        winograd_multiply(t, (size_t)pass, panel);
+        for (int i = 0; pass == PASSES - 1 && i < t->count; i++)
             fetch_tile(t->w, place_of(t->w, t->first + i), panel);
-        add_pairs(t, panel, pair);
-        if (pair == PAIRS - 1)
+        add_panel(t, panel, pass);
+        if (pass == PASSES - 1)
             store_panel(t, panel);
     }
 }
@@ -367,9 +377,14 @@ static void winograd_run(const tg__winograd *w, void *scratch, int first, int co
 {
     tiles t = tiles_of(w, scratch, first, count);
     find_pixels(&t);
-    run_pair(&t, 0);
-    run_pair(&t, 1);
-    run_pair(&t, 2);
+    run_pass(&t, 0);
+    run_pass(&t, 1);
+    run_pass(&t, 2);
+    if (PASSES == 3)
+        return;
+    run_pass(&t, 3);
+    run_pass(&t, 4);
+    run_pass(&t, 5);
 }
 
 static const tg__winograd_kernel winograd = {.panel = PANEL,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Winograd's convolution with products in f32.
  *
- * Packed weights: (3 pairs, panels, 12 points, in, PANEL), f32 or f16, then a factor for each
+ * Packed weights: (passes, panels, points of a pass, in, PANEL), f32 or f16, then a factor for each
  * output channel. In f16 the factor is the power of two that brings the channel's largest weight
  * below 2^15, so that small weights are as precise as large ones. */
 #ifndef TG_KERNELS_VECTOR_WINOGRAD_F32_H
@@ -9,6 +9,7 @@
 
 #include "kernels/kernels.h"
 
+enum { PASS_ROWS = 1 };
 typedef float winograd_value;
 
 #include "kernels/vector/winograd.h"
@@ -28,7 +29,7 @@ static size_t weight_size(const tg__winograd *w) { return w->half ? 2 : sizeof(f
 
 static size_t weight_bytes(const tg__winograd *w)
 {
-    return PAIRS * PAIR * winograd_panels(w) * (size_t)w->in * PANEL * weight_size(w);
+    return ALL_POINTS * winograd_panels(w) * (size_t)w->in * PANEL * weight_size(w);
 }
 
 static size_t winograd_packed_bytes(const tg__winograd *w)
@@ -56,13 +57,13 @@ static void winograd_pack(void *packed, const tg__winograd *w, int panel, const 
 {
     size_t in = (size_t)w->in, panels = winograd_panels(w), size = weight_size(w);
     float *factors = (float *)(void *)((char *)packed + weight_bytes(w)) + panel * PANEL;
-    vec u[PAIRS * PAIR];
+    vec u[ALL_POINTS];
     for (int lane = 0; lane < PANEL; lane += LANES) {
         float top[LANES], factor[LANES], back[LANES];
         vec most = vec_zero();
         for (size_t c = 0; w->half && c < in; c++) {
             transform_weights(u, taps + c * 9 * PANEL + lane);
-            for (int i = 0; i < PAIRS * PAIR; i++)
+            for (int i = 0; i < ALL_POINTS; i++)
                 most = vec_max(most, vec_abs(u[i]));
         }
         vec_store(top, most);
@@ -73,8 +74,8 @@ static void winograd_pack(void *packed, const tg__winograd *w, int panel, const 
         vec_store(factors + lane, vec_load(back));
         for (size_t c = 0; c < in; c++) {
             transform_weights(u, taps + c * 9 * PANEL + lane);
-            for (size_t i = 0; i < PAIRS * PAIR; i++) {
-                size_t block = (i / PAIR * panels + (size_t)panel) * PAIR + i % PAIR;
+            for (size_t i = 0; i < ALL_POINTS; i++) {
+                size_t block = (i / PASS * panels + (size_t)panel) * PASS + i % PASS;
                 char *dst = (char *)packed + ((block * in + c) * PANEL + (size_t)lane) * size;
                 vec x = vec_mul(u[i], vec_load(factor));
                 if (w->half)
@@ -88,14 +89,14 @@ static void winograd_pack(void *packed, const tg__winograd *w, int panel, const 
 
 /* --------------------------------------------------------------------------------------- input */
 
-TG_SPECIALISED void winograd_transform(const tiles *t, int pair, bool bf16)
+TG_SPECIALISED void winograd_transform(const tiles *t, int pass, bool bf16)
 {
     size_t in = (size_t)t->w->in, count = (size_t)t->count, slices = winograd_slices(t->w);
     for (size_t i = 0; i < count; i++) {
         const char *const *pixels = t->pixels + i * POINTS * POINTS;
         for (size_t slice = 0; slice < slices; slice++)
-            transform_pair(t->values + (slice * count + i) * LANES, slices * count * LANES, pixels,
-                           slice * LANES, in - slice * LANES, pair, bf16);
+            transform_pass(t->values + (slice * count + i) * LANES, slices * count * LANES, pixels,
+                           slice * LANES, in - slice * LANES, pass, bf16);
     }
 }
 
@@ -162,14 +163,14 @@ TG_SPECIALISED void multiply(float *dst, const float *values, size_t step, const
 }
 
 /* As many tiles at a time as there are registers for, in parts of about the same size. */
-static void winograd_multiply(const tiles *t, size_t pair, size_t panel)
+static void winograd_multiply(const tiles *t, size_t pass, size_t panel)
 {
     const tg__winograd *w = t->w;
     size_t in = (size_t)w->in, count = (size_t)t->count, slices = winograd_slices(w);
-    size_t block = (pair * winograd_panels(w) + panel) * PAIR, bytes = in * PANEL * weight_size(w);
+    size_t block = (pass * winograd_panels(w) + panel) * PASS, bytes = in * PANEL * weight_size(w);
     const char *weights = (const char *)w->weights + block * bytes;
     size_t parts = (count + TILES - 1) / TILES;
-    for (size_t point = 0; point < PAIR; point++, weights += bytes) {
+    for (size_t point = 0; point < PASS; point++, weights += bytes) {
         for (size_t part = 0; part < parts; part++) {
             size_t first = part * count / parts, rows = (part + 1) * count / parts - first;
             const float *values = t->values + (point * slices * count + first) * LANES;
