@@ -14,8 +14,6 @@
 
 enum { MAX_RUNS = 101 };
 
-static const char *const level_names[] = {"auto", "c", "avx2", "avx512", "avx512_bf16", "amx"};
-
 /* Bytes of zeros. */
 static inline void *memory(size_t bytes)
 {

@@ -181,7 +181,6 @@ void tg__int8_record(tg__plan *plan, const tg__byte_map *x, tg__product_spec spe
     node->src[RESIDUAL] = residual;
     node->macs = (int64_t)x->n * spec.out_h * spec.out_w * layer->out * x->c * kernel * kernel;
     node->bytes = (size_t)layer->out * (size_t)(x->c * kernel * kernel);
-    node->bytes = (size_t)layer->out * (size_t)(x->c * kernel * kernel);
     tg__set_shape(plan, node, "%dx%dx%dx%d to %d k%d s%d int8", x->n, x->h, x->w, x->c, layer->out,
                   kernel, spec.stride);
 }

@@ -17,10 +17,6 @@ static tg__safetensors *const *files_of(const tg_model *m, tg__network network, 
 tg_status tg__session_open_caches(tg_session *s, const char *folder)
 {
     static const char *const networks[TG__NETWORKS] = {"unet", "vae", "text_encoder"};
-    static const char *const levels[] = {
-        [TG_CPU_AUTO] = "auto",     [TG_CPU_C] = "c",     [TG_CPU_AVX2] = "avx2",
-        [TG_CPU_AVX512] = "avx512", [TG_CPU_AMX] = "amx", [TG_CPU_AVX512_BF16] = "avx512_bf16",
-    };
     const char *dtype = s->dtype == TG_DTYPE_INT8   ? "int8"
                         : s->dtype == TG_DTYPE_BF16 ? "bf16"
                                                     : "f32";
@@ -32,7 +28,7 @@ tg_status tg__session_open_caches(tg_session *s, const char *folder)
             .folder = folder, .name = name, .maker = maker, .log = &s->model->log};
         spec.files = files_of(s->model, (tg__network)i, &spec.file_count);
         snprintf(name, sizeof name, "%s-%s-%s", networks[i], dtype,
-                 levels[s->model->kernels.level]);
+                 tg__cpu_name(s->model->kernels.level));
         s->caches[i] = tg__cache_new(&spec, &s->error);
         if (s->caches[i])
             s->contexts[i].packs.store = tg__cache_store(s->caches[i]);

@@ -22,13 +22,12 @@ typedef struct variant {
 /* Every level, and the bf16 dot product where the CPU has it but the table prefers f32. */
 static size_t variants(variant list[8])
 {
-    static const char *const names[] = {"auto", "c", "avx2", "avx512", "avx512_bf16", "amx"};
     size_t n = 0;
     for (int level = TG_CPU_C; level <= (int)tg__cpu_level(); level++, n++) {
         tg__kernels_init(&list[n].kernels, (tg_cpu)level);
-        list[n].name = names[level];
+        list[n].name = tg__cpu_name((tg_cpu)level);
     }
-    if (tg__cpu_level() >= TG_CPU_AVX512_BF16) {
+    if (tg__cpu_level() >= TG_CPU_AVX512_BF16 && __builtin_cpu_supports("avx512vbmi")) {
         list[n] = list[n - 1];
         tg__kernels_init_avx512_bf16(&list[n].kernels);
         list[n++].name = "bf16 dot product";

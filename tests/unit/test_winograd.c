@@ -18,8 +18,6 @@
 enum { SIDE = 4, TAPS = 9 };
 static const double f32_tolerance = 8 * ULP, f16_tolerance = 0x1p-11;
 
-static const char *const level_names[] = {"auto", "c", "avx2", "avx512", "avx512_bf16", "amx"};
-
 typedef struct conv_case {
     int n, h, w, in, out;
     double scale; /* of the weights */
@@ -186,11 +184,11 @@ static void test_kernel(void **state)
         tg__kernels_init(&kernels, (tg_cpu)level);
         for (size_t i = 0; i < COUNT(conv_cases); i++)
             for (int bf16 = 0; bf16 < 2; bf16++)
-                kernel_at(&conv_cases[i], kernel_of(&kernels, bf16), level_names[level], bf16,
-                          blocks[i % COUNT(blocks)], i % 2);
+                kernel_at(&conv_cases[i], kernel_of(&kernels, bf16), tg__cpu_name((tg_cpu)level),
+                          bf16, blocks[i % COUNT(blocks)], i % 2);
         for (size_t i = 0; i < COUNT(blocks); i++)
             kernel_at(&(conv_case){1, 16, 29, 20, 36, 1, false}, kernel_of(&kernels, i % 2),
-                      level_names[level], i % 2, blocks[i], i % 3 == 0);
+                      tg__cpu_name((tg_cpu)level), i % 2, blocks[i], i % 3 == 0);
     }
 }
 
@@ -234,7 +232,7 @@ static void test_largest(void **state)
         tg__kernels_init(&kernels, (tg_cpu)level);
         for (size_t i = 0; i < COUNT(in); i++)
             for (int odd = 0; odd < 2; odd++)
-                largest_at(&kernels.winograd_bf16, in[i], odd, level_names[level]);
+                largest_at(&kernels.winograd_bf16, in[i], odd, tg__cpu_name((tg_cpu)level));
     }
 }
 

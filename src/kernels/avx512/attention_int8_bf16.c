@@ -95,9 +95,7 @@ static float unit_pack_keys(float *dst, const void *src, size_t stride, size_t r
         for (size_t i = 0; i < n; i += LANES) {
             vec x = vec_sub(get(from, i, n - i, true), middle[i / LANES]);
             x = vec_fma(x, vec_set(factor), vec_set(MIDDLE));
-            size_t left = row_bytes - i;
-            _mm_mask_storeu_epi8(to + i, vec_lanes(left < LANES ? left : LANES),
-                                 _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(x)));
+            store_bytes(to + i, _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(x)), row_bytes - i);
         }
     }
     return 1 / factor;

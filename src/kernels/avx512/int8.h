@@ -40,10 +40,7 @@ TG_SPECIALISED void quantize_values(uint8_t *dst, const void *src, size_t n, flo
         vec x = vec_fma(get(src, i, n - i, bf16), scale, offset);
         x = vec_min(vec_max(x, vec_zero()), vec_set(255)); /* what is not a number becomes 0 */
         __m128i bytes = _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(x));
-        if (n - i >= LANES)
-            _mm_storeu_si128((__m128i *)(void *)(dst + i), bytes);
-        else /* a masked store takes many times as long */
-            _mm_mask_storeu_epi8(dst + i, vec_lanes(n - i), bytes);
+        store_bytes(dst + i, bytes, n - i);
     }
 }
 
@@ -134,15 +131,7 @@ static void int8_product(const tg__int8_product *p, const uint8_t *src, const fl
 #define RUN_OF(n) [n] = run_##n,
     static void (*const run[ROWS + 1])(const piece *) = {TG_ROWS_TO_12(RUN_OF)};
 #undef RUN_OF
-    size_t block_bytes = (size_t)p->taps * p->depth * TG__INT8_BLOCK;
-    piece s = {.p = p,
-               .src = src,
-               .weights = (const char *)p->weights + (size_t)block * block_bytes,
-               .scale = scale,
-               .zero = zero,
-               .scale_step = scale_step,
-               .row = row,
-               .block = (size_t)block};
+    piece s = piece_of(p, src, scale, zero, scale_step, row, block);
     while (rows > 0) {
         /* pieces of about the same number of rows: a small one would wait for its weights */
         size_t pieces = (rows + ROWS - 1) / ROWS, n = (rows + pieces - 1) / pieces;

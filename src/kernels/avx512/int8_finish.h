@@ -18,6 +18,21 @@ typedef struct piece {
     size_t scale_step, row, block;
 } piece;
 
+/* The arguments of int8_product. */
+static inline piece piece_of(const tg__int8_product *p, const uint8_t *src, const float *scale,
+                             const int32_t *zero, size_t scale_step, size_t row, int block)
+{
+    size_t block_bytes = (size_t)p->taps * p->depth * TG__INT8_BLOCK;
+    return (piece){.p = p,
+                   .src = src,
+                   .weights = (const char *)p->weights + (size_t)block * block_bytes,
+                   .scale = scale,
+                   .zero = zero,
+                   .scale_step = scale_step,
+                   .row = row,
+                   .block = (size_t)block};
+}
+
 /* What goes by output, of a block's 32: read once for all rows of a piece. */
 typedef struct by_output {
     vec sum[2], scale[2], bias[2];

@@ -105,15 +105,8 @@ static void int8_product(const tg__int8_product *p, const uint8_t *src, const fl
                          const int32_t *zero, size_t scale_step, size_t row, size_t rows, int block)
 {
     _Alignas(64) int32_t result[2 * TILE_ROWS_MOST * TG__INT8_BLOCK];
-    size_t block_bytes = (size_t)p->taps * p->depth * TG__INT8_BLOCK, height = tile_height(rows);
-    piece s = {.p = p,
-               .src = src,
-               .weights = (const char *)p->weights + (size_t)block * block_bytes,
-               .scale = scale,
-               .zero = zero,
-               .scale_step = scale_step,
-               .row = row,
-               .block = (size_t)block};
+    size_t height = tile_height(rows);
+    piece s = piece_of(p, src, scale, zero, scale_step, row, block);
     by_output o = by_output_of(&s);
     if (rows <= TILE_ROWS_MOST) {
         multiply_one(result, &s, src);

@@ -24,31 +24,22 @@ static void begin(void)
     tile_load(7, factor, ROW_BYTES);
 }
 
-static double peak_bf16(size_t rounds)
-{
-    begin();
-    for (size_t round = 0; round < rounds; round++) {
-        tile_multiply(0, 4, 6);
-        tile_multiply(1, 4, 7);
-        tile_multiply(2, 5, 6);
-        tile_multiply(3, 5, 7);
+/* A tile's number is part of an instruction, so a function cannot be handed over. */
+#define PEAK(name, multiply, depth)                           \
+    static double name(size_t rounds)                         \
+    {                                                         \
+        begin();                                              \
+        for (size_t round = 0; round < rounds; round++) {     \
+            multiply(0, 4, 6);                                \
+            multiply(1, 4, 7);                                \
+            multiply(2, 5, 6);                                \
+            multiply(3, 5, 7);                                \
+        }                                                     \
+        tiles_end();                                          \
+        return (double)rounds * SUMS * ROWS * ROWS * (depth); \
     }
-    tiles_end();
-    return (double)rounds * SUMS * ROWS * ROWS * ROW_BF16;
-}
-
-static double peak_int8(size_t rounds)
-{
-    begin();
-    for (size_t round = 0; round < rounds; round++) {
-        _tile_dpbssd(0, 4, 6);
-        _tile_dpbssd(1, 4, 7);
-        _tile_dpbssd(2, 5, 6);
-        _tile_dpbssd(3, 5, 7);
-    }
-    tiles_end();
-    return (double)rounds * SUMS * ROWS * ROWS * ROW_BYTES;
-}
+PEAK(peak_bf16, tile_multiply, ROW_BF16)
+PEAK(peak_int8, tile_multiply_bytes, ROW_BYTES)
 
 void tg__kernels_init_amx_peaks(tg__kernels *kernels)
 {

@@ -78,13 +78,14 @@ static inline __m256i vec_to_bf16(vec x)
 {
 #ifdef __AVX512BF16__
     return (__m256i)_mm512_cvtneps_pbh(x);
-#endif
+#else
     __m512i bits = _mm512_castps_si512(x);
     __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
     __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
     rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
     return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+#endif
 }
 static inline void vec_store_bf16(tg__bf16 *p, vec x)
 {

@@ -43,6 +43,9 @@ enum {
 #define FAR2 (FAR * FAR)
 #define FAR3 (FAR2 * FAR)
 
+static const float near_powers[SIDE] = {1, NEAR, NEAR2, NEAR3};
+static const float far_powers[SIDE] = {1, FAR, FAR2, FAR3};
+
 /* The rows of points in the order of use, by pairs: a point with either sign, whose transforms are
  * much the same. The first pair enters all rows of outputs, the last one (0 and infinity) two. */
 static const int row_order[POINTS] = {1, 2, 3, 4, 0, 5};
@@ -254,7 +257,6 @@ TG_SPECIALISED void transform_input(const tiles *t, int pass)
 /* A row of points becomes one of outputs: A. */
 TG_SPECIALISED void sum_row(vec z[SIDE], const float *products, size_t step)
 {
-    static const float near[SIDE] = {1, NEAR, NEAR2, NEAR3}, far[SIDE] = {1, FAR, FAR2, FAR3};
     vec m[POINTS];
     TG_UNROLL
     for (int i = 0; i < POINTS; i++)
@@ -264,15 +266,14 @@ TG_SPECIALISED void sum_row(vec z[SIDE], const float *products, size_t step)
     z[0] = vec_add(m[0], vec_add(even, even2));
     TG_UNROLL
     for (int i = 1; i < SIDE; i++)
-        z[i] = vec_fma(vec_set(near[i]), i % 2 ? odd : even,
-                       vec_mul(vec_set(far[i]), i % 2 ? odd2 : even2));
+        z[i] = vec_fma(vec_set(near_powers[i]), i % 2 ? odd : even,
+                       vec_mul(vec_set(far_powers[i]), i % 2 ? odd2 : even2));
     z[3] = vec_add(z[3], m[5]);
 }
 
 /* Adds what a pass gives to LANES channels of a tile's outputs; the first one sets them. */
 TG_SPECIALISED void add_pass(float *outputs, const float *products, size_t step, int pass)
 {
-    static const float near[SIDE] = {1, NEAR, NEAR2, NEAR3}, far[SIDE] = {1, FAR, FAR2, FAR3};
     const bool both = PASS_ROWS == 2, second = first_of(pass) % 2;
     const int pair = pair_of(pass), row = SIDE * PANEL;
     vec a[SIDE], b[SIDE];
@@ -293,7 +294,8 @@ TG_SPECIALISED void add_pass(float *outputs, const float *products, size_t step,
         vec odd = both ? vec_sub(a[j], b[j]) : second ? vec_sub(vec_zero(), a[j]) : a[j];
         TG_UNROLL
         for (int i = 0; i < SIDE; i++) {
-            vec factor = vec_set(pair == 0 ? near[i] : far[i]), part = i % 2 ? odd : even;
+            vec factor = vec_set(pair == 0 ? near_powers[i] : far_powers[i]),
+                part = i % 2 ? odd : even;
             vec_store(y + i * row, pass == 0 ? vec_mul(factor, part)
                                              : vec_fma(factor, part, vec_load(y + i * row)));
         }
