@@ -10,12 +10,15 @@ enum { MAX_LAYERS = 256, MAX_POSITIONS = 65536, MAX_VOCABULARY = 1 << 24 };
 static tg__tensor encoder_layer(tg__plan *p, tg__tensor x, const tg__clip_layer *w,
                                 const tg__clip_config *c)
 {
-    tg__tensor h = tg__layer_norm(p, x, &w->layer_norm1, c->eps);
+    tg__row_norm_options norm = {.eps = c->eps};
+    tg__attention_options causal = {
+        .heads = c->heads, .head_dim = c->width / c->heads, .causal = true};
+    tg__tensor h = tg__layer_norm(p, x, &w->layer_norm1, norm);
     tg__tensor qkv = tg__linear(p, h, &w->qkv_proj, (tg__product_options){0});
     h = tg__attention_op(p, w->qkv_proj.name, (tg__slice){qkv, 0}, (tg__slice){qkv, c->width},
-                         (tg__slice){qkv, 2 * c->width}, c->heads, c->width / c->heads, true);
+                         (tg__slice){qkv, 2 * c->width}, causal);
     x = tg__linear(p, h, &w->out_proj, (tg__product_options){.residual = x});
-    h = tg__layer_norm(p, x, &w->layer_norm2, c->eps);
+    h = tg__layer_norm(p, x, &w->layer_norm2, norm);
     h = tg__linear(p, h, &w->fc1, (tg__product_options){.activation = c->activation});
     return tg__linear(p, h, &w->fc2, (tg__product_options){.residual = x});
 }
@@ -28,9 +31,9 @@ void tg__clip_record(tg__plan *p, const tg__clip *clip, int n, int tokens, int s
         tg__embed_tokens(p, ids, &clip->token_embedding, &clip->position_embedding, c->width);
     for (int i = 0; i < c->layers - skip; i++)
         x = encoder_layer(p, x, &clip->layers[i], c);
-    tg__tensor out =
-        tg__plan_external(p, TG__CLIP_OUTPUT, tg__plan_dtype(p), n, 1, tokens, c->width);
-    tg__layer_norm_into(p, x, &clip->final_layer_norm, c->eps, out);
+    x = tg__layer_norm(p, x, &clip->final_layer_norm, (tg__row_norm_options){.eps = c->eps});
+    tg__to_f32(p, "hidden_states", x,
+               tg__plan_external(p, TG__CLIP_OUTPUT, TG__F32, n, 1, tokens, c->width));
 }
 
 /* ------------------------------------------------------------------------------------- config */

@@ -34,7 +34,7 @@ void tg__clip_free(tg__clip *clip);
 
 enum {
     TG__CLIP_IDS,    /* int32 (n, tokens) */
-    TG__CLIP_OUTPUT, /* plan's dtype (n, 1, tokens, width) */
+    TG__CLIP_OUTPUT, /* f32 (n, 1, tokens, width) */
 };
 
 /* n texts of `tokens` ids below config.vocabulary; the last `skip` layers are left out, the final

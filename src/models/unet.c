@@ -103,9 +103,9 @@ void tg__unet_record(tg__plan *p, const tg__unet *u, tg__gate_step gate, int n, 
         return;
     }
     int copies = gate.guided ? 2 : 1;
-    tg__tensor x = tg__plan_external(p, TG__UNET_SAMPLE, TG__F32, n, c->in_channels, h, w);
-    x = tg__from_nchw(p, (tg__tensor){x.id, x.n, x.w, x.c, x.h, x.dtype}, copies,
-                      c->center_input_sample ? 2.f : 1.f, c->center_input_sample ? -1.f : 0.f);
+    tg__tensor x = tg__external_nchw(p, TG__UNET_SAMPLE, n, c->in_channels, h, w);
+    x = tg__from_nchw(p, x, copies, c->center_input_sample ? 2.f : 1.f,
+                      c->center_input_sample ? -1.f : 0.f);
     s.time = time_embedding(p, u);
 
     x = push(&s, tg__conv2d(p, x, &u->conv_in, (tg__product_options){0}));
@@ -118,9 +118,8 @@ void tg__unet_record(tg__plan *p, const tg__unet *u, tg__gate_step gate, int n, 
     tg__group_norm_options norm = {.groups = c->resnet.groups, .eps = c->resnet.eps};
     x = tg__norm_activation(p, x, (tg__tensor){0}, &u->conv_norm_out, norm, c->resnet.activation);
     x = tg__conv2d(p, x, &u->conv_out, (tg__product_options){.f32 = true});
-    tg__tensor out =
-        tg__plan_external(p, TG__UNET_OUTPUT, TG__F32, (int64_t)copies * n, c->out_channels, h, w);
-    tg__to_nchw(p, x, out);
+    tg__to_nchw(p, x,
+                tg__external_nchw(p, TG__UNET_OUTPUT, (int64_t)copies * n, c->out_channels, h, w));
 }
 
 static void level_text(tg__plan *p, tg__tensor text, const tg__unet_level *level)
@@ -133,7 +132,8 @@ void tg__unet_record_text(tg__plan *p, const tg__unet *u, int n, int text_tokens
 {
     const tg__unet_config *c = &u->config;
     tg__tensor text =
-        tg__plan_external(p, TG__UNET_TEXT, tg__plan_dtype(p), n, 1, text_tokens, c->cross_dim[0]);
+        tg__plan_external(p, TG__UNET_TEXT, TG__F32, n, 1, text_tokens, c->cross_dim[0]);
+    text = tg__to_activations(p, "encoder_hidden_states", text);
     for (int i = 0; i < c->levels; i++) {
         level_text(p, text, &u->down[i]);
         level_text(p, text, &u->up[i]);

@@ -65,7 +65,7 @@ enum {
     TG__UNET_SAMPLE,   /* f32 (n, in_channels, h, w), scaled for the step */
     TG__UNET_TIMESTEP, /* f32 scalar */
     TG__UNET_OUTPUT,   /* f32 (n or 2n, out_channels, h, w): unconditional half first */
-    TG__UNET_TEXT,     /* plan's dtype (n or 2n, 1, tokens, cross_dim) */
+    TG__UNET_TEXT,     /* f32 (n or 2n, 1, tokens, cross_dim) */
 };
 
 /* One evaluation for n pictures of h x w latents; with gate.guided the batch is 2n. */

@@ -23,7 +23,8 @@ static tg__tensor mid_attention(tg__plan *p, tg__tensor x, const tg__vae_half *w
     tg__tensor h = tg__group_norm_op(p, x, (tg__tensor){0}, &w->attention_norm, norm);
     tg__tensor qkv = tg__linear(p, h, &w->to_qkv, (tg__product_options){0});
     h = tg__attention_op(p, w->to_qkv.name, (tg__slice){qkv, 0}, (tg__slice){qkv, x.c},
-                         (tg__slice){qkv, 2 * x.c}, 1, x.c, false);
+                         (tg__slice){qkv, 2 * x.c},
+                         (tg__attention_options){.heads = 1, .head_dim = x.c});
     return tg__linear(p, h, &w->to_out, (tg__product_options){.residual = x});
 }
 
@@ -42,18 +43,11 @@ static tg__tensor norm_out(tg__plan *p, tg__tensor x, const tg__vae_half *w, con
     return tg__norm_activation(p, x, (tg__tensor){0}, &w->conv_norm_out, norm, TG__SILU);
 }
 
-/* An external f32 tensor (n, c, h, w): its dimensions under the names that a plan has for them. */
-static tg__tensor external(tg__plan *p, int slot, int64_t n, int64_t c, int64_t h, int64_t w)
-{
-    tg__tensor x = tg__plan_external(p, slot, TG__F32, n, c, h, w);
-    return (tg__tensor){x.id, x.n, x.w, x.c, x.h, x.dtype};
-}
-
 void tg__vae_record_decode(tg__plan *p, const tg__vae *v, float factor, int n, int h, int w)
 {
     const tg__vae_half *d = &v->decoder;
     const tg__vae_config *c = &v->config;
-    tg__tensor in = external(p, TG__VAE_INPUT, n, c->latent_channels, h, w);
+    tg__tensor in = tg__external_nchw(p, TG__VAE_INPUT, n, c->latent_channels, h, w);
     tg__tensor x = tg__from_nchw(p, in, 1, factor, 0.f);
     if (c->post_quant_conv)
         x = tg__conv2d(p, x, &d->quant, (tg__product_options){0});
@@ -68,7 +62,7 @@ void tg__vae_record_decode(tg__plan *p, const tg__vae *v, float factor, int n, i
     }
     x = norm_out(p, x, d, v);
     x = tg__conv2d(p, x, &d->conv_out, (tg__product_options){.f32 = true});
-    tg__to_nchw(p, x, external(p, TG__VAE_OUTPUT, n, c->out_channels, x.h, x.w));
+    tg__to_nchw(p, x, tg__external_nchw(p, TG__VAE_OUTPUT, n, c->out_channels, x.h, x.w));
 }
 
 void tg__vae_record_encode(tg__plan *p, const tg__vae *v, int n, int h, int w)
@@ -78,7 +72,7 @@ void tg__vae_record_encode(tg__plan *p, const tg__vae *v, int n, int h, int w)
     const tg__vae_half *e = &v->encoder;
     const tg__vae_config *c = &v->config;
     tg__tensor x =
-        tg__from_nchw(p, external(p, TG__VAE_INPUT, n, c->in_channels, h, w), 1, 1.f, 0.f);
+        tg__from_nchw(p, tg__external_nchw(p, TG__VAE_INPUT, n, c->in_channels, h, w), 1, 1.f, 0.f);
     x = tg__conv2d(p, x, &e->conv_in, (tg__product_options){0});
     for (int i = 0; i < c->levels; i++) {
         const tg__unet_level *level = &e->levels[i];
@@ -92,7 +86,7 @@ void tg__vae_record_encode(tg__plan *p, const tg__vae *v, int n, int h, int w)
     x = tg__conv2d(p, x, &e->conv_out, (tg__product_options){.f32 = !c->quant_conv});
     if (c->quant_conv)
         x = tg__conv2d(p, x, &e->quant, (tg__product_options){.f32 = true});
-    tg__to_nchw(p, x, external(p, TG__VAE_OUTPUT, n, 2 * c->latent_channels, x.h, x.w));
+    tg__to_nchw(p, x, tg__external_nchw(p, TG__VAE_OUTPUT, n, 2 * c->latent_channels, x.h, x.w));
 }
 
 void tg__vae_latent_size(const tg__vae_config *v, int h, int w, int *latent_h, int *latent_w)

@@ -35,14 +35,14 @@ static size_t workspace_of(tg_session *s, int kind, int h, int w)
     tg__plan_key key = {
         .network = TG__VAE, .kind = kind, .n = 1, .h = h * unit, .w = w * unit, .factor = 1};
     tg__error error = {0};
-    tg__plan *plan =
+    tg__program *plan =
         tg__record_plan(s->model, &s->contexts[TG__VAE], &key, tg__session_dtype(s), false, &error);
     size_t bytes = SIZE_MAX;
-    if (plan && tg__plan_measure(plan) == TG_OK)
-        bytes = tg__plan_workspace_bytes(plan);
+    if (plan && tg__program_measure(plan) == TG_OK)
+        bytes = tg__program_workspace_bytes(plan);
     if (error.status == TG_ERROR_MEMORY)
         tg__fail_memory(&s->error);
-    tg__plan_free(plan);
+    tg__program_free(plan);
     return bytes;
 }
 
@@ -110,18 +110,18 @@ static int input_length(const tg__axis *axis, int index, int whole, int unit)
 }
 
 /* Runs a plan of the VAE from one array to another. */
-static tg_status run_plan(tg_session *s, tg__plan *plan, const float *src, float *dst)
+static tg_status run_plan(tg_session *s, tg__program *plan, const float *src, float *dst)
 {
     tg_status status = tg__session_bind(s, plan);
     if (status != TG_OK)
         return status;
-    tg__plan_bind(plan, TG__VAE_INPUT, (float *)(uintptr_t)src);
-    tg__plan_bind(plan, TG__VAE_OUTPUT, dst);
-    tg__plan_run(plan, s->profile);
+    tg__program_bind(plan, TG__VAE_INPUT, (float *)(uintptr_t)src);
+    tg__program_bind(plan, TG__VAE_OUTPUT, dst);
+    tg__program_run(plan, s->profile);
     return TG_OK;
 }
 
-static tg__plan *plan_of_tile(const pass *p, int row, int column)
+static tg__program *plan_of_tile(const pass *p, int row, int column)
 {
     tg__plan_key key = p->key;
     if (!is_whole(&p->grid)) {
@@ -141,7 +141,7 @@ static tg_status make_plans(const pass *p)
     *last = p->grid;
     for (int i = 0; i < p->grid.rows.count; i++)
         for (int j = 0; j < p->grid.columns.count; j++) {
-            tg__plan *plan = plan_of_tile(p, i, j);
+            tg__program *plan = plan_of_tile(p, i, j);
             if (!plan || tg__session_bind(s, plan) != TG_OK)
                 return s->error.status;
         }

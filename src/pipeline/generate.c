@@ -21,7 +21,7 @@ typedef struct loop {
     size_t n; /* values of the whole batch */
     int evaluations;
     tg__gate_step *rules; /* by evaluation */
-    tg__plan **plans;     /* by evaluation */
+    tg__program **plans;  /* by evaluation */
     float *latents, *input, *output, *noise;
     void *text;
     float timestep;
@@ -79,15 +79,15 @@ static tg_status run_text_plan(loop *l)
     }
     tg__plan_key key = {
         .network = TG__UNET, .kind = TG__PASS_TEXT, .n = l->count * (l->guidance ? 2 : 1)};
-    tg__plan *plan = tg__session_plan(s, &key);
+    tg__program *plan = tg__session_plan(s, &key);
     if (!plan || tg__session_reserve_slots(s, plan, TG__SLOT_LAYERS) != TG_OK ||
         tg__session_bind(s, plan) != TG_OK)
         return s->error.status;
-    tg__plan_bind(plan, TG__UNET_TEXT, l->text);
+    tg__program_bind(plan, TG__UNET_TEXT, l->text);
     tg__session_bind_slots(s, plan, TG__SLOT_LAYERS);
-    tg__plan_run(plan, s->profile);
-    l->result->macs += tg__plan_macs(plan);
-    l->result->macs_plain += tg__plan_macs(plan);
+    tg__program_run(plan, s->profile);
+    l->result->macs += tg__program_macs(plan);
+    l->result->macs_plain += tg__program_macs(plan);
     return TG_OK;
 }
 
@@ -109,9 +109,9 @@ static tg_status make_plans(loop *l)
     for (int i = 0; i < l->evaluations; i++) {
         tg__session_bind(s, l->plans[i]); /* the workspace may have moved since */
         tg__session_bind_slots(s, l->plans[i], TG__SLOT_LAYERS);
-        tg__plan_bind(l->plans[i], TG__UNET_SAMPLE, l->input);
-        tg__plan_bind(l->plans[i], TG__UNET_TIMESTEP, &l->timestep);
-        tg__plan_bind(l->plans[i], TG__UNET_OUTPUT, l->output);
+        tg__program_bind(l->plans[i], TG__UNET_SAMPLE, l->input);
+        tg__program_bind(l->plans[i], TG__UNET_TIMESTEP, &l->timestep);
+        tg__program_bind(l->plans[i], TG__UNET_OUTPUT, l->output);
     }
     return TG_OK;
 }
@@ -121,14 +121,15 @@ static tg_status count_macs(loop *l)
 {
     tg_session *s = l->session;
     tg__plan_key key = unet_key(l, (tg__gate_step){.guided = l->guidance});
-    tg__plan *plain = tg__record_plan(s->model, &s->contexts[TG__UNET], &key, tg__session_dtype(s),
-                                      s->dtype == TG_DTYPE_INT8, &s->error);
+    tg__program *plain =
+        tg__record_plan(s->model, &s->contexts[TG__UNET], &key, tg__session_dtype(s),
+                        s->dtype == TG_DTYPE_INT8, &s->error);
     if (!plain)
         return s->error.status;
-    l->result->macs_plain += tg__plan_macs(plain) * l->evaluations;
+    l->result->macs_plain += tg__program_macs(plain) * l->evaluations;
     for (int i = 0; i < l->evaluations; i++)
-        l->result->macs += tg__plan_macs(l->plans[i]);
-    tg__plan_free(plain);
+        l->result->macs += tg__program_macs(l->plans[i]);
+    tg__program_free(plain);
     return s->error.status;
 }
 
@@ -211,7 +212,7 @@ static void evaluate(loop *l, int i)
     tg__scheduler *scheduler = l->scheduler;
     tg__scheduler_scale_input(scheduler, i, l->input, l->latents);
     l->timestep = tg__scheduler_timestep(scheduler, i);
-    tg__plan_run(l->plans[i], l->session->profile);
+    tg__program_run(l->plans[i], l->session->profile);
     if (l->rules[i].guided)
         guide(l);
     bool noisy = tg__scheduler_wants_noise(scheduler, i);

@@ -30,17 +30,17 @@ static int64_t workspace_of(tg_model *m, const tg__plan_key *key, tg__dtype dtyp
     tg__context context = {.kernels = &m->kernels,
                            .winograd_positions =
                                tg__winograd_positions(key->network, session_dtype)};
-    tg__plan *plan = tg__record_plan(m, &context, key, dtype, int8, &error);
+    tg__program *plan = tg__record_plan(m, &context, key, dtype, int8, &error);
     int64_t bytes = 0;
-    if (plan && tg__plan_measure(plan) == TG_OK) {
-        bytes = (int64_t)tg__plan_workspace_bytes(plan);
+    if (plan && tg__program_measure(plan) == TG_OK) {
+        bytes = (int64_t)tg__program_workspace_bytes(plan);
         if (macs)
-            *macs = tg__plan_macs(plan);
-        *weights += tg__plan_more_weights(plan);
+            *macs = tg__program_macs(plan);
+        *weights += tg__program_more_weights(plan);
     }
     if (error.status == TG_ERROR_MEMORY)
         tg__fail_memory(&m->error);
-    tg__plan_free(plan);
+    tg__program_free(plan);
     return bytes;
 }
 

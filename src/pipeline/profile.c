@@ -11,24 +11,24 @@ typedef struct tg__profile {
     int count, room;
 } profile;
 
-static tg_dtype dtype_of(const tg__node *node)
+static tg_dtype dtype_of(const tg__task *task)
 {
-    if (node->src[0].dtype == TG__U8)
+    if (task->src[0].dtype == TG__U8)
         return TG_DTYPE_INT8;
-    return node->src[0].dtype == TG__BF16 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
+    return task->src[0].dtype == TG__BF16 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
 }
 
-static bool same_row(const tg_profile_row *row, const tg__plan *plan, const tg__node *node)
+static bool same_row(const tg_profile_row *row, const tg__program *plan, const tg__task *task)
 {
-    return strcmp(row->operator_name, node->op->kind) == 0 && row->dtype == dtype_of(node) &&
-           strcmp(row->network, tg__plan_network(plan)) == 0 &&
-           strcmp(row->shape, node->shape) == 0;
+    return strcmp(row->operator_name, task->op->kind) == 0 && row->dtype == dtype_of(task) &&
+           strcmp(row->network, tg__program_network(plan)) == 0 &&
+           strcmp(row->shape, task->shape) == 0;
 }
 
-static bool add_node(profile *p, const tg__plan *plan, const tg__node *node)
+static bool add_task(profile *p, const tg__program *plan, const tg__task *task)
 {
     int i = 0;
-    while (i < p->count && !same_row(&p->rows[i], plan, node))
+    while (i < p->count && !same_row(&p->rows[i], plan, task))
         i++;
     if (i == p->room) {
         int room = p->room ? 2 * p->room : 64;
@@ -39,14 +39,14 @@ static bool add_node(profile *p, const tg__plan *plan, const tg__node *node)
         p->room = room;
     }
     if (i == p->count)
-        p->rows[p->count++] = (tg_profile_row){.network = tg__plan_network(plan),
-                                               .operator_name = node->op->kind,
-                                               .shape = node->shape,
-                                               .dtype = dtype_of(node)};
-    p->rows[i].calls += node->calls;
-    p->rows[i].seconds += node->seconds;
-    p->rows[i].gmac += 1e-9 * (double)node->macs * (double)node->calls;
-    p->rows[i].gbytes += 1e-9 * (double)node->bytes * (double)node->calls;
+        p->rows[p->count++] = (tg_profile_row){.network = tg__program_network(plan),
+                                               .operator_name = task->op->kind,
+                                               .shape = task->shape,
+                                               .dtype = dtype_of(task)};
+    p->rows[i].calls += task->calls;
+    p->rows[i].seconds += task->seconds;
+    p->rows[i].gmac += 1e-9 * (double)task->macs * (double)task->calls;
+    p->rows[i].gbytes += 1e-9 * (double)task->bytes * (double)task->calls;
     return true;
 }
 
@@ -74,8 +74,8 @@ tg_status tg_session_profile(tg_session *s, const tg_profile_row **rows, int *co
     if (!p)
         return tg__fail_memory(&s->error);
     for (const tg__cached_plan *c = s->plans; c; c = c->next) {
-        for (int i = 0; i < tg__plan_node_count(c->plan); i++) {
-            if (!add_node(p, c->plan, tg__plan_node(c->plan, i))) {
+        for (int i = 0; i < tg__program_task_count(c->plan); i++) {
+            if (!add_task(p, c->plan, tg__program_task(c->plan, i))) {
                 free_profile(p);
                 return tg__fail_memory(&s->error);
             }

@@ -39,12 +39,12 @@ static tg_status encode(tg_session *s, const char *what, const char *text, int s
     double start = tg__seconds();
     if (padded_ids(s, what, text, ids) == TG_OK) {
         tg__plan_key key = {.network = TG__TEXT_ENCODER, .n = 1, .skip = skip};
-        tg__plan *plan = tg__session_plan(s, &key);
+        tg__program *plan = tg__session_plan(s, &key);
         if (plan && tg__session_bind(s, plan) == TG_OK) {
             double loaded = tg__seconds();
-            tg__plan_bind(plan, TG__CLIP_IDS, ids);
-            tg__plan_bind(plan, TG__CLIP_OUTPUT, dst);
-            tg__plan_run(plan, s->profile);
+            tg__program_bind(plan, TG__CLIP_IDS, ids);
+            tg__program_bind(plan, TG__CLIP_OUTPUT, dst);
+            tg__program_run(plan, s->profile);
             prompt->load_seconds += loaded - start;
             prompt->seconds += tg__seconds() - loaded;
         }
@@ -60,8 +60,7 @@ static void encode_both(tg_prompt *p, tg_session *s, const char *text, const cha
     p->session = s;
     p->tokens = s->model->context;
     p->width = s->model->clip.config.width;
-    p->dtype = tg__session_dtype(s);
-    p->bytes = (size_t)p->tokens * (size_t)p->width * tg__dtype_size(p->dtype);
+    p->bytes = (size_t)p->tokens * (size_t)p->width * sizeof(float);
     if (clip_skip < 0 || clip_skip > layers) {
         tg__fail(&s->error, TG_ERROR_ARGUMENT, "clip_skip is %d, expected 0 to %d", clip_skip,
                  layers);

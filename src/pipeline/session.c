@@ -134,16 +134,15 @@ int tg__winograd_positions(tg__network network, tg_dtype dtype)
     }
 }
 
-tg__plan *tg__record_plan(const tg_model *m, tg__context *context, const tg__plan_key *key,
-                          tg__dtype dtype, bool int8, tg__error *error)
+tg__program *tg__record_plan(const tg_model *m, tg__context *context, const tg__plan_key *key,
+                             tg__dtype dtype, bool int8, tg__error *error)
 {
     static const char *const names[TG__NETWORKS] = {"unet", "vae", "text_encoder"};
-    tg__plan *plan = tg__plan_new(context, names[key->network], dtype, error);
+    tg__plan *plan = tg__plan_new(names[key->network], error);
     if (!plan)
         return NULL;
     int h = key->tile_h ? key->tile_h : key->h, w = key->tile_w ? key->tile_w : key->w;
-    if (int8 && key->network == TG__UNET && key->kind == TG__PASS_RUN)
-        tg__plan_allow_int8(plan);
+    bool run = key->network == TG__UNET && key->kind == TG__PASS_RUN;
     if (key->network == TG__TEXT_ENCODER)
         tg__clip_record(plan, &m->clip, key->n, m->context, key->skip);
     else if (key->network == TG__UNET && key->kind == TG__PASS_TEXT)
@@ -154,7 +153,9 @@ tg__plan *tg__record_plan(const tg_model *m, tg__context *context, const tg__pla
         tg__vae_record_encode(plan, &m->vae, key->n, h, w);
     else
         tg__vae_record_decode(plan, &m->vae, key->factor, key->n, h, w);
-    return plan;
+    tg__program *program = tg__cpu_lower(context, plan, dtype, int8 && run, error);
+    tg__plan_free(plan);
+    return program;
 }
 
 static bool same_pass(const tg__plan_key *a, const tg__plan_key *b)
@@ -176,7 +177,7 @@ static void drop(tg__cached_plan **link)
 {
     tg__cached_plan *entry = *link;
     *link = entry->next;
-    tg__plan_free(entry->plan);
+    tg__program_free(entry->plan);
     free(entry);
 }
 
@@ -189,7 +190,7 @@ static void forget_packing(tg_session *s, tg__network network)
         tg__safetensors_drop(s->model->file);
 }
 
-tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
+tg__program *tg__session_plan(tg_session *s, const tg__plan_key *key)
 {
     for (tg__cached_plan **link = &s->plans; *link;) {
         tg__plan_key *other = &(*link)->key;
@@ -203,17 +204,17 @@ tg__plan *tg__session_plan(tg_session *s, const tg__plan_key *key)
         link = &(*link)->next;
     }
     tg__cached_plan *entry = malloc(sizeof *entry);
-    tg__plan *plan = tg__record_plan(s->model, &s->contexts[key->network], key,
-                                     tg__session_dtype(s), s->dtype == TG_DTYPE_INT8, &s->error);
+    tg__program *plan = tg__record_plan(s->model, &s->contexts[key->network], key,
+                                        tg__session_dtype(s), s->dtype == TG_DTYPE_INT8, &s->error);
     if (!entry)
         tg__fail_memory(&s->error);
     size_t packed = s->contexts[key->network].packs.bytes;
     if (plan)
-        tg__plan_finish(plan);
+        tg__program_finish(plan);
     if (packed != s->contexts[key->network].packs.bytes)
         forget_packing(s, key->network);
     if (!entry || tg__failed(&s->error)) {
-        tg__plan_free(plan);
+        tg__program_free(plan);
         free(entry);
         return NULL;
     }
@@ -248,9 +249,9 @@ static tg_status fail_size(tg__error *error, const char *what, size_t bytes)
     return tg__fail(error, TG_ERROR_MEMORY, "out of memory: %s takes %zu MiB", what, bytes >> 20);
 }
 
-tg_status tg__session_bind(tg_session *s, tg__plan *plan)
+tg_status tg__session_bind(tg_session *s, tg__program *plan)
 {
-    size_t bytes = tg__plan_workspace_bytes(plan);
+    size_t bytes = tg__program_workspace_bytes(plan);
     if (bytes > s->workspace_bytes) {
         free(s->workspace);
         s->workspace = tg__aligned(bytes);
@@ -258,13 +259,13 @@ tg_status tg__session_bind(tg_session *s, tg__plan *plan)
         if (!s->workspace)
             return fail_size(&s->error, "the workspace", bytes);
     }
-    tg__plan_bind_workspace(plan, s->workspace);
+    tg__program_bind_workspace(plan, s->workspace);
     return TG_OK;
 }
 
-tg_status tg__session_reserve_slots(tg_session *s, const tg__plan *plan, int first)
+tg_status tg__session_reserve_slots(tg_session *s, const tg__program *plan, int first)
 {
-    int end = tg__plan_slot_end(plan);
+    int end = tg__program_slot_end(plan);
     if (end > s->slot_count) {
         void **slots = realloc(s->slots, (size_t)end * sizeof *slots);
         s->slots = slots ? slots : s->slots;
@@ -278,7 +279,7 @@ tg_status tg__session_reserve_slots(tg_session *s, const tg__plan *plan, int fir
         }
     }
     for (int i = first; i < end; i++) {
-        size_t bytes = tg__plan_external_bytes(plan, i);
+        size_t bytes = tg__program_external_bytes(plan, i);
         if (bytes <= s->slot_bytes[i])
             continue;
         free(s->slots[i]);
@@ -290,11 +291,11 @@ tg_status tg__session_reserve_slots(tg_session *s, const tg__plan *plan, int fir
     return TG_OK;
 }
 
-void tg__session_bind_slots(tg_session *s, tg__plan *plan, int first)
+void tg__session_bind_slots(tg_session *s, tg__program *plan, int first)
 {
-    int end = tg__plan_slot_end(plan);
+    int end = tg__program_slot_end(plan);
     for (int i = first; i < end; i++)
-        tg__plan_bind(plan, i, s->slots[i]);
+        tg__program_bind(plan, i, s->slots[i]);
 }
 
 /* ------------------------------------------------------------------------------------- results */

@@ -3,6 +3,7 @@
 #ifndef TG_PIPELINE_SESSION_H
 #define TG_PIPELINE_SESSION_H
 
+#include "cpu/lower.h"
 #include "pipeline/model.h"
 #include "pipeline/tiles.h"
 
@@ -18,7 +19,7 @@ typedef struct tg__plan_key {
 
 typedef struct tg__cached_plan {
     tg__plan_key key;
-    tg__plan *plan;
+    tg__program *plan;
     struct tg__cached_plan *next;
 } tg__cached_plan;
 
@@ -47,8 +48,7 @@ struct tg_session {
 struct tg_prompt {
     const tg_session *session; /* that encoded it */
     int tokens, width;
-    tg__dtype dtype;
-    size_t bytes; /* of one half */
+    size_t bytes; /* of one half, in f32 */
     void *positive, *negative;
     double seconds, load_seconds;
 };
@@ -74,18 +74,18 @@ void tg__session_free_caches(tg_session *session);
 
 /* The plan for this key, one that is there or new; NULL with the session's error. Plans of the same
  * network and kind for another size of the whole are dropped. */
-tg__plan *tg__session_plan(tg_session *session, const tg__plan_key *key);
+tg__program *tg__session_plan(tg_session *session, const tg__plan_key *key);
 /* The context's winograd_positions for a network of a session. */
 int tg__winograd_positions(tg__network network, tg_dtype dtype);
 /* Records a key's plan without preparing it (for its size and multiplications). int8: the UNet's
  * products are, where they may. */
-tg__plan *tg__record_plan(const tg_model *model, tg__context *context, const tg__plan_key *key,
-                          tg__dtype dtype, bool int8, tg__error *error);
+tg__program *tg__record_plan(const tg_model *model, tg__context *context, const tg__plan_key *key,
+                             tg__dtype dtype, bool int8, tg__error *error);
 /* Makes the workspace large enough for the plan and binds it. */
-tg_status tg__session_bind(tg_session *session, tg__plan *plan);
+tg_status tg__session_bind(tg_session *session, tg__program *plan);
 /* Makes the memory of the slots from `first` on large enough for the plan. */
-tg_status tg__session_reserve_slots(tg_session *session, const tg__plan *plan, int first);
-void tg__session_bind_slots(tg_session *session, tg__plan *plan, int first);
+tg_status tg__session_reserve_slots(tg_session *session, const tg__program *plan, int first);
+void tg__session_bind_slots(tg_session *session, tg__program *plan, int first);
 void tg__session_free_profile(tg_session *session);
 void tg__session_drop_plans(tg_session *session, tg__network network);
 /* Its plans and packed weights; they are made again when needed. */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core/parallel.h"
+#include "cpu/lower.h"
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
@@ -151,12 +152,12 @@ static void compare_values(networks *n, const char *prefix, const char *what, co
 }
 
 /* A tensor of a plan, (n, h, w, c), against a golden (n, c, h, w). */
-static void compare_block(networks *n, const char *prefix, const char *what, const tg__plan *plan,
-                          tg__tensor x)
+static void compare_block(networks *n, const char *prefix, const char *what,
+                          const tg__program *plan, tg__tensor x)
 {
     size_t plane = (size_t)x.h * (size_t)x.w, c = (size_t)x.c;
     float *got = malloc(tg__count(x) * sizeof *got), *flat = malloc(tg__count(x) * sizeof *flat);
-    tg__to_f32_array(flat, tg__plan_data(plan, x), x.dtype, tg__count(x));
+    tg__to_f32_array(flat, tg__program_data(plan, x), x.dtype, tg__count(x));
     for (size_t i = 0; i < (size_t)x.n; i++)
         for (size_t j = 0; j < plane; j++)
             for (size_t k = 0; k < c; k++)
@@ -173,14 +174,14 @@ static void compare_block(networks *n, const char *prefix, const char *what, con
 }
 
 /* Block NAME's output is what the last node below NAME makes. -1: there is none. */
-static int last_node(const tg__plan *plan, const char *key_prefix, const char *block)
+static int last_node(const tg__program *plan, const char *key_prefix, const char *block)
 {
     char key[256];
     int last = -1;
     snprintf(key, sizeof key, "%s%s", key_prefix, block);
     size_t length = strlen(key);
-    for (int i = 0; i < tg__plan_node_count(plan); i++) {
-        const char *name = tg__plan_node(plan, i)->name;
+    for (int i = 0; i < tg__program_task_count(plan); i++) {
+        const char *name = tg__program_task(plan, i)->name;
         if (strncmp(name, key, length) == 0 && (name[length] == '.' || name[length] == '\0'))
             last = i;
     }
@@ -194,14 +195,14 @@ typedef struct comparison {
 
 /* Behind a node: the blocks that end with it. conv_norm_out is left out: ours has the activation in
  * it. */
-static void compare_blocks(void *context, const tg__plan *plan, const tg__node *node)
+static void compare_blocks(void *context, const tg__program *plan, const tg__task *node)
 {
     comparison *c = context;
     char copy[4096], *at = copy;
     snprintf(copy, sizeof copy, "%s", c->blocks);
     for (char *name = strtok_r(at, " ", &at); name; name = strtok_r(NULL, " ", &at)) {
         int last = last_node(plan, c->key_prefix, name);
-        if (strcmp(name, "conv_norm_out") == 0 || last < 0 || tg__plan_node(plan, last) != node)
+        if (strcmp(name, "conv_norm_out") == 0 || last < 0 || tg__program_task(plan, last) != node)
             continue;
         if (strcmp(name, "conv_out") != 0 || node->dst.dtype == TG__F32)
             compare_block(c->n, c->prefix, name, plan, node->dst);
@@ -209,21 +210,31 @@ static void compare_blocks(void *context, const tg__plan *plan, const tg__node *
 }
 
 /* Runs the plan and holds each block of the list against its golden as soon as it is there. */
-static void run_and_compare(networks *n, tg__plan *plan, const char *prefix, const char *key_prefix,
-                            const char *blocks)
+static void run_and_compare(networks *n, tg__program *plan, const char *prefix,
+                            const char *key_prefix, const char *blocks)
 {
     comparison c = {n, prefix, key_prefix, blocks};
-    tg__plan_observe(plan, compare_blocks, &c);
-    tg__plan_run(plan, false);
-    tg__plan_observe(plan, NULL, NULL);
+    tg__program_observe(plan, compare_blocks, &c);
+    tg__program_run(plan, false);
+    tg__program_observe(plan, NULL, NULL);
 }
 
-static void *finish_plan(networks *n, tg__plan *plan)
+/* What the plan is on this CPU; the plan goes. */
+static tg__program *lower(networks *n, int network, tg__plan *plan)
 {
-    if (tg__plan_finish(plan) != TG_OK)
+    tg__program *program = tg__cpu_lower(&n->contexts[network], plan, n->dtype, false, &n->error);
+    tg__plan_free(plan);
+    if (!program)
         fail_msg("%s: %s", n->name, n->error.message);
-    void *workspace = tg__aligned(tg__plan_workspace_bytes(plan));
-    tg__plan_bind_workspace(plan, workspace);
+    return program;
+}
+
+static void *finish_plan(networks *n, tg__program *plan)
+{
+    if (tg__program_finish(plan) != TG_OK)
+        fail_msg("%s: %s", n->name, n->error.message);
+    void *workspace = tg__aligned(tg__program_workspace_bytes(plan));
+    tg__program_bind_workspace(plan, workspace);
     return workspace;
 }
 
@@ -246,32 +257,18 @@ static void text_case(networks *n, json_t *c)
     size_t count = (size_t)tokens * (size_t)n->clip.config.width;
     int32_t *copy = malloc(ids->bytes);
     memcpy(copy, ids->data, ids->bytes);
-    tg__plan *plan = tg__plan_new(&n->contexts[2], "text_encoder", n->dtype, &n->error);
-    tg__clip_record(plan, &n->clip, 1, tokens, int_of(c, "clip_skip"));
+    tg__plan *recorded = tg__plan_new("text_encoder", &n->error);
+    tg__clip_record(recorded, &n->clip, 1, tokens, int_of(c, "clip_skip"));
+    tg__program *plan = lower(n, 2, recorded);
     void *workspace = finish_plan(n, plan), *out = tg__aligned(count * sizeof(float));
-    float *got = malloc(count * sizeof *got);
-    tg__plan_bind(plan, TG__CLIP_IDS, copy);
-    tg__plan_bind(plan, TG__CLIP_OUTPUT, out);
-    tg__plan_run(plan, false);
-    tg__to_f32_array(got, out, n->dtype, count);
-    compare_values(n, prefix, "hidden", got, count);
-    tg__plan_free(plan);
+    tg__program_bind(plan, TG__CLIP_IDS, copy);
+    tg__program_bind(plan, TG__CLIP_OUTPUT, out);
+    tg__program_run(plan, false);
+    compare_values(n, prefix, "hidden", out, count);
+    tg__program_free(plan);
     free(workspace);
     free(out);
-    free(got);
     free(copy);
-}
-
-/* A golden (f32) in the plan's dtype. */
-static void *in_dtype(networks *n, float *values, size_t count)
-{
-    if (n->dtype == TG__F32)
-        return values;
-    tg__bf16 *narrow = malloc(count * sizeof *narrow);
-    for (size_t i = 0; i < count; i++)
-        narrow[i] = tg__to_bf16(values[i]);
-    free(values);
-    return narrow;
 }
 
 static void unet_case(networks *n, json_t *c)
@@ -280,32 +277,32 @@ static void unet_case(networks *n, json_t *c)
     const char *prefix = text_of(c, "prefix");
     int count = int_of(c, "count"), h = int_of(c, "height"), w = int_of(c, "width");
     float timestep = (float)json_number_value(json_object_get(c, "timestep"));
-    size_t text_count, size;
+    size_t size;
     int tokens = (int)golden(n, prefix, "text")->shape[1];
     float *sample = golden_values(n, prefix, "sample", &size);
-    float *text_values = golden_values(n, prefix, "text", &text_count);
-    void *text = in_dtype(n, text_values, text_count), *slots[SLOTS] = {0};
+    float *text = golden_values(n, prefix, "text", NULL);
+    void *slots[SLOTS] = {0};
     float *out = malloc(size * sizeof *out);
-    tg__plan *keys = tg__plan_new(&n->contexts[0], "unet", n->dtype, &n->error);
-    tg__plan *plan = tg__plan_new(&n->contexts[0], "unet", n->dtype, &n->error);
-    tg__unet_record_text(keys, &n->unet, count, tokens);
-    tg__unet_record(plan, &n->unet, (tg__gate_step){0}, count, h, w, tokens);
+    tg__plan *text_plan = tg__plan_new("unet", &n->error), *run = tg__plan_new("unet", &n->error);
+    tg__unet_record_text(text_plan, &n->unet, count, tokens);
+    tg__unet_record(run, &n->unet, (tg__gate_step){0}, count, h, w, tokens);
+    tg__program *keys = lower(n, 0, text_plan), *plan = lower(n, 0, run);
     void *workspaces[] = {finish_plan(n, keys), finish_plan(n, plan)};
-    assert_true(tg__plan_slot_end(keys) <= SLOTS);
-    for (int i = TG__SLOT_LAYERS; i < tg__plan_slot_end(keys); i++) {
-        slots[i] = tg__aligned(tg__plan_external_bytes(keys, i));
-        tg__plan_bind(keys, i, slots[i]);
-        tg__plan_bind(plan, i, slots[i]);
+    assert_true(tg__program_slot_end(keys) <= SLOTS);
+    for (int i = TG__SLOT_LAYERS; i < tg__program_slot_end(keys); i++) {
+        slots[i] = tg__aligned(tg__program_external_bytes(keys, i));
+        tg__program_bind(keys, i, slots[i]);
+        tg__program_bind(plan, i, slots[i]);
     }
-    tg__plan_bind(keys, TG__UNET_TEXT, text);
-    tg__plan_bind(plan, TG__UNET_SAMPLE, sample);
-    tg__plan_bind(plan, TG__UNET_TIMESTEP, &timestep);
-    tg__plan_bind(plan, TG__UNET_OUTPUT, out);
-    tg__plan_run(keys, false);
+    tg__program_bind(keys, TG__UNET_TEXT, text);
+    tg__program_bind(plan, TG__UNET_SAMPLE, sample);
+    tg__program_bind(plan, TG__UNET_TIMESTEP, &timestep);
+    tg__program_bind(plan, TG__UNET_OUTPUT, out);
+    tg__program_run(keys, false);
     run_and_compare(n, plan, prefix, "", text_of(c, "blocks"));
     compare_values(n, prefix, "out", out, size);
-    tg__plan_free(keys);
-    tg__plan_free(plan);
+    tg__program_free(keys);
+    tg__program_free(plan);
     for (int i = 0; i < SLOTS; i++)
         free(slots[i]);
     free(workspaces[0]);
@@ -321,16 +318,17 @@ static void vae_case(networks *n, json_t *c, bool decode)
     int count = int_of(c, "count"), h = int_of(c, "height"), w = int_of(c, "width");
     float *in = golden_values(n, prefix, decode ? "latents" : "picture", NULL);
     float scale = (float)n->vae.config.scaling_factor;
-    tg__plan *plan = tg__plan_new(&n->contexts[1], "vae", n->dtype, &n->error);
+    tg__plan *recorded = tg__plan_new("vae", &n->error);
     if (decode)
-        tg__vae_record_decode(plan, &n->vae, 1 / scale, count, h, w);
+        tg__vae_record_decode(recorded, &n->vae, 1 / scale, count, h, w);
     else
-        tg__vae_record_encode(plan, &n->vae, count, h, w);
+        tg__vae_record_encode(recorded, &n->vae, count, h, w);
+    tg__program *plan = lower(n, 1, recorded);
     void *workspace = finish_plan(n, plan);
-    size_t size = tg__plan_external_bytes(plan, TG__VAE_OUTPUT) / sizeof(float);
+    size_t size = tg__program_external_bytes(plan, TG__VAE_OUTPUT) / sizeof(float);
     float *out = malloc(size * sizeof *out);
-    tg__plan_bind(plan, TG__VAE_INPUT, in);
-    tg__plan_bind(plan, TG__VAE_OUTPUT, out);
+    tg__program_bind(plan, TG__VAE_INPUT, in);
+    tg__program_bind(plan, TG__VAE_OUTPUT, out);
     run_and_compare(n, plan, prefix, decode ? "decoder." : "encoder.", text_of(c, "blocks"));
     if (!decode) { /* of the moments the means, scaled */
         size_t half = size / (size_t)count / 2;
@@ -341,7 +339,7 @@ static void vae_case(networks *n, json_t *c, bool decode)
     }
     int64_t bytes = (int64_t)golden(n, prefix, to)->bytes / (int64_t)sizeof(float);
     compare_values(n, prefix, to, out, bytes < (int64_t)size ? (size_t)bytes : size);
-    tg__plan_free(plan);
+    tg__program_free(plan);
     free(workspace);
     free(in);
     free(out);

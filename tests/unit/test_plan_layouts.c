@@ -51,30 +51,32 @@ static tg__plan_key pass_key(int pass)
     }
 }
 
-static bool is_product(const tg__node *node)
+static bool is_product(const tg__task *node)
 {
     return strcmp(node->op->kind, "conv2d") == 0 || strcmp(node->op->kind, "linear") == 0;
 }
 
 /* ends: the pass reads and makes pictures or latents. Returns how many products it has. */
-static int check_plan(const tg__plan *plan, bool ends, bool fast, const char *model)
+static int check_plan(const tg__program *plan, bool ends, bool fast, const char *model)
 {
-    int last = tg__plan_node_count(plan) - 1, first = -1, products = 0;
+    int last = tg__program_task_count(plan) - 1, first = -1, products = 0;
     for (int i = 0; i <= last; i++) {
-        const tg__node *node = tg__plan_node(plan, i);
+        const tg__task *node = tg__program_task(plan, i);
         const char *kind = node->op->kind;
         bool from = strcmp(kind, "from_nchw") == 0, to = strcmp(kind, "to_nchw") == 0;
         first = from ? i : first;
         if (from && products > 0)
-            fail_msg("%s: %s: node %d of %d is %s", model, tg__plan_network(plan), i, last, kind);
+            fail_msg("%s: %s: node %d of %d is %s", model, tg__program_network(plan), i, last,
+                     kind);
         if (to != (ends && i == last))
-            fail_msg("%s: %s: node %d of %d is %s", model, tg__plan_network(plan), i, last, kind);
+            fail_msg("%s: %s: node %d of %d is %s", model, tg__program_network(plan), i, last,
+                     kind);
         if (strstr(kind, "reorder"))
-            fail_msg("%s: %s: a node that is %s", model, tg__plan_network(plan), kind);
+            fail_msg("%s: %s: a node that is %s", model, tg__program_network(plan), kind);
         products += is_product(node);
         if (is_product(node) && fast &&
             (strstr(node->shape, "ref") || strstr(node->shape, "reorder")))
-            fail_msg("%s: %s: %s is %s", model, tg__plan_network(plan), node->name, node->shape);
+            fail_msg("%s: %s: %s is %s", model, tg__program_network(plan), node->name, node->shape);
     }
     assert_true((first >= 0) == ends);
     return products;
@@ -92,7 +94,7 @@ static void check_model(const char *path, tg_dtype dtype)
     assert_int_equal(tg_session_new(&s, model, &options), TG_OK);
     for (int pass = 0; pass < PASSES; pass++) {
         tg__plan_key key = pass_key(pass);
-        tg__plan *plan = tg__session_plan(s, &key);
+        tg__program *plan = tg__session_plan(s, &key);
         if (!plan)
             fail_msg("%s: pass %d: %s", path, pass, tg_session_message(s));
         bool ends = key.network != TG__TEXT_ENCODER && key.kind != TG__PASS_TEXT;
@@ -136,11 +138,11 @@ static void decoder_is_small(void **state)
     assert_int_equal(tg_model_open(&model, TG_PROJECT "/models/demo", NULL), TG_OK);
     assert_int_equal(tg_session_new(&s, model, &options), TG_OK);
     tg__plan_key key = {.network = TG__VAE, .n = 1, .h = 32, .w = 32, .factor = 1};
-    tg__plan *plan = tg__session_plan(s, &key);
+    tg__program *plan = tg__session_plan(s, &key);
     assert_non_null(plan);
-    size_t largest = 0, workspace = tg__plan_workspace_bytes(plan);
-    for (int i = 0; i < tg__plan_node_count(plan); i++) {
-        size_t bytes = tg__bytes(tg__plan_node(plan, i)->dst);
+    size_t largest = 0, workspace = tg__program_workspace_bytes(plan);
+    for (int i = 0; i < tg__program_task_count(plan); i++) {
+        size_t bytes = tg__bytes(tg__program_task(plan, i)->dst);
         largest = largest < bytes ? bytes : largest;
     }
     assert_true(largest >= (size_t)256 * 256 * 64 * sizeof(float));

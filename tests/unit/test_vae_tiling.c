@@ -113,10 +113,10 @@ static size_t workspace(const tg_session *s, int kind, int h, int w)
     tg__context context = s->contexts[TG__VAE];
     tg__plan_key key = {
         .network = TG__VAE, .kind = kind, .n = 1, .h = h * unit, .w = w * unit, .factor = 1};
-    tg__plan *plan = tg__record_plan(s->model, &context, &key, TG__F32, false, &error);
-    assert_int_equal(tg__plan_measure(plan), TG_OK);
-    size_t bytes = tg__plan_workspace_bytes(plan);
-    tg__plan_free(plan);
+    tg__program *plan = tg__record_plan(s->model, &context, &key, TG__F32, false, &error);
+    assert_int_equal(tg__program_measure(plan), TG_OK);
+    size_t bytes = tg__program_workspace_bytes(plan);
+    tg__program_free(plan);
     return bytes;
 }
 

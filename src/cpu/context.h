@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the plans of one network share. */
-#ifndef TG_OPS_CONTEXT_H
-#define TG_OPS_CONTEXT_H
+/* What the programs of one network share. */
+#ifndef TG_CPU_CONTEXT_H
+#define TG_CPU_CONTEXT_H
 
 #include "core/packs.h"
 #include "kernels/kernels.h"
