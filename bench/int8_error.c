@@ -15,6 +15,9 @@
 #include <string.h>
 
 #include "core/parallel.h"
+#include "cpu/backend.h"
+#include "cpu/lower.h"
+#include "models/unet.h"
 #include "pipeline/session.h"
 
 static void die(const char *message)
@@ -78,7 +81,7 @@ static options read_options(int argc, char **argv)
 /* The usual plan's evaluation: its inputs, and by node what it made. */
 typedef struct kept {
     tg_session *session;
-    const tg__cached_plan *entry;
+    const tg__made *entry;
     int step;                    /* at which it is kept */
     tg__tensor sample, timestep; /* of the plan */
     void *sample_data;
@@ -120,12 +123,12 @@ static void keep(void *context, const tg__program *plan, const tg__task *node)
     k->done = k->node++ == last;
 }
 
-static const tg__cached_plan *unet_plan(const tg_session *s)
+static const tg__made *unet_program(const tg_session *s)
 {
-    for (const tg__cached_plan *entry = s->plans; entry; entry = entry->next)
-        if (entry->key.network == TG__UNET && entry->key.kind == TG__PASS_RUN)
+    for (const tg__made *entry = s->made; entry; entry = entry->next)
+        if (entry->role == s->model->class->denoiser && entry->pass.kind == TG__PASS_RUN)
             return entry;
-    die("the loop has no plan of the UNet");
+    die("the loop has no program of the UNet");
     return NULL;
 }
 
@@ -137,10 +140,12 @@ static bool at_step(void *user, const tg_progress *p)
         return true;
     if (p->step > k->step || k->step >= p->steps)
         return false;
-    k->entry = unet_plan(k->session);
-    const tg__plan_key *key = &k->entry->key;
-    int channels = k->session->model->unet.config.in_channels;
-    tg__program *plan = k->entry->plan;
+    if (k->entry)
+        return true; /* it is called more than once a step */
+    k->entry = unet_program(k->session);
+    const tg__pass *key = &k->entry->pass;
+    int channels = tg__denoiser(k->session->model)->facts.in_channels;
+    tg__program *plan = k->entry->program;
     k->results = memory((size_t)tg__program_task_count(plan), sizeof *k->results);
     k->sample =
         tg__program_external(plan, TG__UNET_SAMPLE, TG__F32, key->n, channels, key->h, key->w);
@@ -227,8 +232,8 @@ static void compare(void *context, const tg__program *plan, const tg__task *node
 static int kept_node(const kept *k, const char *name)
 {
     int found = -1;
-    for (int i = 0; i < tg__program_task_count(k->entry->plan); i++) {
-        const tg__task *node = tg__program_task(k->entry->plan, i);
+    for (int i = 0; i < tg__program_task_count(k->entry->program); i++) {
+        const tg__task *node = tg__program_task(k->entry->program, i);
         if (is_result(node) && strcmp(node->name, name) == 0)
             found = i;
     }
@@ -287,10 +292,14 @@ static void run_int8(const kept *k)
 {
     tg_session *s = k->session;
     tg__error error = {0};
-    tg__context context = {.kernels = &s->model->kernels, .dnnl = s->dnnl};
-    tg__program *plan =
-        tg__record_plan(s->model, &context, &k->entry->key, tg__session_dtype(s), true, &error);
-    if (!plan || tg__program_finish(plan) != TG_OK)
+    const tg__context *usual = tg__cpu_context(s->backend, k->entry->role);
+    tg__context context = {.kernels = usual->kernels, .dnnl = usual->dnnl};
+    tg__plan *recorded = tg__network_plan(tg__denoiser(s->model), &k->entry->pass, &error);
+    tg__program *plan = recorded ? tg__cpu_lower(&context, recorded,
+                                                 tg__program_dtype(k->entry->program), true, &error)
+                                 : NULL;
+    tg__plan_free(recorded);
+    if (!plan || tg__program_finish(plan, NULL) != TG_OK)
         die(error.message);
     size_t bytes = tg__program_external_bytes(plan, TG__UNET_OUTPUT);
     float *output = memory(1, bytes), timestep = k->timestep_value;
@@ -298,18 +307,18 @@ static void run_int8(const kept *k)
     if (!workspace)
         die("out of memory");
     tg__program_bind_workspace(plan, workspace);
-    tg__session_bind_slots(s, plan, TG__SLOT_LAYERS);
+    tg__session_bind_kept(s, k->entry->role, plan);
     tg__program_bind(plan, TG__UNET_SAMPLE, k->sample_data);
     tg__program_bind(plan, TG__UNET_TIMESTEP, &timestep);
     tg__program_bind(plan, TG__UNET_OUTPUT, output);
     table t = make_table(k, plan);
     tg__program_observe(plan, compare, &t);
     t.replace = true;
-    tg__program_run(plan, false);
+    tg__program_run(plan, NULL);
     t.replace = false;
-    tg__program_run(plan, false);
+    tg__program_run(plan, NULL);
     print_table(&t, tg__program_macs(plan));
-    const float *expected = k->results[tg__program_task_count(k->entry->plan) - 1];
+    const float *expected = k->results[tg__program_task_count(k->entry->program) - 1];
     printf("output: %.1f dB\n", decibels(output, expected, bytes / sizeof *output));
     tg__program_free(plan);
     tg__packs_free(&context.packs);
@@ -331,7 +340,7 @@ int main(int argc, char **argv)
     int before = tg__threads_enter(tg_session_threads(k.session));
     run_int8(&k);
     tg__threads_leave(before);
-    for (int i = 0; i < tg__program_task_count(k.entry->plan); i++)
+    for (int i = 0; i < tg__program_task_count(k.entry->program); i++)
         free(k.results[i]);
     free(k.results);
     free(k.sample_data);

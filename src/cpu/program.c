@@ -17,7 +17,7 @@ typedef struct buffer {
 } buffer;
 
 struct tg__program {
-    struct tg__context *context;
+    tg__context *context;
     const char *network;
     tg__dtype dtype;
     bool int8;
@@ -32,7 +32,7 @@ struct tg__program {
     size_t workspace_bytes;
 };
 
-tg__program *tg__program_new(struct tg__context *context, const char *network, tg__dtype dtype,
+tg__program *tg__program_new(tg__context *context, const char *network, tg__dtype dtype,
                              tg__error *error)
 {
     tg__program *program = calloc(1, sizeof *program);
@@ -63,7 +63,7 @@ void tg__program_free(tg__program *program)
 
 void tg__program_allow_int8(tg__program *program) { program->int8 = true; }
 bool tg__program_int8(const tg__program *program) { return program->int8; }
-struct tg__context *tg__program_context(const tg__program *program) { return program->context; }
+tg__context *tg__program_context(const tg__program *program) { return program->context; }
 tg__dtype tg__program_dtype(const tg__program *program) { return program->dtype; }
 const char *tg__program_network(const tg__program *program) { return program->network; }
 tg__error *tg__program_error(const tg__program *program) { return program->error; }
@@ -274,14 +274,16 @@ tg_status tg__program_measure(tg__program *program)
     return program->error->status;
 }
 
-tg_status tg__program_finish(tg__program *program)
+tg_status tg__program_finish(tg__program *program, const tg__hooks *hooks)
 {
     if (tg__program_failed(program))
         return program->error->status;
     note_uses(program);
     for (int i = 0; i < program->task_count && !tg__program_failed(program); i++) {
         tg__task *task = program->tasks[i];
-        if (task->op->prepare)
+        if (hooks && hooks->go_on && !hooks->go_on(hooks->context))
+            tg__fail(program->error, TG_ERROR_CANCELLED, "cancelled");
+        else if (task->op->prepare)
             task->op->prepare(program, task);
         if (task->scratch_bytes && !tg__program_failed(program)) {
             task->scratch = new_buffer(program, task->scratch_bytes, -1);
@@ -346,18 +348,25 @@ void tg__program_bind(tg__program *program, int slot, void *data)
             program->buffers[i].data = data;
 }
 
-void tg__program_run(tg__program *program, bool profile)
+bool tg__program_run(tg__program *program, const tg__hooks *hooks)
 {
-    for (int i = 0; i < program->task_count; i++) {
+    static const tg__hooks none;
+    const tg__hooks *h = hooks ? hooks : &none;
+    tg__work work = {.go_on = h->go_on, .context = h->context};
+    tg__work *outer = tg__work_begin(&work);
+    for (int i = 0; i < program->task_count && tg__work_goes_on(&work); i++) {
         tg__task *task = program->tasks[i];
-        double start = profile ? tg__seconds() : 0;
+        double start = h->profile ? tg__seconds() : 0;
         task->op->run(program, task);
         task->calls++;
-        if (profile)
+        if (h->profile)
             task->seconds += tg__seconds() - start;
         if (program->observer)
             program->observer(program->observer_context, program, task);
     }
+    bool done = tg__work_goes_on(&work);
+    tg__work_end(outer);
+    return done;
 }
 
 void tg__program_observe(tg__program *program, tg__observer observer, void *context)

@@ -12,10 +12,10 @@
 #define TG_CPU_PROGRAM_H
 
 #include "core/arena.h"
+#include "core/backend.h"
 #include "core/error.h"
 #include "core/tensor.h"
 
-typedef struct tg__program tg__program;
 typedef struct tg__task tg__task;
 
 /* What a task does. All but run may be NULL. */
@@ -49,11 +49,11 @@ struct tg__task {
 };
 
 /* Everything that programs of a session share: kernels, packed weights; see ops/context.h. */
-struct tg__context;
+typedef struct tg__context tg__context;
 
 /* network: "unet"; dtype: of activations. error outlives the program. NULL if there is no memory.
  */
-tg__program *tg__program_new(struct tg__context *context, const char *network, tg__dtype dtype,
+tg__program *tg__program_new(tg__context *context, const char *network, tg__dtype dtype,
                              tg__error *error);
 void tg__program_free(tg__program *program);
 
@@ -61,7 +61,7 @@ void tg__program_free(tg__program *program);
 void tg__program_allow_int8(tg__program *program);
 bool tg__program_int8(const tg__program *program);
 
-struct tg__context *tg__program_context(const tg__program *program);
+tg__context *tg__program_context(const tg__program *program);
 tg__dtype tg__program_dtype(const tg__program *program);
 const char *tg__program_network(const tg__program *program);
 tg__error *tg__program_error(const tg__program *program);
@@ -81,8 +81,8 @@ tg__tensor tg__program_external(tg__program *program, int slot, tg__dtype dtype,
 tg__task *tg__program_record(tg__program *program, const tg__op *op, const char *name,
                              size_t state_bytes);
 
-/* Ends recording. */
-tg_status tg__program_finish(tg__program *program);
+/* Ends recording. hooks (may be NULL) are asked between tasks. */
+tg_status tg__program_finish(tg__program *program, const tg__hooks *hooks);
 
 /* In prepare: whether the workspace buffer of x is used by no task after this one. */
 bool tg__program_dies(const tg__program *program, const tg__task *task, tg__tensor x);
@@ -109,8 +109,8 @@ size_t tg__program_external_bytes(const tg__program *program, int slot);
 int tg__program_slot_end(const tg__program *program);
 void tg__program_bind_workspace(tg__program *program, void *workspace); /* 64-byte aligned */
 void tg__program_bind(tg__program *program, int slot, void *data); /* slots not used are ignored */
-/* profile: measure each task. */
-void tg__program_run(tg__program *program, bool profile);
+/* False: stopped by a hook (may be NULL). */
+bool tg__program_run(tg__program *program, const tg__hooks *hooks);
 
 /* Called behind each task that runs: what it made is there, and may be replaced. NULL: nobody. */
 typedef void (*tg__observer)(void *context, const tg__program *program, const tg__task *task);

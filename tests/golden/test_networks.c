@@ -32,59 +32,44 @@ typedef struct networks {
     tg__dnnl *dnnl;
     tg__dtype dtype;
     tg__weights *weights[3];
-    tg__unet unet;
-    tg__vae vae;
-    tg__clip clip;
+    tg__network *networks[3];
     tg__context contexts[3];
     tg__safetensors *golden;
     int compared;
 } networks;
 
-static tg__config *open_config(networks *n, const char *folder)
-{
-    char path[512];
-    snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s/%s/config.json", n->name, folder);
-    return tg__config_open(path, folder, &n->error);
-}
+enum { UNET, VAE, TEXT_ENCODER, NETWORKS };
 
-static tg__weights *open_weights(networks *n, const char *folder, const char *base)
+static void open_network(networks *n, int i, const char *role, const tg__network_class *class)
 {
     char path[512];
-    snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s/%s", n->name, folder);
-    return tg__weights_open(path, base, NULL, &n->error);
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s/%s/config.json", n->name, role);
+    tg__config *config = tg__config_open(path, role, &n->error);
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s/%s", n->name, role);
+    n->weights[i] = tg__weights_open(path, class->weights, NULL, &n->error);
+    n->networks[i] = tg__network_new(class, role, &n->error);
+    if (!tg__failed(&n->error) && class->read_config(n->networks[i], config) == TG_OK)
+        class->load(n->networks[i], n->weights[i], &n->error);
+    tg__config_close(config);
+    if (tg__failed(&n->error))
+        fail_msg("%s", n->error.message);
 }
 
 static void open_networks(networks *n, const char *name, tg_cpu cap, tg__dtype dtype,
                           int winograd_positions)
 {
     char path[512];
-    tg__unet_config unet;
-    tg__vae_config vae;
-    tg__clip_config clip;
     *n = (networks){.name = name, .dtype = dtype};
     tg__kernels_init(&n->kernels, cap);
     if (cap != TG_CPU_C)
         n->dnnl = tg__dnnl_new(&n->kernels, TG_CPU_AUTO, &n->error);
-    tg__config *configs[] = {open_config(n, "unet"), open_config(n, "vae"),
-                             open_config(n, "text_encoder")};
-    if (tg__failed(&n->error))
-        fail_msg("%s", n->error.message);
-    tg__unet_read_config(&unet, configs[0]);
-    tg__vae_read_config(&vae, configs[1]);
-    tg__clip_read_config(&clip, configs[2]);
-    n->weights[0] = open_weights(n, "unet", "diffusion_pytorch_model");
-    n->weights[1] = open_weights(n, "vae", "diffusion_pytorch_model");
-    n->weights[2] = open_weights(n, "text_encoder", "model");
-    if (tg__failed(&n->error))
-        fail_msg("%s", n->error.message);
-    tg__unet_load(&n->unet, &unet, n->weights[0], &n->error);
-    tg__vae_load(&n->vae, &vae, n->weights[1], &n->error);
-    tg__clip_load(&n->clip, &clip, n->weights[2], &n->error);
-    for (int i = 0; i < 3; i++) {
+    open_network(n, UNET, "unet", &tg__unet_class);
+    open_network(n, VAE, "vae", &tg__autoencoder_kl_class);
+    open_network(n, TEXT_ENCODER, "text_encoder", &tg__clip_text_class);
+    for (int i = 0; i < NETWORKS; i++) {
         n->contexts[i].kernels = &n->kernels;
         n->contexts[i].dnnl = n->dnnl;
         n->contexts[i].winograd_positions = winograd_positions;
-        tg__config_close(configs[i]);
     }
     snprintf(path, sizeof path, TG_TEST_DATA "/golden/modules/%s.safetensors", name);
     n->golden = tg__safetensors_open(path, &n->error);
@@ -94,10 +79,8 @@ static void open_networks(networks *n, const char *name, tg_cpu cap, tg__dtype d
 
 static void close_networks(networks *n)
 {
-    tg__unet_free(&n->unet);
-    tg__vae_free(&n->vae);
-    tg__clip_free(&n->clip);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < NETWORKS; i++) {
+        tg__network_free(n->networks[i]);
         tg__weights_close(n->weights[i]);
         tg__packs_free(&n->contexts[i].packs);
     }
@@ -215,14 +198,16 @@ static void run_and_compare(networks *n, tg__program *plan, const char *prefix,
 {
     comparison c = {n, prefix, key_prefix, blocks};
     tg__program_observe(plan, compare_blocks, &c);
-    tg__program_run(plan, false);
+    tg__program_run(plan, NULL);
     tg__program_observe(plan, NULL, NULL);
 }
 
-/* What the plan is on this CPU; the plan goes. */
-static tg__program *lower(networks *n, int network, tg__plan *plan)
+/* A pass through a network on this CPU. */
+static tg__program *lower(networks *n, int network, const tg__pass *pass)
 {
-    tg__program *program = tg__cpu_lower(&n->contexts[network], plan, n->dtype, false, &n->error);
+    tg__plan *plan = tg__network_plan(n->networks[network], pass, &n->error);
+    tg__program *program =
+        plan ? tg__cpu_lower(&n->contexts[network], plan, n->dtype, false, &n->error) : NULL;
     tg__plan_free(plan);
     if (!program)
         fail_msg("%s: %s", n->name, n->error.message);
@@ -231,7 +216,7 @@ static tg__program *lower(networks *n, int network, tg__plan *plan)
 
 static void *finish_plan(networks *n, tg__program *plan)
 {
-    if (tg__program_finish(plan) != TG_OK)
+    if (tg__program_finish(plan, NULL) != TG_OK)
         fail_msg("%s: %s", n->name, n->error.message);
     void *workspace = tg__aligned(tg__program_workspace_bytes(plan));
     tg__program_bind_workspace(plan, workspace);
@@ -254,16 +239,15 @@ static void text_case(networks *n, json_t *c)
     const char *prefix = text_of(c, "prefix");
     const tg__disk_tensor *ids = golden(n, prefix, "ids");
     int tokens = (int)(ids->bytes / sizeof(int32_t));
-    size_t count = (size_t)tokens * (size_t)n->clip.config.width;
+    size_t count = (size_t)tokens * (size_t)n->networks[TEXT_ENCODER]->facts.text_width;
     int32_t *copy = malloc(ids->bytes);
     memcpy(copy, ids->data, ids->bytes);
-    tg__plan *recorded = tg__plan_new("text_encoder", &n->error);
-    tg__clip_record(recorded, &n->clip, 1, tokens, int_of(c, "clip_skip"));
-    tg__program *plan = lower(n, 2, recorded);
+    tg__pass pass = {.n = 1, .tokens = tokens, .skip = int_of(c, "clip_skip")};
+    tg__program *plan = lower(n, TEXT_ENCODER, &pass);
     void *workspace = finish_plan(n, plan), *out = tg__aligned(count * sizeof(float));
     tg__program_bind(plan, TG__CLIP_IDS, copy);
     tg__program_bind(plan, TG__CLIP_OUTPUT, out);
-    tg__program_run(plan, false);
+    tg__program_run(plan, NULL);
     compare_values(n, prefix, "hidden", out, count);
     tg__program_free(plan);
     free(workspace);
@@ -283,13 +267,12 @@ static void unet_case(networks *n, json_t *c)
     float *text = golden_values(n, prefix, "text", NULL);
     void *slots[SLOTS] = {0};
     float *out = malloc(size * sizeof *out);
-    tg__plan *text_plan = tg__plan_new("unet", &n->error), *run = tg__plan_new("unet", &n->error);
-    tg__unet_record_text(text_plan, &n->unet, count, tokens);
-    tg__unet_record(run, &n->unet, (tg__gate_step){0}, count, h, w, tokens);
-    tg__program *keys = lower(n, 0, text_plan), *plan = lower(n, 0, run);
+    tg__pass text_pass = {.kind = TG__PASS_TEXT, .n = count, .tokens = tokens};
+    tg__pass run = {.n = count, .h = h, .w = w, .tokens = tokens};
+    tg__program *keys = lower(n, UNET, &text_pass), *plan = lower(n, UNET, &run);
     void *workspaces[] = {finish_plan(n, keys), finish_plan(n, plan)};
     assert_true(tg__program_slot_end(keys) <= SLOTS);
-    for (int i = TG__SLOT_LAYERS; i < tg__program_slot_end(keys); i++) {
+    for (int i = TG__SLOT_KEPT; i < tg__program_slot_end(keys); i++) {
         slots[i] = tg__aligned(tg__program_external_bytes(keys, i));
         tg__program_bind(keys, i, slots[i]);
         tg__program_bind(plan, i, slots[i]);
@@ -298,7 +281,7 @@ static void unet_case(networks *n, json_t *c)
     tg__program_bind(plan, TG__UNET_SAMPLE, sample);
     tg__program_bind(plan, TG__UNET_TIMESTEP, &timestep);
     tg__program_bind(plan, TG__UNET_OUTPUT, out);
-    tg__program_run(keys, false);
+    tg__program_run(keys, NULL);
     run_and_compare(n, plan, prefix, "", text_of(c, "blocks"));
     compare_values(n, prefix, "out", out, size);
     tg__program_free(keys);
@@ -317,13 +300,13 @@ static void vae_case(networks *n, json_t *c, bool decode)
     const char *prefix = text_of(c, "prefix"), *to = decode ? "picture" : "latents";
     int count = int_of(c, "count"), h = int_of(c, "height"), w = int_of(c, "width");
     float *in = golden_values(n, prefix, decode ? "latents" : "picture", NULL);
-    float scale = (float)n->vae.config.scaling_factor;
-    tg__plan *recorded = tg__plan_new("vae", &n->error);
-    if (decode)
-        tg__vae_record_decode(recorded, &n->vae, 1 / scale, count, h, w);
-    else
-        tg__vae_record_encode(recorded, &n->vae, count, h, w);
-    tg__program *plan = lower(n, 1, recorded);
+    float scale = (float)n->networks[VAE]->facts.scaling_factor;
+    tg__pass pass = {.kind = decode ? TG__PASS_RUN : TG__PASS_ENCODE,
+                     .n = count,
+                     .h = h,
+                     .w = w,
+                     .factor = 1 / scale};
+    tg__program *plan = lower(n, VAE, &pass);
     void *workspace = finish_plan(n, plan);
     size_t size = tg__program_external_bytes(plan, TG__VAE_OUTPUT) / sizeof(float);
     float *out = malloc(size * sizeof *out);

@@ -220,7 +220,7 @@ static tg_status winograd_plan(void)
     if (program) {
         tg__tensor x = tg__program_external(program, 0, TG__F32, 1, SIDE, SIDE, C);
         tg__cpu_conv2d(program, x, &layer, (tg__product_options){0});
-        tg__program_finish(program);
+        tg__program_finish(program, NULL);
     }
     tg__program_free(program);
     tg__packs_free(&context.packs);

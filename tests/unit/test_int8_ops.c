@@ -192,14 +192,14 @@ static float *run(const level *l, const data *d, telling t, int *tasks)
     if (t.int8)
         tg__program_allow_int8(program);
     tg__tensor y = record(program, d, t, &residual);
-    if (tg__program_finish(program) != TG_OK)
+    if (tg__program_finish(program, NULL) != TG_OK)
         fail_msg("%s", error.message);
     void *workspace = tg__aligned(tg__program_workspace_bytes(program));
     memset(workspace, 0xFF, tg__program_workspace_bytes(program)); /* NaN */
     tg__program_bind_workspace(program, workspace);
     tg__program_bind(program, SLOT_X, x);
     tg__program_bind(program, SLOT_RESIDUAL, added);
-    tg__program_run(program, false);
+    tg__program_run(program, NULL);
     assert_int_equal(tg__count(y), d->out_count);
     assert_int_equal(y.h, d->out_h);
     float *result = malloc(d->out_count * sizeof *result);

@@ -63,7 +63,7 @@ static void moved_bytes(void **state)
     sum(program, &sum_op, b, b, 2);
     tg__task *last = (tg__task *)(uintptr_t)tg__program_task(program, 2);
     last->bytes = 1000;
-    assert_int_equal(tg__program_finish(program), TG_OK);
+    assert_int_equal(tg__program_finish(program, NULL), TG_OK);
     assert_int_equal(tg__program_task(program, 0)->bytes, (3 + 5) * sizeof(float));
     assert_int_equal(tg__program_task(program, 1)->bytes, (5 + 3 + 7) * sizeof(float));
     assert_int_equal(last->bytes, 1000 + (7 + 2) * sizeof(float));
@@ -90,13 +90,13 @@ static void random_graph(unsigned seed, const tg__op *op)
     tg__task *task = tg__program_record(program, op, "last", 0);
     task->dst = last;
     task->src[0] = x[NODES];
-    assert_int_equal(tg__program_finish(program), TG_OK);
+    assert_int_equal(tg__program_finish(program, NULL), TG_OK);
     assert_int_equal(tg__program_macs(program), NODES * 10);
     void *workspace = tg__aligned(tg__program_workspace_bytes(program));
     tg__program_bind_workspace(program, workspace);
     tg__program_bind(program, 0, in);
     tg__program_bind(program, 1, out);
-    tg__program_run(program, true);
+    tg__program_run(program, &(tg__hooks){.profile = true});
     assert_float_equal(out[3] / (expected[NODES] + 1), 1, 1e-5);
     for (int i = 0; i < 7; i++)
         assert_float_equal(in[i], 2, 0);
@@ -122,7 +122,7 @@ static void chain_is_small(void **state)
     tg__tensor x = sum(program, &sum_op, (tg__tensor){0}, (tg__tensor){0}, 1024);
     for (int i = 0; i < 100; i++)
         x = sum(program, &sum_op, x, (tg__tensor){0}, 1024);
-    assert_int_equal(tg__program_finish(program), TG_OK);
+    assert_int_equal(tg__program_finish(program, NULL), TG_OK);
     assert_int_equal(tg__program_workspace_bytes(program), 2 * 4096);
     tg__program_free(program);
 }
@@ -145,16 +145,16 @@ static void observer(void **state)
     tg__task *task = tg__program_record(program, &sum_op, "last", 0);
     task->src[0] = x;
     task->dst = tg__program_external(program, 0, TG__F32, 1, 1, 1, 1);
-    assert_int_equal(tg__program_finish(program), TG_OK);
+    assert_int_equal(tg__program_finish(program, NULL), TG_OK);
     void *workspace = tg__aligned(tg__program_workspace_bytes(program));
     tg__program_bind_workspace(program, workspace);
     tg__program_bind(program, 0, &out);
     tg__program_observe(program, take_ten, &seen);
-    tg__program_run(program, false);
+    tg__program_run(program, NULL);
     assert_float_equal(seen, 112, 0); /* 1, then 1 + 10 + 1 */
     assert_float_equal(out, 22, 0);
     tg__program_observe(program, NULL, NULL);
-    tg__program_run(program, false);
+    tg__program_run(program, NULL);
     assert_float_equal(seen, 112, 0);
     assert_float_equal(out, 2, 0);
     free(workspace);
@@ -172,7 +172,7 @@ static void absurd_sizes(void **state)
     assert_string_equal(error.message, "test: a feature map of 1048576 x 1048576 x 1048576 x "
                                        "1048576 is too large or empty");
     assert_null(tg__program_record(program, &sum_op, "later", 0));
-    assert_int_equal(tg__program_finish(program), TG_ERROR_ARGUMENT);
+    assert_int_equal(tg__program_finish(program, NULL), TG_ERROR_ARGUMENT);
     tg__program_free(program);
 }
 

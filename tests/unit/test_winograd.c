@@ -340,7 +340,7 @@ static void operator_at(const conv_case *t, tg_cpu level, bool bf16, bool residu
                                 : tg__cpu_conv2d(program, src, &layer, o);
     if (!dies)
         tg__cpu_add(program, "later", sum, inner);
-    assert_int_equal(tg__program_finish(program), TG_OK);
+    assert_int_equal(tg__program_finish(program, NULL), TG_OK);
     int conv = 1;
     assert_non_null(strstr(tg__program_task(program, conv)->shape, "winograd"));
     int64_t tiles = (int64_t)t->n * ((t->h + 3) / 4) * ((t->w + 3) / 4);
