@@ -21,6 +21,7 @@
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
+#include "skip.h"
 
 static const double f32_tolerance = 1e-4, bf16_decibels = 35;
 
@@ -379,10 +380,7 @@ static void plain_c(void **state)
 static void bf16(void **state)
 {
     (void)state;
-    tg__kernels kernels;
-    tg__kernels_init(&kernels, TG_CPU_AUTO);
-    if (kernels.level < TG_CPU_AVX512)
-        skip();
+    tg_skip_without_avx512();
     compare_all(TG_CPU_AUTO, TG__BF16, 0);
     compare_all(TG_CPU_AUTO, TG__BF16, 1);
 }
@@ -391,5 +389,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(f32), cmocka_unit_test(plain_c),
                                        cmocka_unit_test(bf16)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, tg_skip_levels, NULL);
 }

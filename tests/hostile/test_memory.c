@@ -15,6 +15,7 @@
 
 #include "core/parallel.h"
 #include "cpu/tasks.h"
+#include "skip.h"
 #include "tgate.h"
 #include "unit/scratch.h"
 
@@ -150,13 +151,6 @@ static void check_loop(tg_dtype dtype)
     assert_int_equal(s.at_last - s.at_first, 0);
 }
 
-/* Without its instructions int8 is refused. */
-static void skip_without_int8(void)
-{
-    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vnni"))
-        skip();
-}
-
 static void no_allocation_in_the_loop(void **state)
 {
     (void)state;
@@ -166,7 +160,7 @@ static void no_allocation_in_the_loop(void **state)
 static void no_allocation_in_the_int8_loop(void **state)
 {
     (void)state;
-    skip_without_int8();
+    tg_skip_without_vnni();
     check_loop(TG_DTYPE_INT8);
 }
 
@@ -232,7 +226,7 @@ static void each_allocation_of_winograd_fails(void **state)
 {
     (void)state;
     if (tg__cpu_level() < TG_CPU_AVX2)
-        skip();
+        tg_skip("this CPU has no AVX2");
     allocations = fail_at = 0;
     assert_int_equal(winograd_plan(), TG_OK);
     long all = allocations;
@@ -248,7 +242,7 @@ static void each_allocation_of_winograd_fails(void **state)
 static void each_allocation_of_int8_fails(void **state)
 {
     (void)state;
-    skip_without_int8();
+    tg_skip_without_vnni();
     fail_each(whole_run, TG_DTYPE_INT8, false);
 }
 

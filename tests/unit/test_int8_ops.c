@@ -17,6 +17,7 @@
 #include "core/parallel.h"
 #include "cpu/tasks.h"
 #include "kernel_memory.h"
+#include "skip.h"
 
 enum residual_kind { NONE, SEPARATE, IN_PLACE };
 
@@ -54,7 +55,7 @@ static size_t open_levels(level levels[LEVELS])
         levels[i] = (level){.name = names[i], .bf16 = i == BF16};
         tg__kernels_init(&levels[i].kernels, i == C ? TG_CPU_C : TG_CPU_AUTO);
         if (i != C && !levels[i].kernels.int8_fast) {
-            print_message("plain C alone: this CPU has no AVX512-VNNI\n");
+            tg_skip_part("all but plain C: this CPU has no AVX512-VNNI");
             return 1;
         }
         if (i != C)

@@ -14,6 +14,7 @@
 #include "core/parallel.h"
 #include "cpu/tasks.h"
 #include "kernels/kernels.h"
+#include "skip.h"
 
 enum { SIDE = 4, TAPS = 9 };
 static const double f32_tolerance = 8 * ULP, f16_tolerance = 0x1p-11;
@@ -226,6 +227,8 @@ static void largest_at(const tg__winograd_kernel *kernel, int in, bool odd, cons
 static void test_largest(void **state)
 {
     (void)state;
+    if (!tg_has_vnni())
+        tg_skip_part("16-bit integers, in all tests: this CPU has no AVX512-VNNI");
     static const int in[] = {16, 250, 256, 512, 1000};
     for (int level = TG_CPU_AVX2; level <= (int)tg__cpu_level(); level++) {
         tg__kernels kernels;
@@ -394,7 +397,7 @@ static void test_choice(void **state)
     tg__kernels kernels;
     tg__kernels_init(&kernels, TG_CPU_AVX512_BF16);
     if (kernels.level < TG_CPU_AVX2)
-        return;
+        tg_skip("this CPU has no AVX2");
     tg__context context = {.kernels = &kernels, .winograd_positions = 100};
     tg__layer layer = {.name = "conv", .parts = 1, .out = C, .in = C, .kernel = 3};
     tg__program *program = tg__program_new(&context, "test", TG__BF16, &error);
@@ -439,5 +442,5 @@ int main(void)
         cmocka_unit_test(test_kernel), cmocka_unit_test(test_largest),
         cmocka_unit_test(test_not_numbers), cmocka_unit_test(test_operator),
         cmocka_unit_test(test_choice)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, tg_skip_levels, NULL);
 }
