@@ -300,7 +300,8 @@ tg_status tg_generate(tg_result **result, tg_session *s, const tg_prompt *prompt
     int before = tg__session_enter(s);
     *result = NULL;
     if (!prompt || prompt->session != s)
-        tg__fail(&s->error, TG_ERROR_ARGUMENT, "the prompt was encoded by another session");
+        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "prompt",
+                       "the prompt was encoded by another session");
     else if (tg__check_generate(s->model, options, 0, &s->error) == TG_OK)
         *result = tg__result_new(&s->error);
     if (*result) {

@@ -63,8 +63,8 @@ static void encode_both(tg_prompt *p, tg_session *s, const char *text, const cha
     p->dtype = tg__session_dtype(s);
     p->bytes = (size_t)p->tokens * (size_t)p->width * tg__dtype_size(p->dtype);
     if (clip_skip < 0 || clip_skip > layers) {
-        tg__fail(&s->error, TG_ERROR_ARGUMENT, "clip_skip is %d, expected 0 to %d", clip_skip,
-                 layers);
+        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "clip_skip",
+                       "clip_skip is %d, expected 0 to %d", clip_skip, layers);
         return;
     }
     p->positive = tg__aligned(p->bytes);

@@ -26,14 +26,16 @@ static void choose_dtype(tg_session *s, tg_dtype wanted)
     s->dtype = wanted == TG_DTYPE_AUTO ? usual_dtype(k) : wanted;
     s->activations = s->dtype == TG_DTYPE_INT8 ? usual_dtype(k) : s->dtype;
     if (s->dtype == TG_DTYPE_BF16 && k->level < TG_CPU_AVX512)
-        tg__fail(&s->error, TG_ERROR_UNSUPPORTED,
-                 "dtype bf16: oneDNN computes in bf16 only with AVX-512, which this CPU lacks or "
-                 "the cap on instructions excludes; expected f32");
+        tg__fail_about(
+            &s->error, TG_ERROR_UNSUPPORTED, "dtype",
+            "dtype bf16: oneDNN computes in bf16 only with AVX-512, which this CPU lacks or "
+            "the cap on instructions excludes; expected f32");
     if (s->dtype == TG_DTYPE_INT8 && k->level != TG_CPU_C && !k->int8_fast)
-        tg__fail(&s->error, TG_ERROR_UNSUPPORTED,
-                 "dtype int8: its products need AVX512-VNNI, which this CPU lacks or the cap on "
-                 "instructions excludes; expected f32%s",
-                 k->level < TG_CPU_AVX512 ? "" : " or bf16");
+        tg__fail_about(
+            &s->error, TG_ERROR_UNSUPPORTED, "dtype",
+            "dtype int8: its products need AVX512-VNNI, which this CPU lacks or the cap on "
+            "instructions excludes; expected f32%s",
+            k->level < TG_CPU_AVX512 ? "" : " or bf16");
 }
 
 tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session_options *options)
@@ -48,17 +50,17 @@ tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session
     s->profile = o->profile;
     s->threads = o->threads ? o->threads : tg__cores();
     if (tg__failed(&model->error))
-        return tg__fail(&s->error, TG_ERROR_ARGUMENT, "the model is not open: %s",
-                        model->error.message);
+        return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "model", "the model is not open: %s",
+                              model->error.message);
     if (s->threads < 1 || s->threads > MAX_THREADS)
-        return tg__fail(&s->error, TG_ERROR_ARGUMENT, "threads is %d, expected 1 to %d", s->threads,
-                        MAX_THREADS);
+        return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "threads",
+                              "threads is %d, expected 1 to %d", s->threads, MAX_THREADS);
     s->tiling = o->vae_tiling;
     if (s->tiling != TG_VAE_TILING_AUTO && s->tiling != TG_VAE_TILING_ON &&
         s->tiling != TG_VAE_TILING_OFF)
-        return tg__fail(&s->error, TG_ERROR_ARGUMENT,
-                        "vae_tiling is %d, expected TG_VAE_TILING_AUTO, _ON or _OFF",
-                        (int)s->tiling);
+        return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "vae_tiling",
+                              "vae_tiling is %d, expected TG_VAE_TILING_AUTO, _ON or _OFF",
+                              (int)s->tiling);
     choose_dtype(s, o->dtype);
     if (!tg__failed(&s->error) && model->kernels.level != TG_CPU_C)
         s->dnnl = tg__dnnl_new(&model->kernels, model->cpu, &s->error);
@@ -91,10 +93,8 @@ void tg_session_free(tg_session *s)
     free(s);
 }
 
-const char *tg_session_message(const tg_session *s)
-{
-    return s ? s->error.message : "out of memory";
-}
+const tg_error *tg_session_error(const tg_session *s) { return s ? &s->error : &tg__no_handle; }
+const char *tg_session_message(const tg_session *s) { return tg_session_error(s)->message; }
 tg_dtype tg_session_dtype(const tg_session *s) { return s->dtype; }
 int tg_session_threads(const tg_session *s) { return s->threads; }
 

@@ -17,9 +17,6 @@ static tg__safetensors *const *files_of(const tg_model *m, tg__network network, 
 tg_status tg__session_open_caches(tg_session *s, const char *folder)
 {
     static const char *const networks[TG__NETWORKS] = {"unet", "vae", "text_encoder"};
-    const char *dtype = s->dtype == TG_DTYPE_INT8   ? "int8"
-                        : s->dtype == TG_DTYPE_BF16 ? "bf16"
-                                                    : "f32";
     char name[64], maker[128] = "plain C";
     if (s->dnnl)
         tg__dnnl_describe(maker, sizeof maker);
@@ -27,8 +24,8 @@ tg_status tg__session_open_caches(tg_session *s, const char *folder)
         tg__cache_spec spec = {
             .folder = folder, .name = name, .maker = maker, .log = &s->model->log};
         spec.files = files_of(s->model, (tg__network)i, &spec.file_count);
-        snprintf(name, sizeof name, "%s-%s-%s", networks[i], dtype,
-                 tg__cpu_name(s->model->kernels.level));
+        snprintf(name, sizeof name, "%s-%s-%s", networks[i], tg_dtype_name(s->dtype),
+                 tg_cpu_name(s->model->kernels.level));
         s->caches[i] = tg__cache_new(&spec, &s->error);
         if (s->caches[i])
             s->contexts[i].packs.store = tg__cache_store(s->caches[i]);
