@@ -181,10 +181,7 @@ static tg_status keep(tg__backend *backend, int network, const tg__keep *k, tg__
     if (c->dnnl)
         tg__dnnl_describe(maker, sizeof maker);
     snprintf(name, sizeof name, "%s-%s-%s", k->name,
-             c->dtype == TG_DTYPE_INT8   ? "int8"
-             : c->dtype == TG_DTYPE_BF16 ? "bf16"
-                                         : "f32",
-             tg__cpu_name(c->kernels.level));
+             tg_dtype_name(c->dtype), tg_cpu_name(c->kernels.level));
     tg__cache_spec spec = {.folder = k->folder,
                            .name = name,
                            .maker = maker,
@@ -260,11 +257,11 @@ tg_dtype tg__cpu_usual_dtype(tg_cpu cap)
 static void check_dtype(tg_dtype dtype, const tg__kernels *k, tg__error *error)
 {
     if (dtype == TG_DTYPE_BF16 && k->level < TG_CPU_AVX512)
-        tg__fail(error, TG_ERROR_UNSUPPORTED,
+        tg__fail_about(error, TG_ERROR_UNSUPPORTED, "dtype",
                  "dtype bf16: oneDNN computes in bf16 only with AVX-512, which this CPU lacks or "
                  "the cap on instructions excludes; expected f32");
     if (dtype == TG_DTYPE_INT8 && k->level != TG_CPU_C && !k->int8_fast)
-        tg__fail(error, TG_ERROR_UNSUPPORTED,
+        tg__fail_about(error, TG_ERROR_UNSUPPORTED, "dtype",
                  "dtype int8: its products need AVX512-VNNI, which this CPU lacks or the cap on "
                  "instructions excludes; expected f32%s",
                  k->level < TG_CPU_AVX512 ? "" : " or bf16");

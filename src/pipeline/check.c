@@ -3,7 +3,6 @@
 #include "pipeline/check.h"
 
 #include <math.h>
-#include <stdio.h>
 
 enum { MAX_SIZE = 16384, MAX_COUNT = 4096 };
 
@@ -49,9 +48,10 @@ static void check_latents(const tg_model *m, const tg_array *x, tg__error *error
     int channels = tg__denoiser(m)->facts.in_channels;
     int most = MAX_SIZE / tg__autoencoder(m)->facts.factor;
     if (!x->data || x->channels != channels) {
-        tg__fail(error, TG_ERROR_ARGUMENT,
-                 "latents are (%d, %d, %d, %d), expected %d channels (count, %d, height, width)",
-                 x->count, x->channels, x->height, x->width, channels, channels);
+        tg__fail_about(
+            error, TG_ERROR_ARGUMENT, "latents",
+            "latents are (%d, %d, %d, %d), expected %d channels (count, %d, height, width)",
+            x->count, x->channels, x->height, x->width, channels, channels);
         return;
     }
     check_int(error, "latents' count", x->count, 1, MAX_COUNT);
@@ -60,15 +60,17 @@ static void check_latents(const tg_model *m, const tg_array *x, tg__error *error
     size_t n = (size_t)x->count * (size_t)x->channels * (size_t)x->height * (size_t)x->width;
     for (size_t i = 0; !tg__failed(error) && i < n; i++)
         if (!isfinite(x->data[i]))
-            tg__fail(error, TG_ERROR_ARGUMENT, "latents hold %g at %zu, expected finite numbers",
-                     (double)x->data[i], i);
+            tg__fail_about(error, TG_ERROR_ARGUMENT, "latents",
+                           "latents hold %g at %zu, expected finite numbers", (double)x->data[i],
+                           i);
 }
 
 tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, int clip_skip,
                              tg__error *error)
 {
     if (tg__failed(&m->error))
-        return tg__fail(error, TG_ERROR_ARGUMENT, "the model is not open: %s", m->error.message);
+        return tg__fail_about(error, TG_ERROR_ARGUMENT, "model", "the model is not open: %s",
+                              m->error.message);
     check_int(error, "steps", o->steps, 1, m->train_steps);
     check_number(error, "guidance", o->guidance, -1e4, 1e4);
     check_number(error, "guidance_rescale", o->guidance_rescale, 0, 1);
@@ -82,8 +84,8 @@ tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, in
         check_int(error, "count", o->count, 1, MAX_COUNT);
     }
     if (o->rng != TG_RNG_TORCH_CPU && o->rng != TG_RNG_TORCH_CUDA)
-        tg__fail(error, TG_ERROR_ARGUMENT, "rng is %d, expected TG_RNG_TORCH_CPU or _CUDA",
-                 (int)o->rng);
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "rng",
+                       "rng is %d, expected TG_RNG_TORCH_CPU or _CUDA", (int)o->rng);
     check_int(error, "gate_step", o->gate.gate_step, 0, INT32_MAX);
     if (o->gate.gate_step > 0) {
         check_int(error, "sp_interval", o->gate.sp_interval, 1, INT32_MAX);
@@ -100,11 +102,10 @@ tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, in
 }
 
 tg_status tg_generate_check(const tg_model *m, const tg_generate_options *o, int clip_skip,
-                            char *message, size_t size)
+                            tg_error *given)
 {
-    tg__error error = {0};
-    tg__check_generate(m, o, clip_skip, &error);
-    if (message && size)
-        snprintf(message, size, "%s", error.message);
-    return error.status;
+    tg__error own, *error = tg__error_begin(given, &own);
+    if (tg__given(m, "model", error) && tg__given(o, "options", error))
+        tg__check_generate(m, o, clip_skip, error);
+    return error->status;
 }

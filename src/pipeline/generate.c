@@ -409,7 +409,8 @@ tg_status tg_generate(tg_result **result, tg_session *s, const tg_prompt *prompt
     s->progress_function = options->progress;
     s->progress_user = options->progress_user;
     if (!prompt || prompt->model != s->model)
-        tg__fail(&s->error, TG_ERROR_ARGUMENT, "the prompt was encoded by another model");
+        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "prompt",
+                       "the prompt was encoded by another model");
     else if (tg__check_generate(s->model, options, 0, &s->error) == TG_OK)
         *result = tg__result_new(&s->error);
     if (*result) {

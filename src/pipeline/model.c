@@ -422,7 +422,8 @@ void tg_model_close(tg_model *m)
     free(m);
 }
 
-const char *tg_model_message(const tg_model *m) { return m ? m->error.message : "out of memory"; }
+const tg_error *tg_model_error(const tg_model *m) { return m ? &m->error : &tg__no_handle; }
+const char *tg_model_message(const tg_model *m) { return tg_model_error(m)->message; }
 
 /* ------------------------------------------------------------------------------------ backends */
 

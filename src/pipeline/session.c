@@ -16,11 +16,11 @@ void tg_session_options_init(tg_session_options *options)
 static void check_options(const tg_session_options *o, tg__error *error)
 {
     if (o->threads < 0 || o->threads > MAX_THREADS)
-        tg__fail(error, TG_ERROR_ARGUMENT, "threads is %d, expected 1 to %d", o->threads,
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "threads", "threads is %d, expected 1 to %d", o->threads,
                  MAX_THREADS);
     if (o->vae_tiling != TG_VAE_TILING_AUTO && o->vae_tiling != TG_VAE_TILING_ON &&
         o->vae_tiling != TG_VAE_TILING_OFF)
-        tg__fail(error, TG_ERROR_ARGUMENT,
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "vae_tiling",
                  "vae_tiling is %d, expected TG_VAE_TILING_AUTO, _ON or _OFF", (int)o->vae_tiling);
 }
 
@@ -44,7 +44,7 @@ static void open_session(tg_session *s, const tg_session_options *o)
 {
     tg_model *m = s->model;
     if (tg__failed(&m->error))
-        tg__fail(&s->error, TG_ERROR_ARGUMENT, "the model is not open: %s", m->error.message);
+        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "model", "the model is not open: %s", m->error.message);
     else
         check_options(o, &s->error);
     if (tg__failed(&s->error))
@@ -87,10 +87,8 @@ void tg_session_free(tg_session *s)
     free(s);
 }
 
-const char *tg_session_message(const tg_session *s)
-{
-    return s ? s->error.message : "out of memory";
-}
+const tg_error *tg_session_error(const tg_session *s) { return s ? &s->error : &tg__no_handle; }
+const char *tg_session_message(const tg_session *s) { return tg_session_error(s)->message; }
 tg_dtype tg_session_dtype(const tg_session *s) { return s->dtype; }
 int tg_session_threads(const tg_session *s) { return s->threads; }
 

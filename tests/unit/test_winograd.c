@@ -185,11 +185,11 @@ static void test_kernel(void **state)
         tg__kernels_init(&kernels, (tg_cpu)level);
         for (size_t i = 0; i < COUNT(conv_cases); i++)
             for (int bf16 = 0; bf16 < 2; bf16++)
-                kernel_at(&conv_cases[i], kernel_of(&kernels, bf16), tg__cpu_name((tg_cpu)level),
+                kernel_at(&conv_cases[i], kernel_of(&kernels, bf16), tg_cpu_name((tg_cpu)level),
                           bf16, blocks[i % COUNT(blocks)], i % 2);
         for (size_t i = 0; i < COUNT(blocks); i++)
             kernel_at(&(conv_case){1, 16, 29, 20, 36, 1, false}, kernel_of(&kernels, i % 2),
-                      tg__cpu_name((tg_cpu)level), i % 2, blocks[i], i % 3 == 0);
+                      tg_cpu_name((tg_cpu)level), i % 2, blocks[i], i % 3 == 0);
     }
 }
 
@@ -235,7 +235,7 @@ static void test_largest(void **state)
         tg__kernels_init(&kernels, (tg_cpu)level);
         for (size_t i = 0; i < COUNT(in); i++)
             for (int odd = 0; odd < 2; odd++)
-                largest_at(&kernels.winograd_bf16, in[i], odd, tg__cpu_name((tg_cpu)level));
+                largest_at(&kernels.winograd_bf16, in[i], odd, tg_cpu_name((tg_cpu)level));
     }
 }
 
