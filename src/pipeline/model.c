@@ -140,24 +140,24 @@ static void check_together(tg_model *m)
         return;
     if (u->in_channels == 9)
         tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                 "unet/config.json: in_channels is 9 (an inpainting model): not implemented");
+                 "%s: in_channels is 9 (an inpainting model): not implemented", "unet/config.json");
     else if (u->in_channels != m->vae.config.latent_channels)
         tg__fail(&m->error, TG_ERROR_FORMAT,
-                 "unet/config.json: in_channels is %d, expected %d as latent_channels in "
+                 "%s: in_channels is %d, expected %d as latent_channels in "
                  "vae/config.json",
-                 u->in_channels, m->vae.config.latent_channels);
+                 "unet/config.json", u->in_channels, m->vae.config.latent_channels);
     else if (u->out_channels != u->in_channels)
         tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                 "unet/config.json: out_channels is %d, expected %d as in_channels",
+                 "%s: out_channels is %d, expected %d as in_channels", "unet/config.json",
                  u->out_channels, u->in_channels);
     else if (u->cross_dim[0] != m->clip.config.width)
         tg__fail(&m->error, TG_ERROR_FORMAT,
-                 "unet/config.json: cross_attention_dim is %d, expected %d as hidden_size in "
+                 "%s: cross_attention_dim is %d, expected %d as hidden_size in "
                  "text_encoder/config.json",
-                 u->cross_dim[0], m->clip.config.width);
+                 "unet/config.json", u->cross_dim[0], m->clip.config.width);
     else if (m->vae.config.in_channels != 3 || m->vae.config.out_channels != 3)
         tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                 "vae/config.json: pictures have %d channels in and %d out, expected 3",
+                 "%s: pictures have %d channels in and %d out, expected 3", "vae/config.json",
                  m->vae.config.in_channels, m->vae.config.out_channels);
 }
 
@@ -182,13 +182,12 @@ static void open_tokenizer(tg_model *m, const tg_model_options *o)
         m->context = positions;
     if (m->context > positions)
         tg__fail(&m->error, TG_ERROR_FORMAT,
-                 "tokenizer/tokenizer_config.json: model_max_length is %d, expected at most %d as "
+                 "%s: model_max_length is %d, expected at most %d as "
                  "max_position_embeddings in text_encoder/config.json",
-                 m->context, positions);
+                 "tokenizer/tokenizer_config.json", m->context, positions);
     if (m->context < 2)
-        tg__fail(&m->error, TG_ERROR_FORMAT,
-                 "tokenizer/tokenizer_config.json: model_max_length is %d, expected 2 or more",
-                 m->context);
+        tg__fail(&m->error, TG_ERROR_FORMAT, "%s: model_max_length is %d, expected 2 or more",
+                 "tokenizer/tokenizer_config.json", m->context);
 }
 
 /* ----------------------------------------------------------------------------------- scheduler */
