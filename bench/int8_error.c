@@ -164,12 +164,11 @@ static void run_loop(kept *k, const options *o)
     g.seed = 1;
     g.decode = false;
     g.gate.gate_step = 0; /* all evaluations are alike */
-    g.progress = at_step;
-    g.progress_user = k;
+    tg_session_set_progress(k->session, at_step, k);
     k->step = o->step < 0 ? o->steps / 2 : o->step;
-    if (tg_prompt_encode(&prompt, k->session, o->prompt, "", 0) != TG_OK)
+    if (tg_prompt_encode(&prompt, k->session, o->prompt, "", NULL) != TG_OK)
         die(tg_session_message(k->session));
-    tg_status status = tg_generate(&result, k->session, prompt, &g);
+    tg_status status = tg_generate(&result, k->session, &prompt, 1, &g);
     if (status != TG_OK && status != TG_ERROR_CANCELLED)
         die(tg_session_message(k->session));
     if (!k->done)

@@ -51,6 +51,8 @@ int engine_open_model(struct engine *engine)
     model_options.prediction_type = options->prediction_type;
     model_options.log = console_log;
     model_options.log_user = &engine->console;
+    model_options.progress = console_progress;
+    model_options.progress_user = &engine->console;
     int code = read_cpu(options->command, &model_options.cpu);
     if (code != EXIT_DONE)
         return code;
@@ -67,6 +69,8 @@ int engine_open_session(struct engine *engine)
     session_options.vae_tiling = (tg_vae_tiling)engine->options->vae_tiling;
     session_options.profile = engine->options->profile;
     session_options.cache_dir = engine->options->cache_dir;
+    session_options.progress = console_progress;
+    session_options.progress_user = &engine->console;
     return engine_session_result(engine,
                                  tg_session_new(&engine->session, engine->model, &session_options));
 }

@@ -29,8 +29,9 @@ struct run {
     struct prompts prompts;
     tg_prompt **encoded; /* one for each prompt */
     tg_array latents;    /* of --latents */
-    tg_model_info info;
+    const tg_model_info *info; /* the model's */
     tg_generate_options generate;
+    tg_prompt_options prompt;
     struct outputs outputs; /* all pictures, then the latents of each prompt */
     size_t pictures;        /* how many of the outputs are pictures */
     double start, opened;   /* seconds on the clock; seconds it took to open model and session */
@@ -104,8 +105,8 @@ static int take_size_of_latents(struct run *run)
 {
     const struct options *o = run->options;
     const tg_array *latents = &run->latents;
-    int64_t width = (int64_t)latents->width * run->info.size_multiple;
-    int64_t height = (int64_t)latents->height * run->info.size_multiple;
+    int64_t width = (int64_t)latents->width * run->info->size_multiple;
+    int64_t height = (int64_t)latents->height * run->info->size_multiple;
     int code = agree(run, "width", GIVEN(o, width), o->width, width);
     if (code == EXIT_DONE)
         code = agree(run, "height", GIVEN(o, height), o->height, height);
@@ -154,8 +155,6 @@ static void merge_options(struct run *run)
 #undef MERGE
     g->rng = (tg_rng)o->rng;
     g->decode = o->output || !o->save_latents;
-    g->progress = console_progress;
-    g->progress_user = &run->engine.console;
 }
 
 static int settle(struct run *run)
@@ -163,12 +162,14 @@ static int settle(struct run *run)
     const struct options *options = run->options;
     tg_error error;
     int code = EXIT_DONE;
+    tg_prompt_options_init(&run->prompt);
+    run->prompt.clip_skip = options->clip_skip;
     tg_generate_options_init(&run->generate, run->engine.model);
     merge_options(run);
     if (options->latents)
         code = take_size_of_latents(run);
     if (code == EXIT_DONE) {
-        tg_generate_check(run->engine.model, &run->generate, options->clip_skip, &error);
+        tg_generate_check(run->engine.model, &run->generate, &run->prompt, &error);
         code = fail_error(options->command, &error);
     }
     if (code == EXIT_DONE && !GIVEN(options, seed))
@@ -214,18 +215,17 @@ static int encode_prompts(struct run *run)
     run->encoded = calloc((size_t)run->prompts.count, sizeof *run->encoded);
     if (!run->encoded)
         return fail_memory();
+    engine->console.prompts = run->prompts.count;
     for (int i = 0; i < run->prompts.count; i++) {
-        tg_progress progress = {TG_PHASE_TEXT, i, run->prompts.count, 0, 0};
-        if (!console_progress(&engine->console, &progress))
-            return engine_check_interrupt(engine);
+        engine->console.prompt = i + 1;
         int code = engine_session_result(
             engine, tg_prompt_encode(&run->encoded[i], engine->session, run->prompts.items[i],
-                                     options->negative, options->clip_skip));
+                                     options->negative, &run->prompt));
         if (code != EXIT_DONE)
             return code;
     }
-    tg_session_release_text_encoder(engine->session);
-    return EXIT_DONE;
+    return engine_session_result(engine,
+                                 tg_session_trim(engine->session, TG_TRIM_TEXT_ENCODERS));
 }
 
 static int keep_picture(struct run *run, const tg_result *result, int prompt, int index)
@@ -233,7 +233,7 @@ static int keep_picture(struct run *run, const tg_result *result, int prompt, in
     struct parameters parameters = {
         .options = run->options,
         .generate = &run->generate,
-        .scheduler = run->info.scheduler,
+        .scheduler = run->info->scheduler,
         .prompt = run->prompts.items[prompt],
         .index = index,
     };
@@ -259,11 +259,11 @@ static int keep_result(struct run *run, const tg_result *result, int prompt)
 
 static void add_figures(struct run *run, const tg_result *result)
 {
-    tg_seconds seconds = tg_result_seconds(result);
-    run->seconds.load += seconds.load;
-    run->seconds.text += seconds.text;
-    run->seconds.denoise += seconds.denoise;
-    run->seconds.decode += seconds.decode;
+    const tg_seconds *seconds = tg_result_seconds(result);
+    run->seconds.load += seconds->load;
+    run->seconds.text += seconds->text;
+    run->seconds.denoise += seconds->denoise;
+    run->seconds.decode += seconds->decode;
     run->gmac += tg_result_gmac(result);
     run->gmac_plain += tg_result_gmac_plain(result);
 }
@@ -272,13 +272,12 @@ static int make_pictures(struct run *run)
 {
     struct engine *engine = &run->engine;
     int code = EXIT_DONE;
-    engine->console.prompts = run->prompts.count;
     for (int i = 0; i < run->prompts.count && code == EXIT_DONE; i++) {
         tg_result *result = NULL;
         engine->console.prompt = i + 1;
-        run->generate.release_unet = i + 1 == run->prompts.count;
+        run->generate.release_denoiser = i + 1 == run->prompts.count;
         code = engine_session_result(
-            engine, tg_generate(&result, engine->session, run->encoded[i], &run->generate));
+            engine, tg_generate(&result, engine->session, &run->encoded[i], 1, &run->generate));
         if (code == EXIT_DONE) {
             add_figures(run, result);
             code = keep_result(run, result, i);
@@ -304,7 +303,7 @@ static void print_settings(struct json *json, const struct run *run)
     json_integer(json, "count", g->count);
     json_integer(json, "steps", g->steps);
     json_real(json, "guidance", g->guidance);
-    json_text(json, "scheduler", run->info.scheduler);
+    json_text(json, "scheduler", run->info->scheduler);
     json_text(json, "dtype", engine_dtype(&run->engine));
     json_integer(json, "threads", tg_session_threads(run->engine.session));
     if (g->gate.gate_step == 0) {

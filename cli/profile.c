@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "tgate_profile.h"
+
 /* A row beside what the machine could do: its roofline. */
 struct line {
     tg_profile_row row;
@@ -69,17 +71,18 @@ static void print_head(const struct engine *engine, const tg_peak *peak)
 
 int profile_print(struct engine *engine)
 {
-    const tg_profile_row *rows;
-    int count;
-    tg_peak peak = tg_session_measure_peak(engine->session);
-    int code = engine_session_result(engine, tg_session_profile(engine->session, &rows, &count));
+    const tg_peak *peak;
+    int count = 0;
+    int code = engine_session_result(engine, tg_session_measure_peak(engine->session, &peak));
+    if (code == 0)
+        code = engine_session_result(engine, tg_session_profile(engine->session, &count));
     if (code != 0)
         return code;
     struct line total = {.row = {.network = "all", .operator_name = "operators", .shape = ""},
                          .bound = "-"};
-    print_head(engine, &peak);
+    print_head(engine, peak);
     for (int i = 0; i < count; i++) {
-        struct line line = compare(&rows[i], &peak);
+        struct line line = compare(tg_session_profile_row(engine->session, i), peak);
         print_line(&line);
         total.row.calls += line.row.calls;
         total.row.seconds += line.row.seconds;

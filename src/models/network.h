@@ -31,10 +31,14 @@ enum {
 
 bool tg__pass_same(const tg__pass *a, const tg__pass *b);
 
+typedef struct tg__network tg__network;
+
 /* An input or output by name: the slot that a plan has for it. */
 typedef struct tg__port {
     const char *name;
     int slot;
+    /* Of a condition: values of a row; 0: the network does not take it. NULL: no condition. */
+    int (*width)(const tg__network *network);
 } tg__port;
 
 /* Slots below this are ports, bound for each run; from here on they are memory that a session keeps
@@ -54,13 +58,13 @@ typedef struct tg__facts {
     double scaling_factor;
 } tg__facts;
 
-typedef struct tg__network {
+struct tg__network {
     const tg__network_class *class;
     const char *name; /* its role: "unet" */
     tg__facts facts;
     tg__tally tally;
     tg__arena arena;
-} tg__network;
+};
 
 struct tg__network_class {
     const char *const *names; /* "UNet2DConditionModel", … NULL; the first is what info says */

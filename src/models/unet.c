@@ -262,11 +262,13 @@ static tg_status load(tg__network *network, const tg__weights *weights, tg__erro
     return error->status;
 }
 
-static const tg__port ports[] = {{"sample", TG__UNET_SAMPLE},
-                                 {"timestep", TG__UNET_TIMESTEP},
-                                 {"output", TG__UNET_OUTPUT},
-                                 {"text", TG__UNET_TEXT},
-                                 {NULL, 0}};
+static int text_width(const tg__network *network) { return network->facts.text_width; }
+
+static const tg__port ports[] = {{"sample", TG__UNET_SAMPLE, NULL},
+                                 {"timestep", TG__UNET_TIMESTEP, NULL},
+                                 {"output", TG__UNET_OUTPUT, NULL},
+                                 {"text", TG__UNET_TEXT, text_width},
+                                 {NULL, 0, NULL}};
 
 const tg__network_class tg__unet_class = {
     .names = (const char *const[]){"UNet2DConditionModel", NULL},

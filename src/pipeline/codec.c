@@ -6,6 +6,7 @@
 
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "core/process.h"
 #include "pipeline/session.h"
 
 enum { MAX_SIDE = 16384 };
@@ -54,7 +55,8 @@ tg_status tg__session_grid(tg_session *s, int kind, int h, int w, size_t room, t
 static size_t room_of(const pass *p)
 {
     tg_session *s = p->session;
-    size_t available = tg__memory_available(), needed = 0;
+    size_t available = tg__memory_available(), budget = tg__memory_left(), needed = 0;
+    available = available < budget ? available : budget;
     if (available == SIZE_MAX)
         return SIZE_MAX;
     int role = s->model->class->autoencoder;
@@ -196,20 +198,19 @@ static void run_tile(const pass *p, int i, int j, float *below)
 }
 
 /* One picture, by programs that are there already. */
-static void run_pass(const pass *p)
+static tg_status run_pass(const pass *p)
 {
     size_t strip = (size_t)p->out.channels * most_blended(&p->grid.rows) * (size_t)p->out_unit;
-    if (is_whole(&p->grid)) {
-        run_tile_pass(p, 0, 0, p->in, p->out);
-        return;
-    }
-    for (int i = 0; i < p->grid.rows.count; i++) {
+    if (is_whole(&p->grid))
+        return run_tile_pass(p, 0, 0, p->in, p->out);
+    for (int i = 0; i < p->grid.rows.count && !tg__failed(&p->session->error); i++) {
         float *below = p->below;
         for (int j = 0; j < p->grid.columns.count; j++) {
             run_tile(p, i, j, below);
             below += strip * (size_t)(tg__axis_at(&p->grid.columns, j).length * p->out_unit);
         }
     }
+    return p->session->error.status;
 }
 
 static tg_status prepare_pass(pass *p)
@@ -238,6 +239,13 @@ static tg_status check_finite(const float *x, size_t n, const char *what, size_t
     return TG_OK;
 }
 
+/* Picture i of count begins; false if the call was cancelled. */
+static bool report_picture(tg_session *s, tg_phase phase, int i, int count)
+{
+    s->progress = (tg_progress){.phase = phase, .step = i, .steps = count};
+    return tg__session_report(s);
+}
+
 /* One picture at a time: the decoder's maps are the largest of all, and gain nothing in a batch. */
 tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
 {
@@ -257,9 +265,9 @@ tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
         tg__array_new(&result->pictures, x.count, p.out.channels, p.out.h, p.out.w, &s->error)) {
         loaded = tg__seconds();
         p.out.data = (float *)(uintptr_t)result->pictures.data;
-        for (size_t i = 0; i < (size_t)x.count && !tg__failed(&s->error); i++) {
-            run_pass(&p);
-            check_finite(p.out.data, picture, "picture", i, &s->error);
+        for (int i = 0; i < x.count && report_picture(s, TG_PHASE_DECODE, i, x.count); i++) {
+            if (run_pass(&p) == TG_OK)
+                check_finite(p.out.data, picture, "picture", (size_t)i, &s->error);
             p.in.data += latent;
             p.out.data += picture;
         }
@@ -272,6 +280,8 @@ tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
 
 static bool usable(const tg_array *x, const char *what, int channels, int most, tg__error *error)
 {
+    if (!tg__given(x, what, error))
+        return false;
     if (!x->data || x->count < 1 || x->channels != channels || x->height < 1 || x->width < 1 ||
         x->height > most || x->width > most) {
         tg__fail(error, TG_ERROR_ARGUMENT,
@@ -290,33 +300,31 @@ static bool usable(const tg_array *x, const char *what, int channels, int most, 
     return true;
 }
 
-static tg_status finish(tg_result **result, tg_session *s, int before)
+static void decode(tg_result **result, tg_session *s, const tg_array *latents, bool unscaled)
 {
-    if (tg__failed(&s->error)) {
-        tg_result_free(*result);
-        *result = NULL;
-    }
-    return tg__session_leave(s, before);
+    const tg__facts *vae = &tg__autoencoder(s->model)->facts;
+    if (!usable(latents, "latents", vae->latent_channels, MAX_SIDE / vae->factor, &s->error))
+        return;
+    *result = tg__result_new(&s->error);
+    if (!*result || !tg__array_new(&(*result)->latents, latents->count, latents->channels,
+                                   latents->height, latents->width, &s->error))
+        return;
+    size_t n = (size_t)latents->count * (size_t)latents->channels * (size_t)latents->height *
+               (size_t)latents->width;
+    memcpy((float *)(uintptr_t)(*result)->latents.data, latents->data, n * sizeof(float));
+    tg__session_decode(s, *result, unscaled ? 1.f : (float)(1 / vae->scaling_factor));
 }
 
 tg_status tg_decode(tg_result **result, tg_session *s, const tg_array *latents, bool unscaled)
 {
-    int before;
-    *result = NULL;
-    if (!tg__session_enter(s, &before))
-        return s->error.status;
-    const tg__facts *c = &tg__autoencoder(s->model)->facts;
-    *result = NULL;
-    if (usable(latents, "latents", c->latent_channels, MAX_SIDE / c->factor, &s->error))
-        *result = tg__result_new(&s->error);
-    if (*result && tg__array_new(&(*result)->latents, latents->count, latents->channels,
-                                 latents->height, latents->width, &s->error)) {
-        size_t n = (size_t)latents->count * (size_t)latents->channels * (size_t)latents->height *
-                   (size_t)latents->width;
-        memcpy((float *)(uintptr_t)(*result)->latents.data, latents->data, n * sizeof(float));
-        tg__session_decode(s, *result, unscaled ? 1.f : (float)(1 / c->scaling_factor));
-    }
-    return finish(result, s, before);
+    tg__call call;
+    if (result)
+        *result = NULL;
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    if (tg__given(result, "result", &s->error))
+        decode(result, s, latents, unscaled);
+    return tg__result_leave(result, s, &call);
 }
 
 /* The mean is the first half of the moments' channels. */
@@ -324,17 +332,20 @@ static void run_encoder(pass *p, tg_result *result, const tg_array *pictures, fl
 {
     size_t latent = (size_t)result->latents.channels * (size_t)p->out.h * (size_t)p->out.w;
     float *dst = (float *)(uintptr_t)result->latents.data;
-    for (size_t i = 0; i < (size_t)pictures->count; i++, dst += latent) {
-        run_pass(p);
+    for (int i = 0; i < pictures->count; i++, dst += latent) {
+        if (!report_picture(p->session, TG_PHASE_ENCODE, i, pictures->count) ||
+            run_pass(p) != TG_OK)
+            return;
         for (size_t j = 0; j < latent; j++)
             dst[j] = p->out.data[j] * factor;
-        if (check_finite(dst, latent, "the mean of picture", i, &p->session->error) != TG_OK)
+        if (check_finite(dst, latent, "the mean of picture", (size_t)i, &p->session->error) != TG_OK)
             return;
         p->in.data += (size_t)p->in.channels * (size_t)p->in.h * (size_t)p->in.w;
     }
 }
 
-static tg_status encode(tg_session *s, tg_result *result, const tg_array *pictures, float factor)
+static tg_status encode_pictures(tg_session *s, tg_result *result, const tg_array *pictures,
+                                 float factor)
 {
     const tg__facts *c = &tg__autoencoder(s->model)->facts;
     pass p = {
@@ -359,19 +370,25 @@ static tg_status encode(tg_session *s, tg_result *result, const tg_array *pictur
     return s->error.status;
 }
 
+static void encode(tg_result **result, tg_session *s, const tg_array *pictures, bool unscaled)
+{
+    double start = tg__seconds();
+    float factor = unscaled ? 1.f : (float)tg__autoencoder(s->model)->facts.scaling_factor;
+    if (!usable(pictures, "pictures", 3, MAX_SIDE, &s->error))
+        return;
+    *result = tg__result_new(&s->error);
+    if (*result && encode_pictures(s, *result, pictures, factor) == TG_OK)
+        (*result)->seconds.decode = tg__seconds() - start;
+}
+
 tg_status tg_encode(tg_result **result, tg_session *s, const tg_array *pictures, bool unscaled)
 {
-    int before;
-    *result = NULL;
-    if (!tg__session_enter(s, &before))
-        return s->error.status;
-    double start = tg__seconds();
-    *result = NULL;
-    if (usable(pictures, "pictures", 3, MAX_SIDE, &s->error))
-        *result = tg__result_new(&s->error);
-    if (*result &&
-        encode(s, *result, pictures,
-               unscaled ? 1.f : (float)tg__autoencoder(s->model)->facts.scaling_factor) == TG_OK)
-        (*result)->seconds.decode = tg__seconds() - start;
-    return finish(result, s, before);
+    tg__call call;
+    if (result)
+        *result = NULL;
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    if (tg__given(result, "result", &s->error))
+        encode(result, s, pictures, unscaled);
+    return tg__result_leave(result, s, &call);
 }

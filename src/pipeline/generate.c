@@ -13,7 +13,7 @@ typedef struct loop {
     tg_session *session;
     const tg_generate_options *options;
     tg_prompt *const *prompts; /* one, or one for each picture */
-    size_t prompt_count;
+    int prompt_count;
     tg_result *result;
     tg__scheduler *scheduler;
     tg__recipe recipe;
@@ -224,7 +224,8 @@ static void draw(loop *l, float *dst)
 static void first_latents(loop *l)
 {
     const tg_generate_options *o = l->options;
-    tg__rng_seed(&l->rngs[0], o->rng, o->seed);
+    for (int i = 0; i < l->rng_count; i++)
+        tg__rng_seed(&l->rngs[i], o->rng, o->seeds ? o->seeds[i] : o->seed);
     if (o->latents)
         memcpy(l->latents, o->latents->data, l->n * sizeof *l->latents);
     else
@@ -272,18 +273,33 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Where the loop is once `done` evaluations are. times of these are kept sorted, for their median.
- */
+/* Inference steps that are done once `done` evaluations are. */
+static int steps_done(const loop *l, int done)
+{
+    if (done == l->recipe.count)
+        return l->recipe.steps;
+    return l->recipe.evaluations[done].step - l->recipe.evaluations[0].step;
+}
+
+/* Where the loop is once `done` evaluations are. times of these are kept sorted, for their median. */
 static bool report(loop *l, int done)
 {
-    tg_progress *p = &l->session->progress;
-    *p = (tg_progress){.phase = TG_PHASE_DENOISE, .step = done, .steps = l->recipe.count};
+    tg_session *s = l->session;
+    tg_progress *p = &s->progress;
+    *p = (tg_progress){
+        .phase = TG_PHASE_DENOISE, .step = steps_done(l, done), .steps = l->recipe.steps};
     if (done > 0) {
+        double per_step = (double)l->recipe.count / l->recipe.steps;
         qsort(l->times, (size_t)done, sizeof *l->times, by_value);
-        p->seconds_per_step = l->times[done / 2];
-        p->seconds_left = p->seconds_per_step * (l->recipe.count - done);
+        p->seconds_per_step = l->times[done / 2] * per_step;
+        p->seconds_left = l->times[done / 2] * (l->recipe.count - done);
     }
-    return tg__session_report(l->session);
+    p->latents = (tg_array){l->count, l->channels, l->h, l->w, l->latents};
+    if (l->options->preview && s->progress_function)
+        p->preview = tg__preview_make(s, l->latents, l->count, l->h, l->w);
+    bool go_on = tg__session_report(s);
+    p->latents = p->preview = (tg_array){0}; /* they change while the next step runs */
+    return go_on;
 }
 
 static bool all_finite(const float *x, size_t n)
@@ -323,7 +339,8 @@ static tg_status cancelled_at(loop *l, int i)
     *error = (tg__error){0};
     if (i == l->recipe.count)
         return tg__fail(error, TG_ERROR_CANCELLED, "cancelled after the last step");
-    return tg__fail(error, TG_ERROR_CANCELLED, "cancelled at step %d of %d", i, l->recipe.count);
+    return tg__fail(error, TG_ERROR_CANCELLED, "cancelled at step %d of %d", steps_done(l, i),
+                    l->recipe.steps);
 }
 
 static tg_status denoise(loop *l)
@@ -365,13 +382,16 @@ static void run(loop *l)
     if (!l->scheduler ||
         tg__scheduler_set_steps(l->scheduler, o->steps, l->n, l->count, &s->error) != TG_OK)
         return;
+    if (o->preview && s->progress_function &&
+        tg__preview_prepare(s, l->count, l->h, l->w) != TG_OK)
+        return;
     if (make_recipe(l) != TG_OK || allocate(l) != TG_OK || make_programs(l) != TG_OK ||
         count_macs(l) != TG_OK)
         return;
     double loaded = tg__seconds();
     tg_status status = denoise(l);
     double denoised = tg__seconds();
-    for (size_t i = 0; i < l->prompt_count; i++) {
+    for (int i = 0; i < l->prompt_count; i++) {
         seconds->text += l->prompts[i]->seconds;
         seconds->load += l->prompts[i]->load_seconds;
     }
@@ -379,13 +399,12 @@ static void run(loop *l)
     seconds->denoise = denoised - loaded;
     if (status != TG_OK || !o->decode || !report_phase(s, TG_PHASE_DECODE))
         return;
-    if (o->release_unet && !s->profile && !s->caches)
+    if (o->release_denoiser && !s->profile && !s->caches)
         tg__session_release(s, s->model->class->denoiser);
     tg__session_decode(s, l->result, (float)(1 / tg__autoencoder(s->model)->facts.scaling_factor));
 }
 
-static loop loop_of(tg_session *s, const tg_prompt *prompt, const tg_generate_options *o,
-                    tg_result *result)
+static loop loop_of(tg_session *s, const tg_generate_options *o, tg_result *result)
 {
     int factor = tg__autoencoder(s->model)->facts.factor;
     loop l = {.session = s, .options = o, .result = result};
@@ -394,36 +413,61 @@ static loop loop_of(tg_session *s, const tg_prompt *prompt, const tg_generate_op
     l.h = o->latents ? o->latents->height : o->height / factor;
     l.w = o->latents ? o->latents->width : o->width / factor;
     l.n = (size_t)l.count * (size_t)l.channels * (size_t)l.h * (size_t)l.w;
-    l.rng_count = 1;
-    (void)prompt;
+    l.rng_count = o->seeds ? l.count : 1;
     return l;
 }
 
-tg_status tg_generate(tg_result **result, tg_session *s, const tg_prompt *prompt,
-                      const tg_generate_options *options)
+/* Whether these prompts make this batch: the model's own, with conditions of one size. */
+static tg_status check_prompts(tg_session *s, tg_prompt *const *prompts, int prompt_count,
+                               int count)
 {
-    int before;
-    *result = NULL;
-    if (!tg__session_enter(s, &before))
+    const char *name = "prompts";
+    if (!tg__given(prompts, name, &s->error))
         return s->error.status;
-    s->progress_function = options->progress;
-    s->progress_user = options->progress_user;
-    if (!prompt || prompt->model != s->model)
-        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "prompt",
-                       "the prompt was encoded by another model");
-    else if (tg__check_generate(s->model, options, 0, &s->error) == TG_OK)
+    if (prompt_count != 1 && prompt_count != count)
+        return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "prompt_count",
+                              "prompt_count is %d, expected 1 or %d as count", prompt_count, count);
+    for (int i = 0; i < prompt_count; i++) {
+        if (!tg__given(prompts[i], "prompt", &s->error))
+            return s->error.status;
+        if (prompts[i]->model != s->model)
+            return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, name,
+                                  "prompt %d belongs to another model", i);
+        if (!tg__prompt_alike(prompts[0], prompts[i]))
+            return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, name,
+                                  "prompt %d has embeddings of another size than prompt 0", i);
+    }
+    return TG_OK;
+}
+
+static void generate(tg_result **result, tg_session *s, tg_prompt *const *prompts,
+                     int prompt_count, const tg_generate_options *options)
+{
+    tg_generate_options o;
+    if (tg__read_generate_options(&o, s->model, options, &s->error) != TG_OK ||
+        tg__check_generate(s->model, &o, &s->error) != TG_OK)
+        return;
+    int count = o.latents ? o.latents->count : o.count;
+    if (check_prompts(s, prompts, prompt_count, count) == TG_OK)
         *result = tg__result_new(&s->error);
-    if (*result) {
-        tg_prompt *prompts = (tg_prompt *)(uintptr_t)prompt;
-        loop l = loop_of(s, prompt, options, *result);
-        l.prompts = &prompts;
-        l.prompt_count = 1;
-        run(&l);
-        release(&l);
-    }
-    if (tg__failed(&s->error)) {
-        tg_result_free(*result);
+    if (!*result)
+        return;
+    loop l = loop_of(s, &o, *result);
+    l.prompts = prompts;
+    l.prompt_count = prompt_count;
+    run(&l);
+    release(&l);
+}
+
+tg_status tg_generate(tg_result **result, tg_session *s, tg_prompt *const *prompts,
+                      int prompt_count, const tg_generate_options *options)
+{
+    tg__call call;
+    if (result)
         *result = NULL;
-    }
-    return tg__session_leave(s, before);
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    if (tg__given(result, "result", &s->error))
+        generate(result, s, prompts, prompt_count, options);
+    return tg__result_leave(result, s, &call);
 }

@@ -67,7 +67,6 @@ static void fill_networks(tg_model *m)
         if (m->tokenizers[i] && !info->context)
             info->context = m->contexts[i];
     }
-    info->networks = m->network_info;
     info->network_count = m->class->role_count;
 }
 
@@ -88,4 +87,15 @@ void tg__model_fill_info(tg_model *m)
     info->step_gmac = 1e-9 * (double)macs;
 }
 
-tg_model_info tg_model_describe(const tg_model *m) { return m->info; }
+const tg_model_info *tg_model_describe(const tg_model *m)
+{
+    static const tg_model_info none = {
+        .pipeline = "", .layout = "", .scheduler = "", .prediction_type = ""};
+    return m && !tg__failed(&m->error) ? &m->info : &none;
+}
+
+const tg_network_info *tg_model_network(const tg_model *m, int index)
+{
+    int count = tg_model_describe(m)->network_count;
+    return index >= 0 && index < count ? &m->network_info[index] : NULL;
+}

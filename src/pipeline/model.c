@@ -7,15 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/options.h"
 #include "cpu/backend.h"
 #include "io/file.h"
 #include "pipeline/layouts.h"
 
 enum { PATH_BYTES = 4096, CONFIG_BYTES = 16 << 20 };
 
-void tg_model_options_init(tg_model_options *options)
+static const tg_model_options default_options = {.size = sizeof(tg_model_options), .karras = -1};
+
+void tg_model_options_init_sized(tg_model_options *options, size_t size)
 {
-    *options = (tg_model_options){.karras = -1};
+    tg__options_init(options, size, &default_options, sizeof default_options);
+}
+
+static void check_options(tg_model *m, const tg_model_options *o)
+{
+    if (o->karras < -1 || o->karras > 1)
+        tg__fail_about(&m->error, TG_ERROR_ARGUMENT, "karras", "karras is %d, expected -1, 0 or 1",
+                       o->karras);
+    if (o->cpu < TG_CPU_AUTO || o->cpu > TG_CPU_AMX)
+        tg__fail_about(&m->error, TG_ERROR_ARGUMENT, "cpu", "cpu is %d, expected a tg_cpu",
+                       (int)o->cpu);
 }
 
 /* --------------------------------------------------------------------------------- config files */
@@ -361,15 +374,25 @@ static const char *open_index(tg_model *m, const tg_model_options *o,
     return scheduler;
 }
 
+/* Tells the caller that `done` of the networks are open; false, and an error, if it cancels. */
+static bool report(tg_model *m, const tg_model_options *o, int done)
+{
+    tg_progress progress = {
+        .phase = TG_PHASE_OPEN, .step = done, .steps = m->class ? m->class->role_count : 0};
+    if (!tg__failed(&m->error) && o->progress && !o->progress(o->progress_user, &progress))
+        tg__fail(&m->error, TG_ERROR_CANCELLED, "cancelled");
+    return !tg__failed(&m->error);
+}
+
 static void open_all(tg_model *m, const tg_model_options *o,
                      const tg__pipeline_class *const *classes)
 {
     const tg__network_class *networks[TG__MAX_NETWORKS] = {0};
-    const char *scheduler = open_index(m, o, classes, networks);
+    const char *scheduler = report(m, o, 0) ? open_index(m, o, classes, networks) : NULL;
     if (tg__failed(&m->error))
         return;
     open_scheduler(m, o, scheduler);
-    for (int i = 0; i < m->class->role_count; i++)
+    for (int i = 0; i < m->class->role_count && report(m, o, i); i++)
         open_network(m, o, i, networks[i]);
     check_together(m);
     for (int i = 0; i < m->class->role_count; i++)
@@ -378,27 +401,37 @@ static void open_all(tg_model *m, const tg_model_options *o,
         return;
     set_default_size(m, o);
     tg__model_fill_info(m);
+    report(m, o, m->class->role_count);
+}
+
+static void open_path(tg_model *m, const char *path, const tg_model_options *options,
+                      const tg__pipeline_class *const *classes)
+{
+    tg_model_options o = default_options;
+    if (tg__options_read(&o, sizeof o, options, "tg_model_options", &m->error) != TG_OK ||
+        !tg__given(path, "path", &m->error))
+        return;
+    m->log = (tg__log_sink){o.log, o.log_user};
+    m->cpu = o.cpu;
+    check_options(m, &o);
+    char *copy = (char *)(uintptr_t)keep(m, path);
+    for (size_t n = copy ? strlen(copy) : 0; n > 1 && copy[n - 1] == '/'; n--)
+        copy[n - 1] = '\0';
+    m->path = copy;
+    if (!tg__failed(&m->error))
+        open_all(m, &o, classes);
 }
 
 tg_status tg__model_open(tg_model **model, const char *path, const tg_model_options *options,
                          const tg__pipeline_class *const *classes)
 {
-    tg_model_options defaults;
-    tg_model_options_init(&defaults);
-    const tg_model_options *o = options ? options : &defaults;
+    if (!model)
+        return TG_ERROR_ARGUMENT;
     tg_model *m = *model = calloc(1, sizeof *m);
     if (!m)
         return TG_ERROR_MEMORY;
-    m->log = (tg__log_sink){o->log, o->log_user};
-    m->cpu = o->cpu;
     pthread_mutex_init(&m->lock, NULL);
-    char *copy = tg__arena_copy(&m->arena, path);
-    if (!copy)
-        return tg__fail_memory(&m->error);
-    for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
-        copy[n - 1] = '\0';
-    m->path = copy;
-    open_all(m, o, classes);
+    open_path(m, path, options, classes);
     return m->error.status;
 }
 

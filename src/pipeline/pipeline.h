@@ -32,6 +32,8 @@ struct tg_prompt {
 tg__condition *tg__prompt_add(tg_prompt *prompt, const char *name, int rows, int width,
                               tg__error *error);
 const tg__condition *tg__prompt_find(const tg_prompt *prompt, const char *name);
+/* Whether two prompts can be in one batch. */
+bool tg__prompt_alike(const tg_prompt *a, const tg_prompt *b);
 
 /* What is encoded, UTF-8; never NULL but for negative where the caller gave none. */
 typedef struct tg__texts {

@@ -59,28 +59,40 @@ static void free_profile(struct tg__profile *p)
     free(p);
 }
 
-tg_status tg_session_profile(tg_session *s, const tg_profile_row **rows, int *count)
+static void add_up(tg_session *s)
 {
-    s->error = (tg__error){0};
-    free_profile(s->rows);
-    s->rows = NULL;
-    *rows = NULL;
-    *count = 0;
     profile *p = calloc(1, sizeof *p);
-    if (!p)
-        return tg__fail_memory(&s->error);
-    for (const tg__made *made = s->made; made; made = made->next) {
-        if (!add_program(p, s, made)) {
-            free_profile(p);
-            return tg__fail_memory(&s->error);
-        }
+    bool added = p != NULL;
+    for (const tg__made *made = s->made; added && made; made = made->next)
+        added = add_program(p, s, made);
+    if (!added) {
+        free_profile(p);
+        tg__fail_memory(&s->error);
+        return;
     }
     if (p->count)
         qsort(p->rows, (size_t)p->count, sizeof *p->rows, by_falling_time);
     s->rows = p;
-    *rows = p->rows;
-    *count = p->count;
-    return TG_OK;
+}
+
+tg_status tg_session_profile(tg_session *s, int *count)
+{
+    tg__call call;
+    if (count)
+        *count = 0;
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    tg__session_free_profile(s);
+    if (tg__given(count, "count", &s->error))
+        add_up(s);
+    if (s->rows)
+        *count = s->rows->count;
+    return tg__session_leave(s, &call);
+}
+
+const tg_profile_row *tg_session_profile_row(const tg_session *s, int index)
+{
+    return s && s->rows && index >= 0 && index < s->rows->count ? &s->rows->rows[index] : NULL;
 }
 
 void tg__session_free_profile(tg_session *s)
@@ -91,19 +103,28 @@ void tg__session_free_profile(tg_session *s)
 
 /* ----------------------------------------------------------------------------------------- peak */
 
-tg_peak tg_session_measure_peak(tg_session *s)
+static void measure(tg_session *s)
 {
     const double seconds = 0.1;
-    int before;
-    if (!tg__session_enter(s, &before))
-        return (tg_peak){0};
     const tg__kernels *k = tg__cpu_kernels(s->backend);
-    tg_peak peak = {
+    s->peak = (tg_peak){
         .f32_gmac_per_s = tg__peak_gmac_all(k->peak_f32, seconds),
         .bf16_gmac_per_s = tg__peak_gmac_all(k->peak_bf16, seconds),
         .int8_gmac_per_s = tg__peak_gmac_all(k->peak_int8, seconds),
         .gbytes_per_s = tg__peak_gb(k, tg__beyond_caches(s->threads), seconds),
     };
-    tg__session_leave(s, before);
-    return peak;
+}
+
+tg_status tg_session_measure_peak(tg_session *s, const tg_peak **peak)
+{
+    tg__call call;
+    if (peak)
+        *peak = NULL;
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    if (tg__given(peak, "peak", &s->error)) {
+        measure(s);
+        *peak = &s->peak;
+    }
+    return tg__session_leave(s, &call);
 }

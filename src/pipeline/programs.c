@@ -2,6 +2,7 @@
 /* The programs of a session and the memory that they work on. */
 #include <stdlib.h>
 
+#include "core/process.h"
 #include "pipeline/session.h"
 
 /* ------------------------------------------------------------------------------------ programs */
@@ -13,7 +14,7 @@ static tg__lowering lowering_of(const tg_session *s, int role, const tg__pass *p
         .network = role, .use = class->use, .rough = class->rough >> pass->kind & 1};
 }
 
-static bool go_on(void *context) { return tg__session_report(context); }
+static bool go_on(void *context) { return tg__session_go_on(context); }
 
 static tg__hooks hooks_of(tg_session *s)
 {
@@ -140,17 +141,31 @@ tg_status tg__fail_size(tg__error *error, const char *what, size_t bytes)
     return tg__fail(error, TG_ERROR_MEMORY, "out of memory: %s takes %zu MiB", what, bytes >> 20);
 }
 
+/* Other memory of so many bytes (0: none) instead; false if there is none. Counts against the budget.
+ */
+static bool replace_memory(tg_session *s, tg__memory *memory, size_t *held, size_t bytes)
+{
+    s->backend->class->release(s->backend, *memory);
+    tg__memory_give(*held);
+    *memory = 0;
+    *held = 0;
+    if (bytes == 0 || !tg__memory_take(bytes))
+        return bytes == 0;
+    *memory = s->backend->class->allocate(s->backend, bytes);
+    *held = bytes;
+    if (!*memory) {
+        tg__memory_give(bytes);
+        *held = 0;
+    }
+    return *memory != 0;
+}
+
 tg_status tg__session_bind(tg_session *s, tg__program *program)
 {
     const tg__backend_class *backend = s->backend->class;
     size_t bytes = backend->needs(program).workspace_bytes;
-    if (bytes > s->workspace_bytes) {
-        backend->release(s->backend, s->workspace);
-        s->workspace = backend->allocate(s->backend, bytes);
-        s->workspace_bytes = s->workspace ? bytes : 0;
-        if (!s->workspace)
-            return tg__fail_size(&s->error, "the workspace", bytes);
-    }
+    if (bytes > s->workspace_bytes && !replace_memory(s, &s->workspace, &s->workspace_bytes, bytes))
+        return tg__fail_size(&s->error, "the workspace", bytes);
     backend->bind(program, TG__WORKSPACE, s->workspace);
     return TG_OK;
 }
@@ -181,12 +196,8 @@ tg_status tg__session_reserve_kept(tg_session *s, int role, const tg__program *p
         return tg__fail_memory(&s->error);
     for (int i = TG__SLOT_KEPT; i < end; i++) {
         size_t bytes = backend->external_bytes(program, i);
-        if (bytes <= kept->bytes[i])
-            continue;
-        backend->release(s->backend, kept->slots[i]);
-        kept->slots[i] = backend->allocate(s->backend, bytes);
-        kept->bytes[i] = kept->slots[i] ? bytes : 0;
-        if (!kept->slots[i])
+        if (bytes > kept->bytes[i] &&
+            !replace_memory(s, &kept->slots[i], &kept->bytes[i], bytes))
             return tg__fail_size(&s->error, "what one layer keeps", bytes);
     }
     return TG_OK;
@@ -203,7 +214,7 @@ void tg__session_bind_kept(tg_session *s, int role, tg__program *program)
 static void free_kept(tg_session *s, tg__kept *kept)
 {
     for (int i = 0; i < kept->count; i++)
-        s->backend->class->release(s->backend, kept->slots[i]);
+        replace_memory(s, &kept->slots[i], &kept->bytes[i], 0);
     free(kept->slots);
     free(kept->bytes);
     *kept = (tg__kept){0};
@@ -215,9 +226,7 @@ void tg__session_free_memory(tg_session *s)
         tg__session_drop_programs(s, i);
         free_kept(s, &s->kept[i]);
     }
-    s->backend->class->release(s->backend, s->workspace);
-    s->workspace = 0;
-    s->workspace_bytes = 0;
+    replace_memory(s, &s->workspace, &s->workspace_bytes, 0);
 }
 
 /* ------------------------------------------------------------------------------------- running */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Text to what a denoiser is told. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/options.h"
 #include "core/parallel.h"
+#include "pipeline/check.h"
 #include "pipeline/session.h"
 
 /* ---------------------------------------------------------------------------------- conditions */
@@ -29,6 +32,16 @@ const tg__condition *tg__prompt_find(const tg_prompt *prompt, const char *name)
         if (strcmp(prompt->conditions[i].name, name) == 0)
             return &prompt->conditions[i];
     return NULL;
+}
+
+bool tg__prompt_alike(const tg_prompt *a, const tg_prompt *b)
+{
+    bool alike = a->count == b->count;
+    for (int i = 0; alike && i < a->count; i++)
+        alike = strcmp(a->conditions[i].name, b->conditions[i].name) == 0 &&
+                a->conditions[i].rows == b->conditions[i].rows &&
+                a->conditions[i].width == b->conditions[i].width;
+    return alike;
 }
 
 /* ---------------------------------------------------------------------------------------- text */
@@ -87,36 +100,155 @@ int tg__most_skip(const tg_model *m)
     return least;
 }
 
-static tg_status encode(tg_session *s, tg_prompt *prompt, const tg__texts *texts)
+static const tg_prompt_options default_options = {.size = sizeof(tg_prompt_options)};
+
+void tg_prompt_options_init_sized(tg_prompt_options *options, size_t size)
 {
-    int most = tg__most_skip(s->model);
-    if (texts->clip_skip < 0 || texts->clip_skip > most)
-        return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "clip_skip",
-                       "clip_skip is %d, expected 0 to %d",
-                        texts->clip_skip, most);
-    prompt->model = s->model;
-    return s->model->class->encode(s, prompt, texts);
+    tg__options_init(options, size, &default_options, sizeof default_options);
+}
+
+tg_status tg__check_prompt(const tg_model *m, tg_prompt_options *o,
+                           const tg_prompt_options *options, tg__error *error)
+{
+    int most = tg__most_skip(m);
+    *o = default_options;
+    tg__options_read(o, sizeof *o, options, "tg_prompt_options", error);
+    if (o->clip_skip < 0 || o->clip_skip > most)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "clip_skip", "clip_skip is %d, expected 0 to %d",
+                       o->clip_skip, most);
+    return error->status;
+}
+
+static tg_prompt *prompt_new(const tg_model *model, tg__error *error)
+{
+    tg_prompt *prompt = calloc(1, sizeof *prompt);
+    if (prompt)
+        prompt->model = model;
+    else
+        tg__fail_memory(error);
+    return prompt;
+}
+
+static void encode(tg_prompt **prompt, tg_session *s, const char *text, const char *negative,
+                   const tg_prompt_options *options)
+{
+    tg_prompt_options o;
+    if (!tg__given(prompt, "prompt", &s->error) || !tg__given(text, "text", &s->error) ||
+        tg__check_prompt(s->model, &o, options, &s->error) != TG_OK)
+        return;
+    s->progress = (tg_progress){.phase = TG_PHASE_TEXT};
+    if (!tg__session_report(s))
+        return;
+    tg_prompt *made = prompt_new(s->model, &s->error);
+    tg__texts texts = {text, negative, o.clip_skip};
+    if (made && s->model->class->encode(s, made, &texts) == TG_OK)
+        *prompt = made;
+    else
+        tg_prompt_free(made);
 }
 
 tg_status tg_prompt_encode(tg_prompt **prompt, tg_session *s, const char *text,
-                           const char *negative, int clip_skip)
+                           const char *negative, const tg_prompt_options *options)
 {
-    int before;
-    *prompt = NULL;
-    if (!tg__session_enter(s, &before))
-        return s->error.status;
-    tg__texts texts = {text, negative, clip_skip};
-    tg_prompt *p = *prompt = calloc(1, sizeof *p);
-    s->progress.phase = TG_PHASE_TEXT;
-    if (!p)
-        tg__fail_memory(&s->error);
-    else
-        encode(s, p, &texts);
-    if (tg__failed(&s->error)) {
-        tg_prompt_free(p);
+    tg__call call;
+    if (prompt)
         *prompt = NULL;
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    encode(prompt, s, text, negative, options);
+    return tg__session_leave(s, &call);
+}
+
+/* ---------------------------------------------------------------------------------- embeddings */
+
+static void check_finite(const float *x, size_t n, const char *name, tg__error *error)
+{
+    for (size_t i = 0; x && i < n && !tg__failed(error); i++)
+        if (!isfinite(x[i]))
+            tg__fail(error, TG_ERROR_ARGUMENT, "%s: holds %g at %zu, expected finite numbers", name,
+                     (double)x[i], i);
+}
+
+static void copy_embedding(tg_prompt *prompt, const tg__port *port, int width,
+                           const tg_embedding *e, tg__error *error)
+{
+    enum { MOST_ROWS = 1 << 16 };
+    if (e->rows < 1 || e->rows > MOST_ROWS || e->width != width || !e->positive) {
+        tg__fail(error, TG_ERROR_ARGUMENT, "%s: %d rows of %d values, expected 1 to %d of %d",
+                 port->name, e->rows, e->width, MOST_ROWS, width);
+        return;
     }
-    return tg__session_leave(s, before);
+    size_t n = (size_t)e->rows * (size_t)e->width;
+    check_finite(e->positive, n, port->name, error);
+    check_finite(e->negative, n, port->name, error);
+    tg__condition *c = tg__prompt_add(prompt, port->name, e->rows, e->width, error);
+    if (!c)
+        return;
+    memcpy(c->positive, e->positive, n * sizeof(float));
+    if (e->negative)
+        memcpy(c->negative, e->negative, n * sizeof(float));
+}
+
+static const tg_embedding *find_embedding(const tg_embedding *embeddings, int count,
+                                          const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (embeddings[i].name && strcmp(embeddings[i].name, name) == 0)
+            return &embeddings[i];
+    return NULL;
+}
+
+/* One embedding for each condition of the denoiser, and no other. */
+static void copy_embeddings(tg_prompt *prompt, const tg_embedding *embeddings, int count,
+                            tg__error *error)
+{
+    const tg__network *denoiser = tg__denoiser(prompt->model);
+    for (const tg__port *port = denoiser->class->ports; port->name; port++) {
+        int width = port->width ? port->width(denoiser) : 0;
+        const tg_embedding *e = find_embedding(embeddings, count, port->name);
+        if (width > 0 && !e)
+            tg__fail(error, TG_ERROR_ARGUMENT, "%s: missing among the embeddings", port->name);
+        else if (width > 0 && !tg__failed(error))
+            copy_embedding(prompt, port, width, e, error);
+    }
+    if (!tg__failed(error) && prompt->count != count)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "count",
+                       "count is %d, expected %d as the denoiser's conditions", count,
+                       prompt->count);
+}
+
+tg_status tg_prompt_from_embeddings(tg_prompt **prompt, const tg_model *model,
+                                    const tg_embedding *embeddings, int count, tg_error *error)
+{
+    tg__error own, *e = tg__error_begin(error, &own);
+    if (prompt)
+        *prompt = NULL;
+    if (!tg__given(prompt, "prompt", e) || !tg__given(model, "model", e))
+        return e->status;
+    if (tg__failed(&model->error))
+        return tg__fail_about(e, TG_ERROR_ARGUMENT, "model", "the model is not open: %s",
+                              model->error.message);
+    if (!tg__given(embeddings, "embeddings", e))
+        return e->status;
+    tg_prompt *made = prompt_new(model, e);
+    if (made)
+        copy_embeddings(made, embeddings, count, e);
+    if (tg__failed(e))
+        tg_prompt_free(made);
+    else
+        *prompt = made;
+    return e->status;
+}
+
+bool tg_prompt_embedding(const tg_prompt *prompt, int index, tg_embedding *embedding)
+{
+    if (embedding)
+        *embedding = (tg_embedding){0};
+    if (!prompt || !embedding || index < 0 || index >= prompt->count)
+        return false;
+    const tg__condition *c = &prompt->conditions[index];
+    *embedding = (tg_embedding){c->name, c->rows, c->width, c->positive, c->negative};
+    return true;
 }
 
 void tg_prompt_free(tg_prompt *p)

@@ -30,15 +30,31 @@ void tg_result_free(tg_result *result)
     free(result);
 }
 
-tg_array tg_result_latents(const tg_result *result) { return result->latents; }
-tg_array tg_result_pictures(const tg_result *result) { return result->pictures; }
-tg_seconds tg_result_seconds(const tg_result *result) { return result->seconds; }
-double tg_result_gmac(const tg_result *result) { return 1e-9 * (double)result->macs; }
-double tg_result_gmac_plain(const tg_result *result) { return 1e-9 * (double)result->macs_plain; }
+tg_status tg__result_leave(tg_result **result, tg_session *s, const tg__call *call)
+{
+    if (result && tg__failed(&s->error)) {
+        tg_result_free(*result);
+        *result = NULL;
+    }
+    return tg__session_leave(s, call);
+}
+
+static const tg_result no_result;
+
+static const tg_result *given(const tg_result *result) { return result ? result : &no_result; }
+
+tg_array tg_result_latents(const tg_result *result) { return given(result)->latents; }
+tg_array tg_result_pictures(const tg_result *result) { return given(result)->pictures; }
+const tg_seconds *tg_result_seconds(const tg_result *result) { return &given(result)->seconds; }
+double tg_result_gmac(const tg_result *result) { return 1e-9 * (double)given(result)->macs; }
+double tg_result_gmac_plain(const tg_result *result)
+{
+    return 1e-9 * (double)given(result)->macs_plain;
+}
 
 tg_array tg_result_image(const tg_result *result, int index)
 {
-    tg_array picture = result->pictures;
+    tg_array picture = given(result)->pictures;
     size_t size = (size_t)picture.channels * (size_t)picture.height * (size_t)picture.width;
     if (index < 0 || index >= picture.count || !picture.data)
         return (tg_array){0};

@@ -3,14 +3,18 @@
 
 #include <stdlib.h>
 
+#include "core/options.h"
 #include "core/parallel.h"
+#include "core/process.h"
 #include "cpu/backend.h"
 
 enum { MAX_THREADS = 1024 };
 
-void tg_session_options_init(tg_session_options *options)
+static const tg_session_options default_options = {.size = sizeof(tg_session_options)};
+
+void tg_session_options_init_sized(tg_session_options *options, size_t size)
 {
-    *options = (tg_session_options){.dtype = TG_DTYPE_AUTO, .vae_tiling = TG_VAE_TILING_AUTO};
+    tg__options_init(options, size, &default_options, sizeof default_options);
 }
 
 static void check_options(const tg_session_options *o, tg__error *error)
@@ -18,6 +22,9 @@ static void check_options(const tg_session_options *o, tg__error *error)
     if (o->threads < 0 || o->threads > MAX_THREADS)
         tg__fail_about(error, TG_ERROR_ARGUMENT, "threads", "threads is %d, expected 1 to %d", o->threads,
                  MAX_THREADS);
+    if (o->dtype < TG_DTYPE_AUTO || o->dtype > TG_DTYPE_INT8)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "dtype", "dtype is %d, expected a tg_dtype",
+                       (int)o->dtype);
     if (o->vae_tiling != TG_VAE_TILING_AUTO && o->vae_tiling != TG_VAE_TILING_ON &&
         o->vae_tiling != TG_VAE_TILING_OFF)
         tg__fail_about(error, TG_ERROR_ARGUMENT, "vae_tiling",
@@ -40,37 +47,43 @@ static void keep_packs(tg_session *s, const char *folder)
     }
 }
 
-static void open_session(tg_session *s, const tg_session_options *o)
+static void open_session(tg_session *s, const tg_session_options *options)
 {
     tg_model *m = s->model;
-    if (tg__failed(&m->error))
-        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "model", "the model is not open: %s", m->error.message);
-    else
-        check_options(o, &s->error);
+    tg_session_options o = default_options;
+    if (!m)
+        tg__given(m, "model", &s->error);
+    else if (tg__failed(&m->error))
+        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "model", "the model is not open: %s",
+                       m->error.message);
+    else if (tg__options_read(&o, sizeof o, options, "tg_session_options", &s->error) == TG_OK)
+        check_options(&o, &s->error);
     if (tg__failed(&s->error))
         return;
-    s->threads = o->threads ? o->threads : tg__cores();
-    s->profile = o->profile;
-    s->tiling = o->vae_tiling;
-    s->dtype = o->dtype == TG_DTYPE_AUTO ? tg__cpu_usual_dtype(m->cpu) : o->dtype;
+    s->progress_function = o.progress;
+    s->progress_user = o.progress_user;
+    s->profile = o.profile;
+    s->tiling = o.vae_tiling;
+    s->dtype = o.dtype == TG_DTYPE_AUTO ? tg__cpu_usual_dtype(m->cpu) : o.dtype;
     s->resident = tg__model_acquire(m, s->dtype, &s->error);
     if (!s->resident)
         return;
+    s->threads = o.threads ? o.threads : tg__cores();
     s->backend = s->resident->backend;
-    s->caches = o->cache_dir != NULL;
+    s->caches = o.cache_dir != NULL;
     if (s->caches && s->backend->class->keep)
-        keep_packs(s, o->cache_dir);
+        keep_packs(s, o.cache_dir);
 }
 
 tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session_options *options)
 {
-    tg_session_options defaults;
-    tg_session_options_init(&defaults);
+    if (!session)
+        return TG_ERROR_ARGUMENT;
     tg_session *s = *session = calloc(1, sizeof *s);
     if (!s)
         return TG_ERROR_MEMORY;
     s->model = model;
-    open_session(s, options ? options : &defaults);
+    open_session(s, options);
     s->broken = s->error;
     return s->error.status;
 }
@@ -82,6 +95,7 @@ void tg_session_free(tg_session *s)
     if (s->backend)
         tg__session_free_memory(s);
     tg__session_free_profile(s);
+    tg__preview_free(&s->preview);
     if (s->resident)
         tg__model_release(s->model, s->resident);
     free(s);
@@ -89,39 +103,93 @@ void tg_session_free(tg_session *s)
 
 const tg_error *tg_session_error(const tg_session *s) { return s ? &s->error : &tg__no_handle; }
 const char *tg_session_message(const tg_session *s) { return tg_session_error(s)->message; }
-tg_dtype tg_session_dtype(const tg_session *s) { return s->dtype; }
-int tg_session_threads(const tg_session *s) { return s->threads; }
 
-bool tg__session_enter(tg_session *s, int *threads_before)
+static bool works(const tg_session *s) { return s && !tg__failed(&s->broken); }
+
+tg_dtype tg_session_dtype(const tg_session *s) { return works(s) ? s->dtype : TG_DTYPE_AUTO; }
+int tg_session_threads(const tg_session *s) { return works(s) ? s->threads : 0; }
+
+void tg_session_set_progress(tg_session *s, tg_progress_function progress, void *user)
 {
-    s->error = s->broken;
-    if (tg__failed(&s->error))
-        return false;
-    s->call++;
-    s->progress = (tg_progress){0};
-    *threads_before = tg__threads_enter(s->threads);
-    return true;
+    if (!s)
+        return;
+    s->progress_function = progress;
+    s->progress_user = user;
 }
 
-tg_status tg__session_leave(tg_session *s, int threads_before)
+void tg_session_cancel(tg_session *s)
+{
+    if (s)
+        atomic_store(&s->cancelled, true);
+}
+
+/* ------------------------------------------------------------------------------- a call's frame */
+
+tg_status tg__session_enter(tg_session *s, tg__call *call)
+{
+    if (!s)
+        return TG_ERROR_ARGUMENT;
+    s->error = s->broken;
+    if (tg__failed(&s->error))
+        return s->error.status;
+    s->call++;
+    s->progress = (tg_progress){0};
+    atomic_store(&s->cancelled, false);
+    tg__turn_take(s->threads);
+    call->threads_before = tg__threads_enter(s->threads);
+    return TG_OK;
+}
+
+tg_status tg__session_leave(tg_session *s, const tg__call *call)
 {
     if (s->caches && s->backend->class->save && !tg__failed(&s->error))
         s->backend->class->save(s->backend);
-    tg__threads_leave(threads_before);
-    s->progress_function = NULL;
+    tg__threads_leave(call->threads_before);
+    tg__turn_give(s->threads);
     return s->error.status;
 }
 
 bool tg__session_report(tg_session *s)
 {
-    if (s->progress_function && !s->progress_function(s->progress_user, &s->progress))
+    bool go_on = !atomic_load(&s->cancelled);
+    if (go_on && s->progress_function) {
+        tg__turn_give(s->threads); /* the function may make calls of its own, and take its time */
+        go_on = s->progress_function(s->progress_user, &s->progress);
+        tg__turn_take(s->threads);
+    }
+    if (!go_on || atomic_load(&s->cancelled))
         tg__fail(&s->error, TG_ERROR_CANCELLED, "cancelled");
     return !tg__failed(&s->error);
 }
 
-void tg_session_release_text_encoder(tg_session *s)
+bool tg__session_go_on(tg_session *s)
 {
-    for (int i = 0; s->backend && i < s->model->class->role_count; i++)
-        if (s->model->class->roles[i].tokenizer)
+    tg__turn_pass(s->threads);
+    return tg__session_report(s);
+}
+
+/* ------------------------------------------------------------------------------------- trimming */
+
+static void release_networks(tg_session *s, bool all)
+{
+    for (int i = 0; i < s->model->class->role_count; i++)
+        if (all || s->model->class->roles[i].tokenizer)
             tg__session_release(s, i);
+}
+
+tg_status tg_session_trim(tg_session *s, unsigned what)
+{
+    tg__call call;
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    if (what > TG_TRIM_ALL)
+        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "what", "what is %u, expected bits of TG_TRIM_*",
+                       what);
+    else if (what == TG_TRIM_ALL)
+        release_networks(s, true);
+    else if (what & TG_TRIM_TEXT_ENCODERS)
+        release_networks(s, false);
+    if (!tg__failed(&s->error) && what & TG_TRIM_PROGRAMS)
+        tg__session_free_memory(s);
+    return tg__session_leave(s, &call);
 }

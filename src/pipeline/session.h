@@ -4,8 +4,12 @@
 #ifndef TG_PIPELINE_SESSION_H
 #define TG_PIPELINE_SESSION_H
 
+#include <stdatomic.h>
+
 #include "pipeline/model.h"
+#include "pipeline/preview.h"
 #include "pipeline/tiles.h"
+#include "tgate_profile.h"
 
 /* A program that was made for a pass; two passes that are equal have the same one. */
 typedef struct tg__made {
@@ -40,18 +44,28 @@ struct tg_session {
     size_t workspace_bytes;
     tg__kept kept[TG__MAX_NETWORKS];
     struct tg__profile *rows;               /* what tg_session_profile handed out last */
-    tg_progress_function progress_function; /* of this call; NULL: nobody listens */
+    tg_peak peak;             /* what tg_session_measure_peak found */
+    tg_progress_function progress_function; /* NULL: nobody listens */
     void *progress_user;
-    tg_progress progress; /* what it is told */
+    tg_progress progress; /* what it is told of this call */
+    atomic_bool cancelled;
+    tg__preview preview;
 };
 
-/* Begins a public call: clears the message, sets the threads. False where the session is broken,
- * with the first reason as its error. leave: only after an enter that was true. */
-bool tg__session_enter(tg_session *session, int *threads_before);
-tg_status tg__session_leave(tg_session *session, int threads_before);
+/* What a public call has to undo. */
+typedef struct tg__call {
+    int threads_before;
+} tg__call;
+
+/* Begins a public call: clears the message, takes a turn, sets the threads. Fails for NULL, and, with
+ * its first reason, for a session that could not be made. leave: only after an enter that did not. */
+tg_status tg__session_enter(tg_session *session, tg__call *call);
+tg_status tg__session_leave(tg_session *session, const tg__call *call);
 
 /* Tells the caller's progress function where the call is; false, and an error, if it cancels. */
 bool tg__session_report(tg_session *session);
+/* The same between operators, where other sessions may take their turn first. */
+bool tg__session_go_on(tg_session *session);
 
 /* ------------------------------------------------------------------------------------ programs */
 
@@ -111,6 +125,8 @@ struct tg_result {
 };
 
 tg_result *tg__result_new(tg__error *error);
+/* The end of a call that makes a result: a failed one makes none. */
+tg_status tg__result_leave(tg_result **result, tg_session *session, const tg__call *call);
 /* dims with new uninitialised data in *array; false without memory. */
 bool tg__array_new(tg_array *array, int count, int channels, int height, int width,
                    tg__error *error);

@@ -6,25 +6,24 @@ enum { UNET, VAE, TEXT_ENCODER, ROLES };
 
 static void check(tg_model *m)
 {
+    static const char config[] = "unet/config.json";
     const tg__facts *unet = &m->networks[UNET]->facts, *vae = &m->networks[VAE]->facts;
     const tg__facts *text = &m->networks[TEXT_ENCODER]->facts;
     if (unet->in_channels == 9)
         tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                 "unet/config.json: in_channels is 9 (an inpainting model): not implemented");
+                 "%s: in_channels is 9 (an inpainting model): not implemented", config);
     else if (unet->in_channels != vae->latent_channels)
         tg__fail(&m->error, TG_ERROR_FORMAT,
-                 "unet/config.json: in_channels is %d, expected %d as latent_channels in "
-                 "vae/config.json",
+                 "%s: in_channels is %d, expected %d as latent_channels in vae/config.json", config,
                  unet->in_channels, vae->latent_channels);
     else if (unet->out_channels != unet->in_channels)
         tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                 "unet/config.json: out_channels is %d, expected %d as in_channels",
-                 unet->out_channels, unet->in_channels);
+                 "%s: out_channels is %d, expected %d as in_channels", config, unet->out_channels, unet->in_channels);
     else if (unet->text_width != text->text_width)
         tg__fail(&m->error, TG_ERROR_FORMAT,
-                 "unet/config.json: cross_attention_dim is %d, expected %d as hidden_size in "
+                 "%s: cross_attention_dim is %d, expected %d as hidden_size in "
                  "text_encoder/config.json",
-                 unet->text_width, text->text_width);
+                 config, unet->text_width, text->text_width);
 }
 
 static tg_status encode(tg_session *s, tg_prompt *prompt, const tg__texts *texts)

@@ -150,10 +150,13 @@ static bool check_case(json_t *c, const setting *s)
         start = read_array(text_of(c, "start"));
         o.latents = &start;
     }
+    tg_prompt_options po;
+    tg_prompt_options_init(&po);
+    po.clip_skip = int_of(c, "clip_skip");
     if (tg_session_new(&session, model, &so) != TG_OK ||
-        tg_prompt_encode(&prompt, session, text_of(c, "prompt"), text_of(c, "negative"),
-                         int_of(c, "clip_skip")) != TG_OK ||
-        tg_generate(&result, session, prompt, &o) != TG_OK)
+        tg_prompt_encode(&prompt, session, text_of(c, "prompt"), text_of(c, "negative"), &po) !=
+            TG_OK ||
+        tg_generate(&result, session, &prompt, 1, &o) != TG_OK)
         fail_msg("%s: %s", name, tg_session_message(session));
     difference d = compare(tg_result_latents(result), text_of(c, "latents"));
     bool good = dtype == TG_DTYPE_F32 ? d.worst <= f32_tolerance : d.decibels >= short_decibels;
@@ -252,8 +255,8 @@ static tg_result *demo_result(const char *scheduler, tg_gate gate, double guidan
     o.gate = gate;
     o.decode = false;
     if (tg_session_new(&session, model, &so) != TG_OK ||
-        tg_prompt_encode(&prompt, session, "a fox", "", 0) != TG_OK ||
-        tg_generate(&result, session, prompt, &o) != TG_OK)
+        tg_prompt_encode(&prompt, session, "a fox", "", NULL) != TG_OK ||
+        tg_generate(&result, session, &prompt, 1, &o) != TG_OK)
         fail_msg("%s: %s", scheduler, tg_session_message(session));
     tg_prompt_free(prompt);
     tg_session_free(session);

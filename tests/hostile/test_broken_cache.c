@@ -48,14 +48,14 @@ static void generate(work *w, tg_session *session, tg_model *model)
     tg_prompt *prompt = NULL;
     tg_result *result = NULL;
     tg_generate_options o;
-    assert_int_equal(tg_prompt_encode(&prompt, session, "a red circle", "blue", 0), TG_OK);
-    tg_session_release_text_encoder(session);
+    assert_int_equal(tg_prompt_encode(&prompt, session, "a red circle", "blue", NULL), TG_OK);
+    tg_session_trim(session, TG_TRIM_TEXT_ENCODERS);
     tg_generate_options_init(&o, model);
     o.steps = 3;
     o.width = w->width ? w->width : SIDE;
     o.height = SIDE;
     o.gate = (tg_gate){2, 1, 1, 0};
-    assert_int_equal(tg_generate(&result, session, prompt, &o), TG_OK);
+    assert_int_equal(tg_generate(&result, session, &prompt, 1, &o), TG_OK);
     tg_array picture = tg_result_image(result, 0);
     memcpy(w->picture, picture.data, sizeof(float) * 3 * SIDE * (size_t)o.width);
     tg_result_free(result);

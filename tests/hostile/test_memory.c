@@ -54,7 +54,7 @@ typedef struct steps {
 static bool count_steps(void *user, const tg_progress *p)
 {
     steps *s = user;
-    if (p->phase == TG_PHASE_DENOISE) {
+    if (p->latents.data) { /* between two steps */
         s->at_first = p->step == 0 ? allocations : s->at_first;
         s->at_last = allocations;
         s->seen++;
@@ -90,15 +90,14 @@ static tg_status whole_run(const char *path, steps *s, tg_dtype dtype)
     if (status == TG_OK)
         status = tg_session_new(&session, model, &so);
     if (status == TG_OK)
-        status = tg_prompt_encode(&prompt, session, "a red circle", "blue", 0);
+        status = tg_prompt_encode(&prompt, session, "a red circle", "blue", NULL);
     if (status == TG_OK) {
         tg_generate_options_init(&o, model);
         o.steps = 6;
         o.width = o.height = 64;
         o.gate = (tg_gate){3, 2, 2, 0};
-        o.progress = count_steps;
-        o.progress_user = s;
-        status = tg_generate(&result, session, prompt, &o);
+        tg_session_set_progress(session, count_steps, s);
+        status = tg_generate(&result, session, &prompt, 1, &o);
         assert_true((status == TG_OK) == (result != NULL));
     }
     expect_message(status, model, session);
