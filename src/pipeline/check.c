@@ -9,12 +9,12 @@ enum { MAX_SIZE = 16384, MAX_COUNT = 4096 };
 void tg_generate_options_init(tg_generate_options *options, const tg_model *m)
 {
     *options = (tg_generate_options){
-        .steps = 25,
-        .guidance = 7.5,
+        .steps = m->class->steps,
+        .guidance = m->class->guidance,
         .width = m->default_size,
         .height = m->default_size,
         .count = 1,
-        .gate = {.gate_step = 10, .sp_interval = 5, .fi_interval = 1, .warm_up = 2},
+        .gate = m->class->gate,
         .decode = true,
     };
 }
@@ -45,7 +45,8 @@ static void check_size(tg__error *error, const char *name, int value, int multip
 
 static void check_latents(const tg_model *m, const tg_array *x, tg__error *error)
 {
-    int channels = m->unet.config.in_channels, most = MAX_SIZE / tg__vae_factor(&m->vae.config);
+    int channels = tg__denoiser(m)->facts.in_channels;
+    int most = MAX_SIZE / tg__autoencoder(m)->facts.factor;
     if (!x->data || x->channels != channels) {
         tg__fail_about(
             error, TG_ERROR_ARGUMENT, "latents",
@@ -73,11 +74,11 @@ tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, in
     check_int(error, "steps", o->steps, 1, m->train_steps);
     check_number(error, "guidance", o->guidance, -1e4, 1e4);
     check_number(error, "guidance_rescale", o->guidance_rescale, 0, 1);
-    check_int(error, "clip_skip", clip_skip, 0, m->clip.config.layers);
+    check_int(error, "clip_skip", clip_skip, 0, tg__most_skip(m));
     if (o->latents) {
         check_latents(m, o->latents, error);
     } else {
-        int multiple = tg__vae_factor(&m->vae.config);
+        int multiple = tg__autoencoder(m)->facts.factor;
         check_size(error, "width", o->width, multiple);
         check_size(error, "height", o->height, multiple);
         check_int(error, "count", o->count, 1, MAX_COUNT);

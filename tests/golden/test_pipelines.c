@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "skip.h"
 #include "tgate.h"
 
 static const double f32_tolerance = 1e-3, short_decibels = 35, picture_levels = 1,
@@ -206,21 +207,14 @@ static void single_files(void **state)
 static void bf16(void **state)
 {
     (void)state;
-    if (!__builtin_cpu_supports("avx512bw"))
-        skip();
+    tg_skip_without_avx512();
     check_all((setting){.dtype = TG_DTYPE_BF16, .every = 1});
-}
-
-static bool has_int8(void)
-{
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni");
 }
 
 static void int8(void **state)
 {
     (void)state;
-    if (!has_int8())
-        skip();
+    tg_skip_without_vnni();
     check_all((setting){.dtype = TG_DTYPE_INT8, .every = 3});
 }
 
@@ -298,8 +292,7 @@ static void demo(void **state)
     static const char *const schedulers[] = {"ddim", "pndm", "heun"};
     static const tg_gate gates[] = {{0, 1, 1, 0}, {4, 2, 2, 1}, {3, 1, 1, 0}};
     int off = 0;
-    if (!has_int8())
-        skip();
+    tg_skip_without_vnni();
     for (int i = 0; i < 18; i++)
         off += !demo_case(schedulers[i / 6], gates[i / 2 % 3], i % 2 ? 1 : 7.5);
     assert_int_equal(off, 0);

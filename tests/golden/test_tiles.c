@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "skip.h"
 #include "tgate.h"
 
 static const double f32_tolerance = 1e-3, bf16_decibels = 35, whole_differs = 1e-2;
@@ -147,8 +148,7 @@ static void f32(void **state)
 static void bf16(void **state)
 {
     (void)state;
-    if (!__builtin_cpu_supports("avx512bw"))
-        skip();
+    tg_skip_without_avx512();
     each_case(check_bf16);
 }
 

@@ -14,7 +14,8 @@
 #include <string.h>
 
 #include "core/parallel.h"
-#include "ops/ops.h"
+#include "cpu/tasks.h"
+#include "skip.h"
 #include "tgate.h"
 #include "unit/scratch.h"
 
@@ -150,13 +151,6 @@ static void check_loop(tg_dtype dtype)
     assert_int_equal(s.at_last - s.at_first, 0);
 }
 
-/* Without its instructions int8 is refused. */
-static void skip_without_int8(void)
-{
-    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vnni"))
-        skip();
-}
-
 static void no_allocation_in_the_loop(void **state)
 {
     (void)state;
@@ -166,7 +160,7 @@ static void no_allocation_in_the_loop(void **state)
 static void no_allocation_in_the_int8_loop(void **state)
 {
     (void)state;
-    skip_without_int8();
+    tg_skip_without_vnni();
     check_loop(TG_DTYPE_INT8);
 }
 
@@ -198,7 +192,7 @@ static void each_allocation_fails(void **state)
     fail_each(whole_run, TG_DTYPE_F32, false);
 }
 
-/* A plan of one Winograd convolution, for the models here have too small maps for it. */
+/* A program of one Winograd convolution, for the models here have too small maps for it. */
 static tg_status winograd_plan(void)
 {
     enum { SIDE = 8, C = 16 };
@@ -216,13 +210,13 @@ static tg_status winograd_plan(void)
                        .kernel = 3,
                        .has_bias = true};
     int before = tg__threads_enter(1);
-    tg__plan *plan = tg__plan_new(&context, "test", TG__F32, &error);
-    if (plan) {
-        tg__tensor x = tg__plan_external(plan, 0, TG__F32, 1, SIDE, SIDE, C);
-        tg__conv2d(plan, x, &layer, (tg__product_options){0});
-        tg__plan_finish(plan);
+    tg__program *program = tg__program_new(&context, "test", TG__F32, &error);
+    if (program) {
+        tg__tensor x = tg__program_external(program, 0, TG__F32, 1, SIDE, SIDE, C);
+        tg__cpu_conv2d(program, x, &layer, (tg__product_options){0});
+        tg__program_finish(program, NULL);
     }
-    tg__plan_free(plan);
+    tg__program_free(program);
     tg__packs_free(&context.packs);
     tg__threads_leave(before);
     return error.status;
@@ -232,7 +226,7 @@ static void each_allocation_of_winograd_fails(void **state)
 {
     (void)state;
     if (tg__cpu_level() < TG_CPU_AVX2)
-        skip();
+        tg_skip("this CPU has no AVX2");
     allocations = fail_at = 0;
     assert_int_equal(winograd_plan(), TG_OK);
     long all = allocations;
@@ -248,7 +242,7 @@ static void each_allocation_of_winograd_fails(void **state)
 static void each_allocation_of_int8_fails(void **state)
 {
     (void)state;
-    skip_without_int8();
+    tg_skip_without_vnni();
     fail_each(whole_run, TG_DTYPE_INT8, false);
 }
 

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "scratch.h"
+#include "skip.h"
 
 enum { MOST_FILE_BYTES = 1 << 16 };
 
@@ -497,7 +498,7 @@ static void test_memory(void **state)
     scratch *s = *state;
     enum { BYTES = 8 << 20 };
     if (address_space_in_use() >> 40)
-        skip(); /* AddressSanitizer is here */
+        tg_skip("AddressSanitizer has taken the address space");
     char *file = malloc(8 + BYTES);
     assert_non_null(file);
     for (size_t i = 8; i < 8 + BYTES; i += 4)
