@@ -92,8 +92,7 @@ static tg_status encode(tg_session *s, tg_prompt *prompt, const tg__texts *texts
     int most = tg__most_skip(s->model);
     if (texts->clip_skip < 0 || texts->clip_skip > most)
         return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "clip_skip",
-                       "clip_skip is %d, expected 0 to %d",
-                        texts->clip_skip, most);
+                              "clip_skip is %d, expected 0 to %d", texts->clip_skip, most);
     prompt->model = s->model;
     return s->model->class->encode(s, prompt, texts);
 }

@@ -16,12 +16,13 @@ void tg_session_options_init(tg_session_options *options)
 static void check_options(const tg_session_options *o, tg__error *error)
 {
     if (o->threads < 0 || o->threads > MAX_THREADS)
-        tg__fail_about(error, TG_ERROR_ARGUMENT, "threads", "threads is %d, expected 1 to %d", o->threads,
-                 MAX_THREADS);
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "threads", "threads is %d, expected 1 to %d",
+                       o->threads, MAX_THREADS);
     if (o->vae_tiling != TG_VAE_TILING_AUTO && o->vae_tiling != TG_VAE_TILING_ON &&
         o->vae_tiling != TG_VAE_TILING_OFF)
         tg__fail_about(error, TG_ERROR_ARGUMENT, "vae_tiling",
-                 "vae_tiling is %d, expected TG_VAE_TILING_AUTO, _ON or _OFF", (int)o->vae_tiling);
+                       "vae_tiling is %d, expected TG_VAE_TILING_AUTO, _ON or _OFF",
+                       (int)o->vae_tiling);
 }
 
 /* Packed weights on disk, each network's in a file. */
@@ -44,7 +45,8 @@ static void open_session(tg_session *s, const tg_session_options *o)
 {
     tg_model *m = s->model;
     if (tg__failed(&m->error))
-        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "model", "the model is not open: %s", m->error.message);
+        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "model", "the model is not open: %s",
+                       m->error.message);
     else
         check_options(o, &s->error);
     if (tg__failed(&s->error))
