@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tgate.h>
+#include <tgate_profile.h>
 #include <time.h>
 
 enum { LOOP_STEPS = 10, LOOP_GATE = 5, NOT_HERE = 3 };

@@ -20,12 +20,26 @@ static void record(tg__error *error, tg_status status, const char *subject, cons
     vsnprintf(error->message, sizeof error->message, format, arguments);
 }
 
+/* What the first word of the format makes if it begins with "%s": "%s/config.json: …" has a subject
+ * of two parts. */
+static void subject_of(char *dst, size_t size, const char *format, va_list arguments)
+{
+    dst[0] = '\0';
+    if (strncmp(format, "%s", 2) != 0)
+        return;
+    size_t more = strcspn(format + 2, ":, %");
+    if (format[2 + more] == '%')
+        more = 0;
+    snprintf(dst, size, "%s%.*s", va_arg(arguments, const char *), (int)more, format + 2);
+}
+
 tg_status tg__fail(tg__error *error, tg_status status, const char *format, ...)
 {
+    char subject[2 * sizeof error->subject];
     va_list arguments, first;
     va_start(arguments, format);
     va_copy(first, arguments);
-    const char *subject = strncmp(format, "%s", 2) == 0 ? va_arg(first, const char *) : "";
+    subject_of(subject, sizeof subject, format, first);
     record(error, status, subject, format, arguments);
     va_end(first);
     va_end(arguments);

@@ -9,8 +9,9 @@
 typedef tg_error tg__error;
 
 /* Records status and sentence unless an error is there already; returns the error's status. The
- * sentence says what was found, what was expected and where; no full stop, no "tgate: ". Where the
- * format begins with "%s" (a file, a field), that is the error's subject; else there is none. */
+ * sentence says what was found, what was expected and where; no full stop, no "tgate: ". The
+ * error's subject is what the format's first word makes if it begins with "%s" (a file, a field:
+ * "%s is %d", "%s/config.json: …"); else there is none. */
 __attribute__((format(printf, 3, 4))) tg_status tg__fail(tg__error *error, tg_status status,
                                                          const char *format, ...);
 

@@ -180,8 +180,8 @@ static tg_status keep(tg__backend *backend, int network, const tg__keep *k, tg__
         return TG_OK;
     if (c->dnnl)
         tg__dnnl_describe(maker, sizeof maker);
-    snprintf(name, sizeof name, "%s-%s-%s", k->name,
-             tg_dtype_name(c->dtype), tg_cpu_name(c->kernels.level));
+    snprintf(name, sizeof name, "%s-%s-%s", k->name, tg_dtype_name(c->dtype),
+             tg_cpu_name(c->kernels.level));
     tg__cache_spec spec = {.folder = k->folder,
                            .name = name,
                            .maker = maker,
@@ -257,14 +257,16 @@ tg_dtype tg__cpu_usual_dtype(tg_cpu cap)
 static void check_dtype(tg_dtype dtype, const tg__kernels *k, tg__error *error)
 {
     if (dtype == TG_DTYPE_BF16 && k->level < TG_CPU_AVX512)
-        tg__fail_about(error, TG_ERROR_UNSUPPORTED, "dtype",
-                 "dtype bf16: oneDNN computes in bf16 only with AVX-512, which this CPU lacks or "
-                 "the cap on instructions excludes; expected f32");
+        tg__fail_about(
+            error, TG_ERROR_UNSUPPORTED, "dtype",
+            "dtype bf16: oneDNN computes in bf16 only with AVX-512, which this CPU lacks or "
+            "the cap on instructions excludes; expected f32");
     if (dtype == TG_DTYPE_INT8 && k->level != TG_CPU_C && !k->int8_fast)
-        tg__fail_about(error, TG_ERROR_UNSUPPORTED, "dtype",
-                 "dtype int8: its products need AVX512-VNNI, which this CPU lacks or the cap on "
-                 "instructions excludes; expected f32%s",
-                 k->level < TG_CPU_AVX512 ? "" : " or bf16");
+        tg__fail_about(
+            error, TG_ERROR_UNSUPPORTED, "dtype",
+            "dtype int8: its products need AVX512-VNNI, which this CPU lacks or the cap on "
+            "instructions excludes; expected f32%s",
+            k->level < TG_CPU_AVX512 ? "" : " or bf16");
 }
 
 static cpu *open_cpu(tg_cpu cap, tg_dtype dtype, tg__error *error)

@@ -28,7 +28,8 @@ static void check_options(const tg_session_options *o, tg__error *error)
     if (o->vae_tiling != TG_VAE_TILING_AUTO && o->vae_tiling != TG_VAE_TILING_ON &&
         o->vae_tiling != TG_VAE_TILING_OFF)
         tg__fail_about(error, TG_ERROR_ARGUMENT, "vae_tiling",
-                 "vae_tiling is %d, expected TG_VAE_TILING_AUTO, _ON or _OFF", (int)o->vae_tiling);
+                       "vae_tiling is %d, expected TG_VAE_TILING_AUTO, _ON or _OFF",
+                       (int)o->vae_tiling);
 }
 
 /* Packed weights on disk, each network's in a file. */

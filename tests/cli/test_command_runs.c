@@ -107,6 +107,33 @@ static void test_unwritable(void **state)
     assert_files("file");
 }
 
+/* What cannot be written whole is not there, nor what was written before it: four small pictures,
+ * then their latents of 4 KiB and a little. */
+static void test_write_fails(void **state)
+{
+    (void)state;
+    assert_run(1,
+               shell("(ulimit -f 8; trap '' XFSZ; exec \"$T\" " SMALL "-p a --seed 1 --count 4 -q "
+                     "-o x.webp --save-latents l.npy)"));
+    assert_string_equal(last.err, "tgate: l.npy: cannot be written (File too large)\n");
+    assert_files("");
+}
+
+/* A name that is not UTF-8 is a file's like any other, and JSON's text all the same. */
+static void test_strange_name(void **state)
+{
+    (void)state;
+    assert_run(
+        0, tgate(SMALL "-p '\xc3\xa4' --seed 1 -q --json -o \"$(printf 'b\\377\\303\\244.png')\""));
+    json_t *root = parse_output();
+    const char *name, *prompt;
+    assert_int_equal(json_unpack(root, "{s:[s], s:[s]}", "files", &name, "prompts", &prompt), 0);
+    assert_string_equal(name, "b\xef\xbf\xbd\xc3\xa4.png");
+    assert_string_equal(prompt, "\xc3\xa4");
+    json_decref(root);
+    assert_files("b\xff\xc3\xa4.png");
+}
+
 static void test_one_name_twice(void **state)
 {
     (void)state;
@@ -207,6 +234,12 @@ static void test_latents(void **state)
     assert_run(1, tgate("encode \"$M\" d-1.png --save-latents e.npy"));
     assert_string_equal(last.err, "tgate: e.npy: exists already (--force replaces it)\n");
     assert_files("d-1.png d-2.png e.npy l.npy m.npy");
+    /* pixels as floats are a picture, too; latents are none */
+    assert_run(0, tgate("decode \"$M\" --latents e.npy -qo p.npy"));
+    assert_run(0, tgate("encode \"$M\" p.npy -q --save-latents f.npy"));
+    assert_run(1, tgate("encode \"$M\" e.npy -q --save-latents g.npy"));
+    assert_string_equal(last.err, "tgate: e.npy: its shape is (1, 4, 8, 8), expected one picture, "
+                                  "(1, 3, height, width)\n");
 }
 
 /* The demo model's VAE was trained at 128 pixels. */
@@ -496,6 +529,8 @@ int main(void)
         COMMAND_TEST(test_prompts),
         COMMAND_TEST(test_existing),
         COMMAND_TEST(test_unwritable),
+        COMMAND_TEST(test_write_fails),
+        COMMAND_TEST(test_strange_name),
         COMMAND_TEST(test_one_name_twice),
         COMMAND_TEST(test_json),
         COMMAND_TEST(test_json_lost),

@@ -40,6 +40,12 @@ static void test_subject(void **state)
     tg__fail_about(&error, TG_ERROR_IO, "later", "later");
     check(&error, TG_ERROR_FORMAT, "unet/config.json", "unet/config.json: 3 bytes");
     error = (tg__error){0};
+    tg__fail(&error, TG_ERROR_FORMAT, "%s/config.json: %d bytes", "vae", 3);
+    check(&error, TG_ERROR_FORMAT, "vae/config.json", "vae/config.json: 3 bytes");
+    error = (tg__error){0};
+    tg__fail(&error, TG_ERROR_FORMAT, "%s%s is missing", "vae", ".bias");
+    check(&error, TG_ERROR_FORMAT, "vae", "vae.bias is missing");
+    error = (tg__error){0};
     tg__fail(&error, TG_ERROR_FORMAT, "its %s is %d", "size", 3);
     check(&error, TG_ERROR_FORMAT, "", "its size is 3");
     tg__error_in(&error, "a.png");
