@@ -31,9 +31,9 @@
  * made with it, is used by one thread at a time. A session's own threads are OpenMP's.
  * GNU's libgomp lets them spin for milliseconds where they wait for each other, which makes all of
  * them many times slower as soon as something else wants the cores too. Start your program with
- * GOMP_SPINCOUNT=1000 in its environment (libgomp reads it when it is loaded, before main); the
- * command tgate does so for itself. OMP_WAIT_POLICY=passive, where nothing spins at all, makes small
- * pictures up to twice as slow.
+ * GOMP_SPINCOUNT=1000 in its environment (libgomp reads it when it is loaded, before main), as the
+ * command tgate does for itself. Not OMP_WAIT_POLICY=passive: where nothing spins at all, small
+ * pictures take up to twice as long.
  *
  * Pictures and latents are float32 arrays in (count, channels, height, width) order.
  */
