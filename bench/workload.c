@@ -153,12 +153,10 @@ static double once(work *w, double *gmac)
 
 static tg_dtype dtype_named(const char *name)
 {
-    static const char *const names[] = {"auto", "f32", "bf16", "int8"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0)
-            return (tg_dtype)i;
-    die("the dtype is none of f32, bf16, int8");
-    return TG_DTYPE_AUTO;
+    tg_dtype dtype = TG_DTYPE_AUTO;
+    if (!tg_dtype_from_name(name, &dtype))
+        die("the dtype is none of f32, bf16, int8");
+    return dtype;
 }
 
 int main(int argc, char **argv)

@@ -17,7 +17,6 @@
 #include "profile.h"
 #include "prompts.h"
 #include "report.h"
-#include "utf8.h"
 
 /* The order of --rng's list. */
 _Static_assert(TG_RNG_TORCH_CPU == 0 && TG_RNG_TORCH_CUDA == 1, "torch-cpu|torch-cuda");
@@ -43,7 +42,7 @@ struct run {
 
 static int check_text(const struct options *options, const char *option, const char *text)
 {
-    if (!text || utf8_valid(text))
+    if (!text || tg_text_check(text, NULL) == TG_OK)
         return EXIT_DONE;
     return fail_usage(options->command, "--%s: expected UTF-8", option);
 }
@@ -74,13 +73,12 @@ static int check_options(struct run *run)
 static int read_inputs(struct run *run)
 {
     const struct options *options = run->options;
-    char message[1024] = "";
+    tg_error error;
     int code = prompts_read(&run->prompts, options);
     if (code != EXIT_DONE || !options->latents)
         return code;
-    return fail_status(options->command,
-                       tg_npy_read(&run->latents, options->latents, message, sizeof message),
-                       message);
+    tg_npy_read(&run->latents, options->latents, &error);
+    return fail_error(options->command, &error);
 }
 
 static int open_model(struct run *run)
@@ -163,17 +161,16 @@ static void merge_options(struct run *run)
 static int settle(struct run *run)
 {
     const struct options *options = run->options;
-    char message[1024] = "";
+    tg_error error;
     int code = EXIT_DONE;
     tg_generate_options_init(&run->generate, run->engine.model);
     merge_options(run);
     if (options->latents)
         code = take_size_of_latents(run);
-    if (code == EXIT_DONE)
-        code = fail_status(options->command,
-                           tg_generate_check(run->engine.model, &run->generate, options->clip_skip,
-                                             message, sizeof message),
-                           message);
+    if (code == EXIT_DONE) {
+        tg_generate_check(run->engine.model, &run->generate, options->clip_skip, &error);
+        code = fail_error(options->command, &error);
+    }
     if (code == EXIT_DONE && !GIVEN(options, seed))
         code = draw_seed(run);
     return code;
@@ -231,7 +228,7 @@ static int encode_prompts(struct run *run)
     return EXIT_DONE;
 }
 
-static int stage_picture(struct run *run, const tg_result *result, int prompt, int index)
+static int keep_picture(struct run *run, const tg_result *result, int prompt, int index)
 {
     struct parameters parameters = {
         .options = run->options,
@@ -244,19 +241,19 @@ static int stage_picture(struct run *run, const tg_result *result, int prompt, i
     char *text = parameters_text(&parameters);
     if (!text)
         return fail_memory();
-    int code = outputs_stage_picture(&run->outputs, output, tg_result_image(result, index), text);
+    int code = outputs_keep_picture(&run->outputs, output, tg_result_image(result, index), text);
     free(text);
     return code;
 }
 
-static int stage_result(struct run *run, const tg_result *result, int prompt)
+static int keep_result(struct run *run, const tg_result *result, int prompt)
 {
     int code = EXIT_DONE;
     for (int i = 0; run->pictures && i < run->generate.count && code == EXIT_DONE; i++)
-        code = stage_picture(run, result, prompt, i);
+        code = keep_picture(run, result, prompt, i);
     if (code == EXIT_DONE && run->options->save_latents)
-        code = outputs_stage_array(&run->outputs, run->pictures + (size_t)prompt,
-                                   tg_result_latents(result));
+        code = outputs_keep_array(&run->outputs, run->pictures + (size_t)prompt,
+                                  tg_result_latents(result));
     return code;
 }
 
@@ -284,7 +281,7 @@ static int make_pictures(struct run *run)
             engine, tg_generate(&result, engine->session, run->encoded[i], &run->generate));
         if (code == EXIT_DONE) {
             add_figures(run, result);
-            code = stage_result(run, result, i);
+            code = keep_result(run, result, i);
         }
         tg_result_free(result);
     }
@@ -377,9 +374,9 @@ static int report(struct run *run)
     return code == EXIT_DONE && run->options->profile ? profile_print(&run->engine) : code;
 }
 
-static int commit(struct run *run)
+static int write_files(struct run *run)
 {
-    int code = outputs_commit(&run->outputs);
+    int code = outputs_write(&run->outputs);
     if (code == EXIT_DONE)
         engine_report_files(&run->engine, &run->outputs);
     return code;
@@ -400,7 +397,7 @@ int run_generate(const struct options *options)
 {
     static int (*const stages[])(struct run *) = {
         check_options, read_inputs,    open_model,    settle, name_outputs,
-        open_session,  encode_prompts, make_pictures, report, commit,
+        open_session,  encode_prompts, make_pictures, report, write_files,
     };
     struct run run = {
         .options = options,

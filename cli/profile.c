@@ -11,8 +11,6 @@ struct line {
     const char *bound;           /* which that is; "-": not known */
 };
 
-static const char *const dtype_names[] = {"-", "f32", "bf16", "int8"};
-
 static struct line compare(const tg_profile_row *row, const tg_peak *peak)
 {
     const double peaks[] = {0, peak->f32_gmac_per_s, peak->bf16_gmac_per_s, peak->int8_gmac_per_s};
@@ -37,9 +35,11 @@ static void print_number(int width, int decimals, double x)
 
 static double ratio(double x, double y) { return y > 0 ? x / y : 0; }
 
+/* The sum of all rows is of no dtype. */
 static void print_line(const struct line *line)
 {
     const tg_profile_row *row = &line->row;
+    const char *dtype = row->dtype == TG_DTYPE_AUTO ? "-" : tg_dtype_name(row->dtype);
     fprintf(stderr, "%9.4f %8" PRId64, row->seconds, row->calls);
     print_number(10, 3, row->gmac);
     print_number(8, 1, ratio(row->gmac, row->seconds));
@@ -49,8 +49,7 @@ static void print_line(const struct line *line)
     fprintf(stderr, "  %-5s", line->bound);
     print_number(9, 4, line->at_best);
     print_number(6, 2, ratio(row->seconds, line->at_best));
-    fprintf(stderr, "  %s %s %s %s\n", dtype_names[row->dtype], row->network, row->operator_name,
-            row->shape);
+    fprintf(stderr, "  %s %s %s %s\n", dtype, row->network, row->operator_name, row->shape);
 }
 
 static void print_head(const struct engine *engine, const tg_peak *peak)

@@ -15,11 +15,12 @@
  *     tg_prompt_encode(&prompt, session, "a fox", "", 0);
  *     tg_generate_options_init(&options, model);
  *     tg_generate(&result, session, prompt, &options);
- *     tg_image_write(tg_result_image(result, 0), "fox.png", NULL, true, NULL, 0);
+ *     tg_image_write(tg_result_image(result, 0), "fox.png", NULL, true, NULL);
  *
- * Errors. Every function that can fail returns a tg_status; the sentence that says what was found,
- * what was expected and where is in the handle (tg_model_message, tg_session_message) or in the
- * buffer that the call was given. The library never prints, never exits, never aborts on input.
+ * Errors. Every function that can fail returns a tg_status; a tg_error has besides the sentence
+ * that says what was found, what was expected and where. It is in the handle (tg_model_error,
+ * tg_session_error), or in the tg_error that the call was given, which may be NULL. The library
+ * never prints, never exits, never aborts on input.
  *
  * Ownership. What a function returns through its first argument belongs to the caller and is given
  * back with the _free or _close function of its type; these accept NULL. A model must outlive its
@@ -54,7 +55,8 @@ extern "C" {
 #define TG_API
 #endif
 
-#define TG_VERSION "0.1.0"
+#define TG_VERSION "0.2.0"
+#define TG_VERSION_NUMBER 200 /* major * 10000 + minor * 100 + patch */
 
 /* ------------------------------------------------------------------------------------ status */
 
@@ -80,8 +82,25 @@ typedef enum tg_status {
 /* The short text of a status, such as "out of memory". Never NULL. */
 TG_API const char *tg_status_text(tg_status status);
 
-/* The library's version, such as "0.1.0". */
+/* What went wrong. All zero means nothing did; the struct never grows. */
+typedef struct tg_error {
+    tg_status status;
+    char subject[256];  /* what the message is about: an argument, an option's field, or a file;
+                         * "" where there is no such thing. UTF-8, cut with "..." if longer */
+    char message[1024]; /* the sentence, without a full stop; most begin with the subject */
+} tg_error;
+
+/* The version of the library, such as "0.2.0" and 200: TG_VERSION and TG_VERSION_NUMBER of the
+ * header that it was built with. */
 TG_API const char *tg_version(void);
+TG_API int tg_version_number(void);
+
+/* TG_ERROR_ARGUMENT unless text is UTF-8, strictly: no overlong forms, no surrogates. For error,
+ * here and below: it may be NULL; what it held is overwritten, by zeros if nothing is wrong. */
+TG_API tg_status tg_text_check(const char *text, tg_error *error);
+
+/* Gives back what a function has allocated for its caller, where it says so. NULL is fine. */
+TG_API void tg_free(void *data);
 
 /* ------------------------------------------------------------------------------------- model */
 
@@ -106,6 +125,13 @@ typedef enum tg_cpu {
     TG_CPU_AVX512_BF16,
     TG_CPU_AMX,
 } tg_cpu;
+
+/* "auto", "f32", …; "auto", "c", "avx2", …; "unknown" for another value. And the value of a name:
+ * false, and the value is left alone, if there is none. */
+TG_API const char *tg_dtype_name(tg_dtype dtype);
+TG_API bool tg_dtype_from_name(const char *name, tg_dtype *dtype);
+TG_API const char *tg_cpu_name(tg_cpu cpu);
+TG_API bool tg_cpu_from_name(const char *name, tg_cpu *cpu);
 
 typedef enum tg_log_level { TG_LOG_WARNING, TG_LOG_INFO } tg_log_level;
 
@@ -137,7 +163,8 @@ TG_API void tg_model_options_init(tg_model_options *options);
 TG_API tg_status tg_model_open(tg_model **model, const char *path, const tg_model_options *options);
 TG_API void tg_model_close(tg_model *model);
 
-/* Why opening failed; "" if it did not; "out of memory" for NULL. */
+/* Why opening failed, and its message alone; "out of memory" for NULL. */
+TG_API const tg_error *tg_model_error(const tg_model *model);
 TG_API const char *tg_model_message(const tg_model *model);
 
 /* One network of a model. */
@@ -188,6 +215,8 @@ typedef struct tg_tokens {
 TG_API tg_status tg_tokenizer_open(tg_tokenizer **tokenizer, const char *path,
                                    const char *tokenizer_dir);
 TG_API void tg_tokenizer_close(tg_tokenizer *tokenizer);
+/* What went wrong in the last call; as tg_model_error. */
+TG_API const tg_error *tg_tokenizer_error(const tg_tokenizer *tokenizer);
 TG_API const char *tg_tokenizer_message(const tg_tokenizer *tokenizer);
 
 /* Splits text (UTF-8; anything else is TG_ERROR_ARGUMENT). *tokens stays valid until the next call
@@ -233,6 +262,8 @@ TG_API void tg_session_options_init(tg_session_options *options);
 TG_API tg_status tg_session_new(tg_session **session, tg_model *model,
                                 const tg_session_options *options);
 TG_API void tg_session_free(tg_session *session);
+/* What went wrong in the last call; as tg_model_error. */
+TG_API const tg_error *tg_session_error(const tg_session *session);
 TG_API const char *tg_session_message(const tg_session *session);
 
 /* What TG_DTYPE_AUTO and 0 threads came to. */
@@ -317,11 +348,10 @@ typedef struct tg_seconds {
 /* The defaults for this model. */
 TG_API void tg_generate_options_init(tg_generate_options *options, const tg_model *model);
 
-/* Whether the options can be carried out, without computing anything; if not, the sentence is
- * written to message (size bytes, may be NULL and 0). TG_ERROR_ARGUMENT names the field. clip_skip,
- * as for tg_prompt_encode, is checked with the rest. */
+/* Whether the options can be carried out, without computing anything. TG_ERROR_ARGUMENT: the
+ * error's subject is the field. clip_skip, as for tg_prompt_encode, is checked with the rest. */
 TG_API tg_status tg_generate_check(const tg_model *model, const tg_generate_options *options,
-                                   int clip_skip, char *message, size_t size);
+                                   int clip_skip, tg_error *error);
 
 /* Makes count pictures. TG_ERROR_ARGUMENT for an unusable option, TG_ERROR_NUMERIC when the latents
  * are not finite, TG_ERROR_CANCELLED. *result is NULL on failure. */
@@ -381,25 +411,49 @@ TG_API tg_peak tg_session_measure_peak(tg_session *session);
 
 /* ------------------------------------------------------------------------------------- files */
 
-/* Writes one picture (count 1; values about -1 to 1) as .png, .jpg, .jpeg, .webp or .npy by the
- * path's suffix, in upper or lower case; JPEG with quality 95 and full chroma, WebP lossy with
- * quality 90. text (UTF-8), if not NULL, is kept in the file as the field "parameters" (png). The
- * file appears whole or not at all; an existing one is replaced only with overwrite. A value that
- * is not finite is TG_ERROR_NUMERIC. On failure the sentence is written to message (size bytes, may
- * be NULL and 0), else "". */
+typedef enum tg_image_format {
+    TG_IMAGE_PNG,
+    TG_IMAGE_JPEG, /* quality 95, full chroma */
+    TG_IMAGE_WEBP, /* lossy, quality 90 */
+    TG_IMAGE_NPY,  /* the values as they are, see tg_npy_write */
+} tg_image_format;
+
+/* The format that a path's suffix stands for: .png, .jpg or .jpeg, .webp, .npy, in upper or lower
+ * case. False, and *format is left alone, for another, or where nothing stands before it. */
+TG_API bool tg_image_format_from_path(const char *path, tg_image_format *format);
+
+/* Makes a file's content of one picture: (1, 3, height, width), values about -1 to 1, which the
+ * formats but .npy clamp. text (UTF-8), if not NULL, is kept as the field "parameters" (png). A
+ * value that is not finite is TG_ERROR_NUMERIC. *data is given back with tg_free; on failure it is
+ * NULL and *bytes 0. */
+TG_API tg_status tg_image_encode(void **data, size_t *bytes, tg_array picture,
+                                 tg_image_format format, const char *text, tg_error *error);
+
+/* Reads the content of a PNG, JPEG, WebP or .npy file, told apart by how it begins, into
+ * (1, 3, height, width), -1 to 1 but for .npy; at most 2^26 pixels. Alpha is laid over white;
+ * colour profiles and orientation are ignored. *picture's data is given back with tg_array_free;
+ * on failure it is all zero. */
+TG_API tg_status tg_image_decode(tg_array *picture, const void *data, size_t bytes,
+                                 tg_error *error);
+
+/* The same to a file, in the format of its suffix, by tg_file_write. */
 TG_API tg_status tg_image_write(tg_array picture, const char *path, const char *text,
-                                bool overwrite, char *message, size_t size);
+                                bool overwrite, tg_error *error);
+/* The same from a file, whatever its name. */
+TG_API tg_status tg_image_read(tg_array *picture, const char *path, tg_error *error);
 
-/* Reads a PNG, JPEG or WebP picture, whatever its name, into (1, 3, height, width), -1 to 1; at
- * most 2^26 pixels. Alpha is laid over white; colour profiles and orientation are ignored.
- * *picture's data is given back with tg_array_free. */
-TG_API tg_status tg_image_read(tg_array *picture, const char *path, char *message, size_t size);
-
-/* NumPy's format, '<f4', C order, 4 dimensions, finite. */
-TG_API tg_status tg_npy_write(tg_array array, const char *path, bool overwrite, char *message,
-                              size_t size);
-TG_API tg_status tg_npy_read(tg_array *array, const char *path, char *message, size_t size);
+/* Any array in NumPy's format, '<f4', C order, 4 dimensions, finite; to and from memory and files
+ * as above. */
+TG_API tg_status tg_npy_encode(void **data, size_t *bytes, tg_array array, tg_error *error);
+TG_API tg_status tg_npy_decode(tg_array *array, const void *data, size_t bytes, tg_error *error);
+TG_API tg_status tg_npy_write(tg_array array, const char *path, bool overwrite, tg_error *error);
+TG_API tg_status tg_npy_read(tg_array *array, const char *path, tg_error *error);
 TG_API void tg_array_free(tg_array *array);
+
+/* Writes a file that appears whole or not at all; an existing one is replaced only with overwrite,
+ * and only if it is a regular file. data may be NULL with 0 bytes. */
+TG_API tg_status tg_file_write(const char *path, const void *data, size_t bytes, bool overwrite,
+                               tg_error *error);
 
 #ifdef __cplusplus
 }

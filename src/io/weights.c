@@ -194,7 +194,8 @@ static bool find(candidate *found, const char *folder, const char *base, const c
     struct stat status;
     int length = snprintf(name, sizeof name, "%s%s%s%s", base, middle, variant, suffix);
     if (length < 0 || (size_t)length >= sizeof name) {
-        tg__fail(error, TG_ERROR_ARGUMENT, "the variant's name is too long for a file's");
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "variant",
+                       "the variant's name is too long for a file's");
         return false;
     }
     if (!tg__path_join(found->path, sizeof found->path, folder, name, error))
@@ -271,8 +272,9 @@ tg__weights *tg__weights_open(const char *folder, const char *base, const char *
     candidate wanted, other;
     if (variant && strchr(variant, '/')) {
         char shown[SHOWN_BYTES];
-        tg__fail(error, TG_ERROR_ARGUMENT, "the variant is \"%s\", expected a name without '/'",
-                 tg__printable(shown, sizeof shown, variant));
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "variant",
+                       "the variant is \"%s\", expected a name without '/'",
+                       tg__printable(shown, sizeof shown, variant));
         return NULL;
     }
     if (variant)

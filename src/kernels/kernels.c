@@ -55,15 +55,6 @@ tg_cpu tg__cpu_level(void)
     return has_amx() ? TG_CPU_AMX : TG_CPU_AVX512_BF16;
 }
 
-const char *tg__cpu_name(tg_cpu level)
-{
-    static const char *const names[] = {
-        [TG_CPU_AUTO] = "auto",     [TG_CPU_C] = "c",     [TG_CPU_AVX2] = "avx2",
-        [TG_CPU_AVX512] = "avx512", [TG_CPU_AMX] = "amx", [TG_CPU_AVX512_BF16] = "avx512_bf16",
-    };
-    return names[level];
-}
-
 void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
 {
     tg_cpu level = tg__cpu_level();

@@ -195,8 +195,6 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap);
 
 /* What this CPU has, without a cap. */
 tg_cpu tg__cpu_level(void);
-/* As TG_CPU spells it; "auto" too. */
-const char *tg__cpu_name(tg_cpu level);
 
 /* Folds slices of sums (slices * 2 * (a_c + b_c) doubles, as group_norm_sums left them) into scale
  * and offset (a_c + b_c floats each). */

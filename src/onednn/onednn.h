@@ -7,20 +7,10 @@
 #include "core/packs.h"
 #include "io/layer.h"
 #include "kernels/kernels.h"
+#include "ops/activation.h"
 
 typedef struct tg__dnnl tg__dnnl;       /* engine and stream of a session */
 typedef struct tg__product tg__product; /* one prepared convolution or matrix product */
-
-typedef enum tg__activation {
-    TG__LINEAR, /* none */
-    TG__SILU,
-    TG__GELU,       /* x * Phi(x), with erf */
-    TG__QUICK_GELU, /* x * sigmoid(1.702 x) */
-    TG__RELU,
-    TG__MISH,  /* x * tanh(log(1 + e^x)) */
-    TG__GEGLU, /* half as many channels: the first half times the gelu of the second; of an operator
-                * alone, not for oneDNN */
-} tg__activation;
 
 /* dst (n, out_h, out_w, layer->out) = activation(layer(src) + bias), or that + dst, src being
  * (n, h, w, in_count), all dense and channels innermost. Kernel 1 without stride or padding is a

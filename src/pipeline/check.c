@@ -3,19 +3,18 @@
 #include "pipeline/check.h"
 
 #include <math.h>
-#include <stdio.h>
 
 enum { MAX_SIZE = 16384, MAX_COUNT = 4096 };
 
 void tg_generate_options_init(tg_generate_options *options, const tg_model *m)
 {
     *options = (tg_generate_options){
-        .steps = 25,
-        .guidance = 7.5,
+        .steps = m->class->steps,
+        .guidance = m->class->guidance,
         .width = m->default_size,
         .height = m->default_size,
         .count = 1,
-        .gate = {.gate_step = 10, .sp_interval = 5, .fi_interval = 1, .warm_up = 2},
+        .gate = m->class->gate,
         .decode = true,
     };
 }
@@ -46,11 +45,13 @@ static void check_size(tg__error *error, const char *name, int value, int multip
 
 static void check_latents(const tg_model *m, const tg_array *x, tg__error *error)
 {
-    int channels = m->unet.config.in_channels, most = MAX_SIZE / tg__vae_factor(&m->vae.config);
+    int channels = tg__denoiser(m)->facts.in_channels;
+    int most = MAX_SIZE / tg__autoencoder(m)->facts.factor;
     if (!x->data || x->channels != channels) {
-        tg__fail(error, TG_ERROR_ARGUMENT,
-                 "latents are (%d, %d, %d, %d), expected %d channels (count, %d, height, width)",
-                 x->count, x->channels, x->height, x->width, channels, channels);
+        tg__fail_about(
+            error, TG_ERROR_ARGUMENT, "latents",
+            "latents are (%d, %d, %d, %d), expected %d channels (count, %d, height, width)",
+            x->count, x->channels, x->height, x->width, channels, channels);
         return;
     }
     check_int(error, "latents' count", x->count, 1, MAX_COUNT);
@@ -59,30 +60,32 @@ static void check_latents(const tg_model *m, const tg_array *x, tg__error *error
     size_t n = (size_t)x->count * (size_t)x->channels * (size_t)x->height * (size_t)x->width;
     for (size_t i = 0; !tg__failed(error) && i < n; i++)
         if (!isfinite(x->data[i]))
-            tg__fail(error, TG_ERROR_ARGUMENT, "latents hold %g at %zu, expected finite numbers",
-                     (double)x->data[i], i);
+            tg__fail_about(error, TG_ERROR_ARGUMENT, "latents",
+                           "latents hold %g at %zu, expected finite numbers", (double)x->data[i],
+                           i);
 }
 
 tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, int clip_skip,
                              tg__error *error)
 {
     if (tg__failed(&m->error))
-        return tg__fail(error, TG_ERROR_ARGUMENT, "the model is not open: %s", m->error.message);
+        return tg__fail_about(error, TG_ERROR_ARGUMENT, "model", "the model is not open: %s",
+                              m->error.message);
     check_int(error, "steps", o->steps, 1, m->train_steps);
     check_number(error, "guidance", o->guidance, -1e4, 1e4);
     check_number(error, "guidance_rescale", o->guidance_rescale, 0, 1);
-    check_int(error, "clip_skip", clip_skip, 0, m->clip.config.layers);
+    check_int(error, "clip_skip", clip_skip, 0, tg__most_skip(m));
     if (o->latents) {
         check_latents(m, o->latents, error);
     } else {
-        int multiple = tg__vae_factor(&m->vae.config);
+        int multiple = tg__autoencoder(m)->facts.factor;
         check_size(error, "width", o->width, multiple);
         check_size(error, "height", o->height, multiple);
         check_int(error, "count", o->count, 1, MAX_COUNT);
     }
     if (o->rng != TG_RNG_TORCH_CPU && o->rng != TG_RNG_TORCH_CUDA)
-        tg__fail(error, TG_ERROR_ARGUMENT, "rng is %d, expected TG_RNG_TORCH_CPU or _CUDA",
-                 (int)o->rng);
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "rng",
+                       "rng is %d, expected TG_RNG_TORCH_CPU or _CUDA", (int)o->rng);
     check_int(error, "gate_step", o->gate.gate_step, 0, INT32_MAX);
     if (o->gate.gate_step > 0) {
         check_int(error, "sp_interval", o->gate.sp_interval, 1, INT32_MAX);
@@ -99,11 +102,10 @@ tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, in
 }
 
 tg_status tg_generate_check(const tg_model *m, const tg_generate_options *o, int clip_skip,
-                            char *message, size_t size)
+                            tg_error *given)
 {
-    tg__error error = {0};
-    tg__check_generate(m, o, clip_skip, &error);
-    if (message && size)
-        snprintf(message, size, "%s", error.message);
-    return error.status;
+    tg__error own, *error = tg__error_begin(given, &own);
+    if (tg__given(m, "model", error) && tg__given(o, "options", error))
+        tg__check_generate(m, o, clip_skip, error);
+    return error->status;
 }

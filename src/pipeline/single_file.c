@@ -13,6 +13,7 @@
 static const tg__single_file_kind kinds[] = {
     {
         .title = "Stable Diffusion 1.x",
+        .pipeline = "StableDiffusionPipeline",
         .layout = "sd15",
         .context = 768,
         .text_prefix = "cond_stage_model.transformer.text_model.",
@@ -26,6 +27,7 @@ static const tg__single_file_kind kinds[] = {
     /* The same with the text encoder as some tools of 2022 wrote it. */
     {
         .title = "Stable Diffusion 1.x",
+        .pipeline = "StableDiffusionPipeline",
         .layout = "sd15",
         .context = 768,
         .text_prefix = "cond_stage_model.transformer.",
@@ -38,6 +40,7 @@ static const tg__single_file_kind kinds[] = {
     },
     {
         .title = "Stable Diffusion 2.x",
+        .pipeline = "StableDiffusionPipeline",
         .layout = "sd21",
         .context = 1024,
         .text_prefix = "cond_stage_model.model.",

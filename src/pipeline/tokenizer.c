@@ -68,10 +68,8 @@ void tg_tokenizer_close(tg_tokenizer *t)
     free(t);
 }
 
-const char *tg_tokenizer_message(const tg_tokenizer *t)
-{
-    return t ? t->error.message : "out of memory";
-}
+const tg_error *tg_tokenizer_error(const tg_tokenizer *t) { return t ? &t->error : &tg__no_handle; }
+const char *tg_tokenizer_message(const tg_tokenizer *t) { return tg_tokenizer_error(t)->message; }
 
 tg_status tg_tokenize(tg_tokenizer *t, const char *text, tg_tokens *tokens)
 {

@@ -26,11 +26,12 @@ static const char *text_of(json_t *c, const char *key)
 
 static tg_array read_array(const char *file)
 {
-    char path[512], message[512];
+    char path[512];
+    tg_error error;
     tg_array array;
     snprintf(path, sizeof path, TG_TEST_DATA "/golden/tiles/%s", file);
-    if (tg_npy_read(&array, path, message, sizeof message) != TG_OK)
-        fail_msg("%s", message);
+    if (tg_npy_read(&array, path, &error) != TG_OK)
+        fail_msg("%s", error.message);
     return array;
 }
 

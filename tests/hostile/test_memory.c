@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "core/parallel.h"
-#include "ops/ops.h"
+#include "cpu/tasks.h"
 #include "skip.h"
 #include "tgate.h"
 #include "unit/scratch.h"
@@ -192,7 +192,7 @@ static void each_allocation_fails(void **state)
     fail_each(whole_run, TG_DTYPE_F32, false);
 }
 
-/* A plan of one Winograd convolution, for the models here have too small maps for it. */
+/* A program of one Winograd convolution, for the models here have too small maps for it. */
 static tg_status winograd_plan(void)
 {
     enum { SIDE = 8, C = 16 };
@@ -210,13 +210,13 @@ static tg_status winograd_plan(void)
                        .kernel = 3,
                        .has_bias = true};
     int before = tg__threads_enter(1);
-    tg__plan *plan = tg__plan_new(&context, "test", TG__F32, &error);
-    if (plan) {
-        tg__tensor x = tg__plan_external(plan, 0, TG__F32, 1, SIDE, SIDE, C);
-        tg__conv2d(plan, x, &layer, (tg__product_options){0});
-        tg__plan_finish(plan);
+    tg__program *program = tg__program_new(&context, "test", TG__F32, &error);
+    if (program) {
+        tg__tensor x = tg__program_external(program, 0, TG__F32, 1, SIDE, SIDE, C);
+        tg__cpu_conv2d(program, x, &layer, (tg__product_options){0});
+        tg__program_finish(program, NULL);
     }
-    tg__plan_free(plan);
+    tg__program_free(program);
     tg__packs_free(&context.packs);
     tg__threads_leave(before);
     return error.status;

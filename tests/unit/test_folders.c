@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char *const order[] = {"core", "io",    "text",   "kernels",  "onednn",
-                                    "ops",  "accel", "models", "samplers", "pipeline"};
+static const char *const order[] = {"core", "io",    "text",   "ops",      "kernels", "onednn",
+                                    "cpu",  "accel", "models", "samplers", "pipeline"};
 enum { FOLDERS = sizeof order / sizeof *order };
 
 /* The place of a path's first folder in the order; -1: not one of them. */

@@ -15,7 +15,7 @@ static size_t variants(variant list[8])
     size_t n = 0;
     for (int level = TG_CPU_C; level <= (int)tg__cpu_level(); level++) {
         tg__kernels_init(&list[n].kernels, (tg_cpu)level);
-        list[n].name = tg__cpu_name((tg_cpu)level);
+        list[n].name = tg_cpu_name((tg_cpu)level);
         if (n == 0 || list[n].kernels.int8_product != list[n - 1].kernels.int8_product)
             n++;
     }

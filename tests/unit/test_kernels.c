@@ -26,7 +26,7 @@ static size_t variants(variant list[8])
     size_t n = 0;
     for (int level = TG_CPU_C; level <= (int)tg__cpu_level(); level++, n++) {
         tg__kernels_init(&list[n].kernels, (tg_cpu)level);
-        list[n].name = tg__cpu_name((tg_cpu)level);
+        list[n].name = tg_cpu_name((tg_cpu)level);
     }
     if (tg__cpu_level() >= TG_CPU_AVX512_BF16 && __builtin_cpu_supports("avx512vbmi")) {
         list[n] = list[n - 1];

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#include "cpu/int8_weights.h"
+
 #include <math.h>
 #include <stdlib.h>
 
 #include "core/parallel.h"
 #include "onednn/gather.h"
-#include "ops/int8.h"
 
 /* One allocation: the weights, then for each output of whole blocks the bias, the scale and
  * the sum. */
@@ -122,15 +123,15 @@ static bool fill(job *j, char *data, size_t outputs, size_t bytes, tg__error *er
     return true;
 }
 
-tg__int8_weights tg__int8_weights_of(tg__plan *plan, const tg__product_spec *s)
+tg__int8_weights tg__int8_weights_of(tg__program *program, const tg__product_spec *s)
 {
     enum { FORM = 8 };
     const tg__layer *layer = s->layer;
-    tg__packs *packs = &tg__plan_context(plan)->packs;
-    tg__error *error = tg__plan_error(plan);
+    tg__packs *packs = &tg__program_context(program)->packs;
+    tg__error *error = tg__program_error(program);
     tg__pack_key key = {layer->weight[0].data, s->in_first, s->in_count, FORM + 16 * s->phase};
     size_t outputs = tg__int8_outputs(layer), k = (size_t)tg__product_kernel(s);
-    job j = {.kernels = tg__plan_kernels(plan),
+    job j = {.kernels = tg__program_kernels(program),
              .spec = s,
              .taps = k * k,
              .in = (size_t)s->in_count,

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-#include "ops/record.h"
+#include "cpu/record.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "core/parallel.h"
 
-void tg__set_shape(tg__plan *plan, tg__node *node, const char *format, ...)
+void tg__set_shape(tg__program *program, tg__task *task, const char *format, ...)
 {
     char text[128];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    const char *copy = tg__arena_copy(tg__plan_arena(plan), text);
+    const char *copy = tg__arena_copy(tg__program_arena(program), text);
     if (copy)
-        node->shape = copy;
+        task->shape = copy;
     else
-        tg__fail_memory(tg__plan_error(plan));
+        tg__fail_memory(tg__program_error(program));
 }
 
-const float *tg__packed_f32(tg__plan *plan, const tg__disk_tensor *tensors, int count)
+const float *tg__packed_f32(tg__program *program, const tg__disk_tensor *tensors, int count)
 {
     enum { FORM = -2 };
-    tg__packs *packs = &tg__plan_context(plan)->packs;
+    tg__packs *packs = &tg__program_context(program)->packs;
     tg__pack_key key = {tensors[0].data, 0, count, FORM};
     tg__pack *pack = tg__packs_find(packs, key, 0);
     size_t bytes = 0;
@@ -31,7 +31,7 @@ const float *tg__packed_f32(tg__plan *plan, const tg__disk_tensor *tensors, int 
         return pack->data;
     for (int i = 0; i < count; i++)
         bytes += tensors[i].bytes / tg__dtype_size(tensors[i].dtype) * sizeof(float);
-    pack = tg__packs_add(packs, key, bytes, NULL, 0, tg__plan_error(plan));
+    pack = tg__packs_add(packs, key, bytes, NULL, 0, tg__program_error(program));
     if (!pack || pack->ready)
         return pack ? pack->data : NULL;
     float *dst = pack->data;
@@ -42,13 +42,6 @@ const float *tg__packed_f32(tg__plan *plan, const tg__disk_tensor *tensors, int 
     }
     pack->ready = true;
     return pack->data;
-}
-
-void tg__shape_error(tg__plan *plan, const char *name, tg__tensor a, tg__tensor b)
-{
-    tg__fail(tg__plan_error(plan), TG_ERROR_INTERNAL,
-             "%s: %s: (%d, %d, %d, %d) does not go with (%d, %d, %d, %d)", tg__plan_network(plan),
-             name, a.n, a.h, a.w, a.c, b.n, b.h, b.w, b.c);
 }
 
 typedef struct rows_job {

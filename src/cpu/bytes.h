@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Activations as unsigned bytes, for products in int8. Scales are taken anew at every run. For the
  * operators' files only. */
-#ifndef TG_OPS_BYTES_H
-#define TG_OPS_BYTES_H
+#ifndef TG_CPU_BYTES_H
+#define TG_CPU_BYTES_H
 
-#include "ops/record.h"
+#include "cpu/record.h"
 
 /* A map in bytes, with a border of zeros around each image. */
 typedef struct tg__byte_map {
@@ -17,6 +17,7 @@ typedef struct tg__byte_map {
 } tg__byte_map;
 
 /* Records x in bytes, with a scale for each row (border 0) or for each image. */
-tg__byte_map tg__to_bytes(tg__plan *plan, const char *name, tg__tensor x, int border, bool by_row);
+tg__byte_map tg__to_bytes(tg__program *program, const char *name, tg__tensor x, int border,
+                          bool by_row);
 
 #endif

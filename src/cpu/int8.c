@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-#include "ops/int8.h"
+#include "cpu/int8.h"
 
 #include "core/parallel.h"
+#include "cpu/int8_weights.h"
 
 enum {
     LEAST_CHANNELS = 32, /* of a layer in int8 */
     MOST_TAPS = 64
 };
 
-bool tg__int8_takes(const tg__plan *plan, tg__tensor x, const tg__layer *layer,
+bool tg__int8_takes(const tg__program *program, tg__tensor x, const tg__layer *layer,
                     const tg__product_options *options)
 {
     size_t taps = (size_t)layer->kernel * (size_t)layer->kernel;
     bool known = options->activation == TG__LINEAR || options->activation == TG__GEGLU;
-    if (layer->kernel == 1 && (options->stride > 1 || options->own_padding))
+    if (layer->kernel == 1 && (options->stride > 1 || options->pad_before || options->pad_after))
         known = false;
-    return tg__plan_int8(plan) && known && x.id && !options->exact && !options->f32 &&
+    return tg__program_int8(program) && known && x.id && !options->exact && !options->f32 &&
            (int64_t)x.h * x.w > 1 && layer->in >= LEAST_CHANNELS && layer->out >= LEAST_CHANNELS &&
            taps <= MOST_TAPS && taps * ((size_t)x.c + TG__INT8_PIXEL) <= TG__INT8_DEPTH;
 }
@@ -92,22 +93,22 @@ static void run_piece(void *context, size_t i, int thread)
         job->kernels->int8_end();
 }
 
-static void int8_run(const tg__plan *plan, const tg__node *node)
+static void int8_run(const tg__program *program, const tg__task *task)
 {
-    const int8_state *state = node->state;
-    const char *start = tg__plan_data(plan, node->src[SRC]);
-    int8_job job = {.kernels = tg__plan_kernels(plan),
+    const int8_state *state = task->state;
+    const char *start = tg__program_data(program, task->src[SRC]);
+    int8_job job = {.kernels = tg__program_kernels(program),
                     .state = state,
                     .src = (const uint8_t *)start + state->map.first,
                     .scale = (const float *)(const void *)start,
                     .zero = (const int32_t *)(const void *)start + state->map.scales};
     int kernel = tg__product_kernel(&state->spec);
-    job.product = (tg__int8_product){.dst = tg__plan_data(plan, node->dst),
-                                     .residual = tg__plan_data(plan, node->src[RESIDUAL]),
-                                     .out = node->dst.c,
+    job.product = (tg__int8_product){.dst = tg__program_data(program, task->dst),
+                                     .residual = tg__program_data(program, task->src[RESIDUAL]),
+                                     .out = task->dst.c,
                                      .glu = state->spec.activation == TG__GEGLU,
                                      .dst_step = state->spec.phase ? 2 : 1,
-                                     .bf16 = node->dst.dtype == TG__BF16,
+                                     .bf16 = task->dst.dtype == TG__BF16,
                                      .tap = state->tap,
                                      .taps = kernel * kernel,
                                      .depth = state->map.pixel,
@@ -138,9 +139,9 @@ static void divide(int8_state *state)
         state->groups = (size_t)state->blocks;
 }
 
-static void int8_prepare(tg__plan *plan, tg__node *node)
+static void int8_prepare(tg__program *program, tg__task *task)
 {
-    int8_state *state = node->state;
+    int8_state *state = task->state;
     const tg__product_spec *s = &state->spec;
     int k = tg__product_kernel(s);
     size_t line = ((size_t)state->map.w + 2 * (size_t)state->map.border) * state->map.pixel;
@@ -150,37 +151,36 @@ static void int8_prepare(tg__plan *plan, tg__node *node)
         state->tap[i] = y * line + x * state->map.pixel;
     }
     divide(state);
-    state->weights = tg__int8_weights_of(plan, s);
-    tg__tensor residual = node->src[RESIDUAL];
-    if (residual.id && tg__plan_dies(plan, node, residual) && tg__plan_is_inner(plan, node->dst) &&
-        !tg__plan_same(plan, residual, node->src[SRC]))
-        tg__plan_alias(plan, node->dst, residual);
+    state->weights = tg__int8_weights_of(program, s);
+    tg__tensor residual = task->src[RESIDUAL];
+    if (residual.id && tg__program_dies(program, task, residual) &&
+        tg__program_is_inner(program, task->dst) &&
+        !tg__program_same(program, residual, task->src[SRC]))
+        tg__program_alias(program, task->dst, residual);
 }
 
 static const tg__op conv2d_op = {"conv2d", int8_prepare, int8_run, NULL};
 static const tg__op linear_op = {"linear", int8_prepare, int8_run, NULL};
 
-void tg__int8_record(tg__plan *plan, const tg__byte_map *x, tg__product_spec spec,
+void tg__int8_record(tg__program *program, const tg__byte_map *x, tg__product_spec spec,
                      tg__tensor residual, tg__tensor dst)
 {
     const tg__layer *layer = spec.layer;
     int kernel = tg__product_kernel(&spec);
-    if (residual.id && tg__bytes(residual) != tg__bytes(dst))
-        tg__shape_error(plan, layer->name, residual, dst);
-    tg__node *node = tg__plan_record(plan, layer->kernel == 1 ? &linear_op : &conv2d_op,
-                                     layer->name, sizeof(int8_state));
-    if (!node)
+    tg__task *task = tg__program_record(program, layer->kernel == 1 ? &linear_op : &conv2d_op,
+                                        layer->name, sizeof(int8_state));
+    if (!task)
         return;
     spec.n = x->n;
     spec.h = x->h;
     spec.w = x->w;
     spec.in_count = x->c;
-    *(int8_state *)node->state = (int8_state){.spec = spec, .map = *x};
-    node->dst = dst;
-    node->src[SRC] = x->tensor;
-    node->src[RESIDUAL] = residual;
-    node->macs = (int64_t)x->n * spec.out_h * spec.out_w * layer->out * x->c * kernel * kernel;
-    node->bytes = (size_t)layer->out * (size_t)(x->c * kernel * kernel);
-    tg__set_shape(plan, node, "%dx%dx%dx%d to %d k%d s%d int8", x->n, x->h, x->w, x->c, layer->out,
-                  kernel, spec.stride);
+    *(int8_state *)task->state = (int8_state){.spec = spec, .map = *x};
+    task->dst = dst;
+    task->src[SRC] = x->tensor;
+    task->src[RESIDUAL] = residual;
+    task->macs = (int64_t)x->n * spec.out_h * spec.out_w * layer->out * x->c * kernel * kernel;
+    task->bytes = (size_t)layer->out * (size_t)(x->c * kernel * kernel);
+    tg__set_shape(program, task, "%dx%dx%dx%d to %d k%d s%d int8", x->n, x->h, x->w, x->c,
+                  layer->out, kernel, spec.stride);
 }

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Attention: keys and values of each (image, head) are packed side by side, then blocks of query
  * rows are spread over the threads. */
-#include <math.h>
-
 #include "core/parallel.h"
-#include "ops/record.h"
+#include "cpu/record.h"
 
 typedef struct attention_state {
     tg__attention arguments; /* all but the pointers */
@@ -24,9 +22,10 @@ typedef struct attention_job {
     size_t blocks; /* of query rows */
 } attention_job;
 
-static const tg__attention_kernel *kernel_of(const tg__plan *plan, const attention_state *state)
+static const tg__attention_kernel *kernel_of(const tg__program *program,
+                                             const attention_state *state)
 {
-    const tg__kernels *k = tg__plan_kernels(plan);
+    const tg__kernels *k = tg__program_kernels(program);
     if (state->int8 && state->arguments.kv_rows >= INT8_KEYS && k->attention_int8.run)
         return &k->attention_int8;
     return state->arguments.bf16 ? &k->attention_bf16 : &k->attention_f32;
@@ -54,23 +53,23 @@ static void run_block(void *context, size_t i, int thread)
                      left < job->kernel->q_block ? left : job->kernel->q_block);
 }
 
-static const void *slice_data(const tg__plan *plan, tg__tensor x, int first)
+static const void *slice_data(const tg__program *program, tg__tensor x, int first)
 {
-    return (const char *)tg__plan_data(plan, x) + (size_t)first * tg__dtype_size(x.dtype);
+    return (const char *)tg__program_data(program, x) + (size_t)first * tg__dtype_size(x.dtype);
 }
 
-static void run(const tg__plan *plan, const tg__node *node)
+static void run(const tg__program *program, const tg__task *task)
 {
-    const attention_state *state = node->state;
+    const attention_state *state = task->state;
     attention_job job = {.arguments = state->arguments,
-                         .kernel = kernel_of(plan, state),
+                         .kernel = kernel_of(program, state),
                          .state = state,
-                         .packed = tg__plan_scratch(plan, node)};
+                         .packed = tg__program_scratch(program, task)};
     tg__attention *a = &job.arguments;
-    a->dst = tg__plan_data(plan, node->dst);
-    a->q = slice_data(plan, node->src[Q], state->q_first);
-    a->k = slice_data(plan, node->src[K], state->k_first);
-    a->v = slice_data(plan, node->src[V], state->v_first);
+    a->dst = tg__program_data(program, task->dst);
+    a->q = slice_data(program, task->src[Q], state->q_first);
+    a->k = slice_data(program, task->src[K], state->k_first);
+    a->v = slice_data(program, task->src[V], state->v_first);
     size_t pairs = (size_t)a->images * (size_t)a->heads;
     job.scratch = job.packed + pairs * state->packed;
     job.blocks =
@@ -82,57 +81,54 @@ static void run(const tg__plan *plan, const tg__node *node)
 
 static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-static void prepare(tg__plan *plan, tg__node *node)
+static void prepare(tg__program *program, tg__task *task)
 {
-    attention_state *state = node->state;
+    attention_state *state = task->state;
     const tg__attention *a = &state->arguments;
-    const tg__attention_kernel *kernel = kernel_of(plan, state);
+    const tg__attention_kernel *kernel = kernel_of(program, state);
     state->packed = aligned(kernel->packed_bytes(a));
     state->scratch = aligned(kernel->scratch_bytes(a));
-    node->scratch_bytes = (size_t)a->images * (size_t)a->heads * state->packed +
+    task->scratch_bytes = (size_t)a->images * (size_t)a->heads * state->packed +
                           (size_t)tg__threads() * state->scratch;
 }
 
 static const tg__op attention_op = {"attention", prepare, run, NULL};
 
-tg__tensor tg__attention_op(tg__plan *plan, const char *name, tg__slice q, tg__slice k, tg__slice v,
-                            int heads, int head_dim, bool causal)
+tg__tensor tg__cpu_attention(tg__program *program, const char *name, tg__slice q, tg__slice k,
+                             tg__slice v, tg__attention_options o)
 {
     tg__tensor x = q.tensor, y = k.tensor;
-    if (tg__plan_failed(plan) || !x.id || !y.id || !v.tensor.id)
+    if (tg__program_failed(program) || !x.id || !y.id || !v.tensor.id)
         return (tg__tensor){0};
-    int c = heads * head_dim;
-    if (q.first + c > x.c || k.first + c > y.c || v.first + c > v.tensor.c || x.n != y.n ||
-        y.h * y.w != v.tensor.h * v.tensor.w || x.dtype != y.dtype || head_dim > 512)
-        tg__shape_error(plan, name, x, y);
-    tg__tensor dst = tg__plan_tensor(plan, x.dtype, x.n, x.h, x.w, c);
-    tg__node *node = tg__plan_record(plan, &attention_op, name, sizeof(attention_state));
-    if (!node)
+    int c = o.heads * o.head_dim;
+    tg__tensor dst = tg__program_tensor(program, x.dtype, x.n, x.h, x.w, c);
+    tg__task *task = tg__program_record(program, &attention_op, name, sizeof(attention_state));
+    if (!task)
         return (tg__tensor){0};
-    *(attention_state *)node->state =
+    *(attention_state *)task->state =
         (attention_state){.arguments = {.dst_stride = (size_t)c,
                                         .q_stride = (size_t)x.c,
                                         .k_stride = (size_t)y.c,
                                         .v_stride = (size_t)v.tensor.c,
                                         .images = x.n,
-                                        .heads = heads,
-                                        .head_dim = head_dim,
+                                        .heads = o.heads,
+                                        .head_dim = o.head_dim,
                                         .q_rows = x.h * x.w,
                                         .kv_rows = y.h * y.w,
-                                        .scale = 1.f / sqrtf((float)head_dim),
-                                        .causal = causal,
+                                        .scale = o.scale,
+                                        .causal = o.causal,
                                         .bf16 = x.dtype == TG__BF16},
-                          .int8 = tg__plan_int8(plan),
+                          .int8 = tg__program_int8(program),
                           .q_first = q.first,
                           .k_first = k.first,
                           .v_first = v.first};
-    node->dst = dst;
-    node->src[Q] = x;
-    node->src[K] = y;
-    node->src[V] = v.tensor;
-    node->macs = 2 * (int64_t)tg__count(dst) * y.h * y.w;
-    bool int8 = kernel_of(plan, node->state) == &tg__plan_kernels(plan)->attention_int8;
-    tg__set_shape(plan, node, "%dx%d heads of %d, %dx%d%s", x.n, heads, head_dim, x.h * x.w,
+    task->dst = dst;
+    task->src[Q] = x;
+    task->src[K] = y;
+    task->src[V] = v.tensor;
+    task->macs = 2 * (int64_t)tg__count(dst) * y.h * y.w;
+    bool int8 = kernel_of(program, task->state) == &tg__program_kernels(program)->attention_int8;
+    tg__set_shape(program, task, "%dx%d heads of %d, %dx%d%s", x.n, o.heads, o.head_dim, x.h * x.w,
                   y.h * y.w, int8 ? " int8 scores" : "");
     return dst;
 }

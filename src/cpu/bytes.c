@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "ops/bytes.h"
+#include "cpu/bytes.h"
 
 #include <math.h>
 
@@ -117,19 +117,19 @@ static void bytes_by_image(const bytes_job *job)
     tg__parallel_for(n * lines, bytes_of_line, (void *)job);
 }
 
-static void bytes_run(const tg__plan *plan, const tg__node *node)
+static void bytes_run(const tg__program *program, const tg__task *task)
 {
-    const bytes_state *state = node->state;
-    tg__tensor x = node->src[0];
-    char *start = tg__plan_data(plan, node->dst);
-    bytes_job job = {.kernels = tg__plan_kernels(plan),
+    const bytes_state *state = task->state;
+    tg__tensor x = task->src[0];
+    char *start = tg__program_data(program, task->dst);
+    bytes_job job = {.kernels = tg__program_kernels(program),
                      .state = state,
-                     .src = tg__plan_data(plan, x),
+                     .src = tg__program_data(program, x),
                      .src_pixel = (size_t)x.c * tg__dtype_size(x.dtype),
                      .dst = (uint8_t *)start + state->map.first,
                      .scale = (float *)start,
                      .zero = (int32_t *)start + state->map.scales,
-                     .range = tg__plan_scratch(plan, node),
+                     .range = tg__program_scratch(program, task),
                      .bf16 = x.dtype == TG__BF16};
     if (state->slices)
         bytes_by_image(&job);
@@ -137,18 +137,19 @@ static void bytes_run(const tg__plan *plan, const tg__node *node)
         tg__parallel_rows(state->map.scales, SLICE_VALUES / (size_t)x.c + 1, bytes_by_row, &job);
 }
 
-static void bytes_prepare(tg__plan *plan, tg__node *node)
+static void bytes_prepare(tg__program *program, tg__task *task)
 {
-    (void)plan;
-    const bytes_state *state = node->state;
-    node->scratch_bytes = (size_t)state->map.n * state->slices * 2 * sizeof(float);
+    (void)program;
+    const bytes_state *state = task->state;
+    task->scratch_bytes = (size_t)state->map.n * state->slices * 2 * sizeof(float);
 }
 
 static const tg__op bytes_op = {"quantize", bytes_prepare, bytes_run, NULL};
 
-tg__byte_map tg__to_bytes(tg__plan *plan, const char *name, tg__tensor x, int border, bool by_row)
+tg__byte_map tg__to_bytes(tg__program *program, const char *name, tg__tensor x, int border,
+                          bool by_row)
 {
-    if (tg__plan_failed(plan) || !x.id)
+    if (tg__program_failed(program) || !x.id)
         return (tg__byte_map){0};
     tg__byte_map map = {.n = x.n, .h = x.h, .w = x.w, .c = x.c, .border = border};
     map.pixel = rounded((size_t)x.c, TG__INT8_PIXEL);
@@ -157,19 +158,19 @@ tg__byte_map tg__to_bytes(tg__plan *plan, const char *name, tg__tensor x, int bo
     int64_t lines = (int64_t)x.h + 2 * border, columns = (int64_t)x.w + 2 * border;
     int64_t pixels = x.n * lines * columns;
     /* as rows of 64 bytes, for a dimension is an int */
-    map.tensor = tg__plan_tensor(plan, TG__U8, 1, 1,
-                                 pixels * (int64_t)(map.pixel / 64) + (int64_t)map.first / 64, 64);
-    tg__node *node = tg__plan_record(plan, &bytes_op, name, sizeof(bytes_state));
-    if (!node)
+    map.tensor = tg__program_tensor(
+        program, TG__U8, 1, 1, pixels * (int64_t)(map.pixel / 64) + (int64_t)map.first / 64, 64);
+    tg__task *task = tg__program_record(program, &bytes_op, name, sizeof(bytes_state));
+    if (!task)
         return (tg__byte_map){0};
-    bytes_state *state = node->state;
+    bytes_state *state = task->state;
     state->map = map;
     if (!by_row) {
         state->slice = SLICE_VALUES / (size_t)x.c + 1;
         state->slices = (image_pixels(&map) + state->slice - 1) / state->slice;
     }
-    node->dst = map.tensor;
-    node->src[0] = x;
-    tg__set_shape(plan, node, "%dx%dx%dx%d", x.n, x.h, x.w, x.c);
+    task->dst = map.tensor;
+    task->src[0] = x;
+    tg__set_shape(program, task, "%dx%dx%dx%d", x.n, x.h, x.w, x.c);
     return map;
 }

@@ -2,12 +2,12 @@
 /* A multiplication here takes at most twice the time of one in oneDNN's bf16, and there are four
  * times fewer: so where there are no tiles (AMX) this is the faster way in both formats. What it
  * costs is memory: 36 weights for 9, of 16 bits where activations are bf16. */
-#include "ops/winograd.h"
+#include "cpu/winograd.h"
 
 #include <stdlib.h>
 
 #include "core/parallel.h"
-#include "ops/record.h"
+#include "cpu/record.h"
 
 enum { SIDE = 4, POINTS = 36, TAPS = 9 };
 enum { MIN_CHANNELS = 16 }; /* with fewer the transforms take too large a part */
@@ -19,9 +19,9 @@ enum { FEW_PAIRS = 1 << 15, FEW_POSITIONS = 64 };
  * nothing. */
 enum { BLOCK_BYTES = 3 << 19, MOST_TILES = 48 };
 
-static const tg__winograd_kernel *kernel_of(const tg__plan *plan, tg__dtype dtype)
+static const tg__winograd_kernel *kernel_of(const tg__program *program, tg__dtype dtype)
 {
-    const tg__kernels *k = tg__plan_kernels(plan);
+    const tg__kernels *k = tg__program_kernels(program);
     return dtype == TG__BF16 ? &k->winograd_bf16 : &k->winograd_f32;
 }
 
@@ -38,36 +38,36 @@ static bool doubles(const tg__product_spec *s)
 
 /* Four 2x2 convolutions on the small map are as fast where products are f32's and theirs bf16's,
  * and take less memory; elsewhere half as much is gained as without a doubling. */
-static bool enough_positions(const tg__plan *plan, const tg__product_spec *s)
+static bool enough_positions(const tg__program *program, const tg__product_spec *s)
 {
     int64_t positions = (int64_t)s->out_h * s->out_w;
-    int64_t least = tg__plan_context(plan)->winograd_positions;
-    if (doubles(s) && s->dtype == TG__BF16 && !kernel_of(plan, s->dtype)->words)
+    int64_t least = tg__program_context(program)->winograd_positions;
+    if (doubles(s) && s->dtype == TG__BF16 && !kernel_of(program, s->dtype)->words)
         return false;
     if (least > FEW_POSITIONS && (int64_t)s->layer->in * s->layer->out <= FEW_PAIRS)
         least = FEW_POSITIONS;
     return least > 0 && positions >= (doubles(s) ? 2 : 1) * least;
 }
 
-bool tg__winograd_fits(const tg__plan *plan, const tg__product_spec *s)
+bool tg__winograd_fits(const tg__program *program, const tg__product_spec *s)
 {
-    const tg__winograd_kernel *kernel = kernel_of(plan, s->dtype);
-    bool tiles = s->dtype == TG__BF16 && tg__plan_kernels(plan)->level == TG_CPU_AMX;
+    const tg__winograd_kernel *kernel = kernel_of(program, s->dtype);
+    bool tiles = s->dtype == TG__BF16 && tg__program_kernels(program)->level == TG_CPU_AMX;
     bool padded = s->pad_top == 1 && s->pad_left == 1 && s->pad_bottom == 1 && s->pad_right == 1;
     bool all_channels = s->in_first == 0 && s->in_count == s->layer->in;
     return kernel->run && !tiles && s->layer->kernel == 3 && !s->phase && s->stride == 1 &&
            ((s->out_h == s->h && s->out_w == s->w) || doubles(s)) && padded && all_channels &&
            s->activation == TG__LINEAR && s->layer->in >= MIN_CHANNELS &&
-           s->layer->out >= MIN_CHANNELS && enough_positions(plan, s) &&
+           s->layer->out >= MIN_CHANNELS && enough_positions(program, s) &&
            tiles_of(s) < INT32_MAX / 2;
 }
 
-void tg__winograd_count(tg__node *node, const tg__product_spec *s)
+void tg__winograd_count(tg__task *task, const tg__product_spec *s)
 {
     int64_t pairs = (int64_t)s->layer->in * s->layer->out;
-    node->macs = tiles_of(s) * POINTS * pairs;
-    node->bytes = POINTS * (size_t)pairs * tg__dtype_size(s->dtype);
-    node->more_weights = (POINTS - TAPS) * pairs * (int64_t)tg__dtype_size(s->dtype);
+    task->macs = tiles_of(s) * POINTS * pairs;
+    task->bytes = POINTS * (size_t)pairs * tg__dtype_size(s->dtype);
+    task->more_weights = (POINTS - TAPS) * pairs * (int64_t)tg__dtype_size(s->dtype);
 }
 
 /* ------------------------------------------------------------------------------------- packing */
@@ -107,26 +107,26 @@ static void pack_panel(void *context, size_t index, int thread)
     job->kernel->pack(job->packed, job->arguments, (int)index, taps);
 }
 
-static void pack(tg__plan *plan, const tg__winograd_kernel *kernel, const tg__layer *layer,
+static void pack(tg__program *program, const tg__winograd_kernel *kernel, const tg__layer *layer,
                  tg__winograd *w)
 {
     enum { FORM = -16 }; /* and below: a layout for each kernel */
     int form = FORM - 4 * kernel->panel - 2 * kernel->words - w->half;
-    tg__packs *packs = &tg__plan_context(plan)->packs;
+    tg__packs *packs = &tg__program_context(program)->packs;
     tg__pack_key key = {layer->weight[0].data, 0, layer->in, form};
     tg__pack *found = tg__packs_find(packs, key, 0);
     if (found) {
         w->weights = found->data;
         return;
     }
-    found = tg__packs_add(packs, key, kernel->packed_bytes(w), NULL, 0, tg__plan_error(plan));
+    found = tg__packs_add(packs, key, kernel->packed_bytes(w), NULL, 0, tg__program_error(program));
     if (!found)
         return;
     w->weights = found->data;
     if (found->ready) /* from an earlier run */
         return;
     size_t panel = (size_t)kernel->panel;
-    pack_job job = {.kernels = tg__plan_kernels(plan),
+    pack_job job = {.kernels = tg__program_kernels(program),
                     .kernel = kernel,
                     .layer = layer,
                     .arguments = w,
@@ -134,7 +134,7 @@ static void pack(tg__plan *plan, const tg__winograd_kernel *kernel, const tg__la
                     .taps_count = ((size_t)layer->in * TAPS * (panel + 1) + 15) / 16 * 16};
     job.taps = tg__aligned((size_t)tg__threads() * job.taps_count * sizeof(float));
     if (!job.taps) {
-        tg__fail_memory(tg__plan_error(plan));
+        tg__fail_memory(tg__program_error(program));
         return;
     }
     tg__parallel_for(((size_t)layer->out + panel - 1) / panel, pack_panel, &job);
@@ -155,10 +155,10 @@ static int block_of(const tg__winograd_kernel *kernel, const tg__winograd *w, in
     return (int)((tiles + rounds * threads - 1) / (rounds * threads));
 }
 
-void tg__winograd_prepare(tg__plan *plan, tg__node *node, tg__winograd_product *product,
+void tg__winograd_prepare(tg__program *program, tg__task *task, tg__winograd_product *product,
                           const tg__product_spec *s)
 {
-    const tg__winograd_kernel *kernel = kernel_of(plan, s->dtype);
+    const tg__winograd_kernel *kernel = kernel_of(program, s->dtype);
     tg__winograd *w = &product->arguments;
     product->kernel = kernel;
     *w = (tg__winograd){.n = s->n,
@@ -171,12 +171,12 @@ void tg__winograd_prepare(tg__plan *plan, tg__node *node, tg__winograd_product *
                         .doubled = doubles(s),
                         .half = s->dtype == TG__BF16};
     w->block = block_of(kernel, w, tiles_of(s));
-    pack(plan, kernel, s->layer, w);
+    pack(program, kernel, s->layer, w);
     if (s->bias && s->layer->has_bias)
-        w->bias = tg__packed_f32(plan, s->layer->bias, s->layer->parts);
+        w->bias = tg__packed_f32(program, s->layer->bias, s->layer->parts);
     product->scratch = (kernel->scratch_bytes(w) + 63) / 64 * 64;
-    node->scratch_bytes = (size_t)tg__threads() * product->scratch;
-    tg__set_shape(plan, node, "%s%s winograd", node->shape, w->doubled ? " doubled" : "");
+    task->scratch_bytes = (size_t)tg__threads() * product->scratch;
+    tg__set_shape(program, task, "%s%s winograd", task->shape, w->doubled ? " doubled" : "");
 }
 
 typedef struct run_job {
@@ -195,12 +195,12 @@ static void run_block(void *context, size_t i, int thread)
                      left < job->arguments.block ? left : job->arguments.block);
 }
 
-void tg__winograd_run(const tg__plan *plan, const tg__node *node,
+void tg__winograd_run(const tg__program *program, const tg__task *task,
                       const tg__winograd_product *product, void *dst, const void *src,
                       const void *residual)
 {
     const tg__winograd *w = &product->arguments;
-    run_job job = {product->kernel, *w, tg__plan_scratch(plan, node), product->scratch,
+    run_job job = {product->kernel, *w, tg__program_scratch(program, task), product->scratch,
                    w->n * ((w->h + SIDE - 1) / SIDE) * ((w->w + SIDE - 1) / SIDE)};
     job.arguments.dst = dst;
     job.arguments.src = src;

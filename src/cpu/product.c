@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "core/parallel.h"
-#include "ops/int8.h"
-#include "ops/record.h"
-#include "ops/winograd.h"
+#include "cpu/int8.h"
+#include "cpu/record.h"
+#include "cpu/winograd.h"
 
 typedef struct product_state {
     tg__product_spec spec;
@@ -22,11 +22,11 @@ enum { SRC, RESIDUAL };
 /* --------------------------------------------------------------------------------- plain C */
 
 /* (out, in, k, k) on disk -> (k, k, in_count, out). */
-static const float *pack_plain(tg__plan *plan, const tg__product_spec *s)
+static const float *pack_plain(tg__program *program, const tg__product_spec *s)
 {
     enum { FORM = -3 };
     const tg__layer *layer = s->layer;
-    tg__packs *packs = &tg__plan_context(plan)->packs;
+    tg__packs *packs = &tg__program_context(program)->packs;
     tg__pack_key key = {layer->weight[0].data, s->in_first, s->in_count, FORM};
     tg__pack *pack = tg__packs_find(packs, key, 0);
     if (pack)
@@ -34,8 +34,8 @@ static const float *pack_plain(tg__plan *plan, const tg__product_spec *s)
     size_t taps = (size_t)layer->kernel * (size_t)layer->kernel, out = (size_t)layer->out;
     size_t in = (size_t)s->in_count, skip = (size_t)s->in_first * taps;
     size_t rows = out / (size_t)layer->parts;
-    pack =
-        tg__packs_add(packs, key, out * in * taps * sizeof(float), NULL, 0, tg__plan_error(plan));
+    pack = tg__packs_add(packs, key, out * in * taps * sizeof(float), NULL, 0,
+                         tg__program_error(program));
     if (!pack || pack->ready)
         return pack ? pack->data : NULL;
     for (size_t o = 0; o < out; o++) {
@@ -73,87 +73,90 @@ static void plain_row(void *context, size_t i, int thread)
                              s->pad_left, y);
 }
 
-static void run_plain(const tg__plan *plan, const tg__node *node)
+static void run_plain(const tg__program *program, const tg__task *task)
 {
-    const product_state *state = node->state;
-    const tg__kernels *k = tg__plan_kernels(plan);
-    plain_job job = {k, state, tg__plan_data(plan, node->dst), tg__plan_data(plan, node->src[SRC])};
-    size_t n = tg__count(node->dst);
+    const product_state *state = task->state;
+    const tg__kernels *k = tg__program_kernels(program);
+    plain_job job = {k, state, tg__program_data(program, task->dst),
+                     tg__program_data(program, task->src[SRC])};
+    size_t n = tg__count(task->dst);
     tg__parallel_for((size_t)state->spec.n * (size_t)state->spec.out_h, plain_row, &job);
     tg__activate_values(k, state->spec.activation, job.dst, job.dst, n, false);
-    if (node->src[RESIDUAL].id)
-        k->add(job.dst, job.dst, tg__plan_data(plan, node->src[RESIDUAL]), n, false);
+    if (task->src[RESIDUAL].id)
+        k->add(job.dst, job.dst, tg__program_data(program, task->src[RESIDUAL]), n, false);
 }
 
-static void prepare_plain(tg__plan *plan, tg__node *node)
+static void prepare_plain(tg__program *program, tg__task *task)
 {
-    product_state *state = node->state;
+    product_state *state = task->state;
     const tg__layer *layer = state->spec.layer;
-    state->weight = pack_plain(plan, &state->spec);
+    state->weight = pack_plain(program, &state->spec);
     if (state->spec.bias && layer->has_bias)
-        state->bias = tg__packed_f32(plan, layer->bias, layer->parts);
+        state->bias = tg__packed_f32(program, layer->bias, layer->parts);
 }
 
 /* -------------------------------------------------------------------------------- residuals */
 
 /* Whether dst may take the residual's place: nobody needs it any more. */
-static bool residual_dies(const tg__plan *plan, const tg__node *node)
+static bool residual_dies(const tg__program *program, const tg__task *task)
 {
-    tg__tensor residual = node->src[RESIDUAL];
-    return tg__plan_dies(plan, node, residual) && !tg__plan_same(plan, residual, node->src[SRC]) &&
-           tg__plan_is_inner(plan, node->dst);
+    tg__tensor residual = task->src[RESIDUAL];
+    return tg__program_dies(program, task, residual) &&
+           !tg__program_same(program, residual, task->src[SRC]) &&
+           tg__program_is_inner(program, task->dst);
 }
 
 /* --------------------------------------------------------------------------------- Winograd */
 
-static void prepare_winograd(tg__plan *plan, tg__node *node)
+static void prepare_winograd(tg__program *program, tg__task *task)
 {
-    product_state *state = node->state;
-    if (node->src[RESIDUAL].id && residual_dies(plan, node))
-        tg__plan_alias(plan, node->dst, node->src[RESIDUAL]);
-    tg__winograd_prepare(plan, node, &state->winograd, &state->spec);
+    product_state *state = task->state;
+    if (task->src[RESIDUAL].id && residual_dies(program, task))
+        tg__program_alias(program, task->dst, task->src[RESIDUAL]);
+    tg__winograd_prepare(program, task, &state->winograd, &state->spec);
 }
 
-static void run_winograd(const tg__plan *plan, const tg__node *node)
+static void run_winograd(const tg__program *program, const tg__task *task)
 {
-    const product_state *state = node->state;
-    tg__winograd_run(plan, node, &state->winograd, tg__plan_data(plan, node->dst),
-                     tg__plan_data(plan, node->src[SRC]), tg__plan_data(plan, node->src[RESIDUAL]));
+    const product_state *state = task->state;
+    tg__winograd_run(program, task, &state->winograd, tg__program_data(program, task->dst),
+                     tg__program_data(program, task->src[SRC]),
+                     tg__program_data(program, task->src[RESIDUAL]));
 }
 
 /* ---------------------------------------------------------------------------------- oneDNN */
 
 /* oneDNN adds to what dst holds: the residual itself where nobody needs it any more, else its copy
  * (its post-op that reads another tensor leaves the fast f32 convolution for a slower one). */
-static void place_residual(tg__plan *plan, tg__node *node)
+static void place_residual(tg__program *program, tg__task *task)
 {
-    product_state *state = node->state;
-    tg__tensor residual = node->src[RESIDUAL];
+    product_state *state = task->state;
+    tg__tensor residual = task->src[RESIDUAL];
     state->spec.accumulate = residual.id != 0;
-    state->copy = residual.id && !residual_dies(plan, node);
+    state->copy = residual.id && !residual_dies(program, task);
     if (residual.id && !state->copy)
-        tg__plan_alias(plan, node->dst, residual);
+        tg__program_alias(program, task->dst, residual);
 }
 
-static void prepare(tg__plan *plan, tg__node *node)
+static void prepare(tg__program *program, tg__task *task)
 {
-    product_state *state = node->state;
-    tg__context *context = tg__plan_context(plan);
+    product_state *state = task->state;
+    tg__context *context = tg__program_context(program);
     if (state->by_winograd) {
-        prepare_winograd(plan, node);
+        prepare_winograd(program, task);
         return;
     }
     if (!context->dnnl) {
-        prepare_plain(plan, node);
+        prepare_plain(program, task);
         return;
     }
-    place_residual(plan, node);
+    place_residual(program, task);
     state->product =
-        tg__product_new(context->dnnl, &context->packs, &state->spec, tg__plan_error(plan));
+        tg__product_new(context->dnnl, &context->packs, &state->spec, tg__program_error(program));
     if (!state->product)
         return;
-    node->scratch_bytes = tg__product_scratch_bytes(state->product);
-    tg__set_shape(plan, node, "%s %s", node->shape, tg__product_implementation(state->product));
+    task->scratch_bytes = tg__product_scratch_bytes(state->product);
+    tg__set_shape(program, task, "%s %s", task->shape, tg__product_implementation(state->product));
 }
 
 enum { COPY_BYTES = 1 << 18 };
@@ -169,44 +172,42 @@ static void copy_bytes(void *context, size_t first, size_t n)
     memcpy(job->dst + first, job->src + first, n);
 }
 
-static void run(const tg__plan *plan, const tg__node *node)
+static void run(const tg__program *program, const tg__task *task)
 {
-    const product_state *state = node->state;
+    const product_state *state = task->state;
     if (state->by_winograd) {
-        run_winograd(plan, node);
+        run_winograd(program, task);
         return;
     }
     if (!state->product) {
-        run_plain(plan, node);
+        run_plain(program, task);
         return;
     }
-    char *dst = tg__plan_data(plan, node->dst);
+    char *dst = tg__program_data(program, task->dst);
     if (state->copy) {
-        copy_job job = {dst, tg__plan_data(plan, node->src[RESIDUAL])};
-        tg__parallel_rows(tg__bytes(node->dst), COPY_BYTES, copy_bytes, &job);
+        copy_job job = {dst, tg__program_data(program, task->src[RESIDUAL])};
+        tg__parallel_rows(tg__bytes(task->dst), COPY_BYTES, copy_bytes, &job);
     }
-    tg__product_run(state->product, dst, tg__plan_data(plan, node->src[SRC]),
-                    tg__plan_scratch(plan, node));
+    tg__product_run(state->product, dst, tg__program_data(program, task->src[SRC]),
+                    tg__program_scratch(program, task));
 }
 
-static void release(tg__node *node) { tg__product_free(((product_state *)node->state)->product); }
+static void release(tg__task *task) { tg__product_free(((product_state *)task->state)->product); }
 
 static const tg__op conv2d_op = {"conv2d", prepare, run, release};
 static const tg__op linear_op = {"linear", prepare, run, release};
 
 /* ------------------------------------------------------------------------------- recording */
 
-/* A node for spec; the rest of it follows from x and dst. */
-static tg__tensor record_spec(tg__plan *plan, tg__tensor x, tg__product_spec spec,
+/* A task for spec; the rest of it follows from x and dst. */
+static tg__tensor record_spec(tg__program *program, tg__tensor x, tg__product_spec spec,
                               tg__tensor residual, tg__tensor dst)
 {
     const tg__layer *layer = spec.layer;
     int kernel = tg__product_kernel(&spec);
-    if (residual.id && tg__bytes(residual) != tg__bytes(dst))
-        tg__shape_error(plan, layer->name, residual, dst);
-    tg__node *node = tg__plan_record(plan, layer->kernel == 1 ? &linear_op : &conv2d_op,
-                                     layer->name, sizeof(product_state));
-    if (!node)
+    tg__task *task = tg__program_record(program, layer->kernel == 1 ? &linear_op : &conv2d_op,
+                                        layer->name, sizeof(product_state));
+    if (!task)
         return (tg__tensor){0};
     spec.in_count = x.c;
     spec.dtype = x.dtype;
@@ -214,43 +215,37 @@ static tg__tensor record_spec(tg__plan *plan, tg__tensor x, tg__product_spec spe
     spec.n = x.n;
     spec.h = x.h;
     spec.w = x.w;
-    product_state *state = node->state;
+    product_state *state = task->state;
     state->spec = spec;
-    state->by_winograd = tg__winograd_fits(plan, &spec);
-    node->dst = dst;
-    node->src[SRC] = x;
-    node->src[RESIDUAL] = residual;
-    node->macs = (int64_t)tg__count(dst) * x.c * kernel * kernel;
-    node->bytes = (size_t)layer->out * (size_t)(x.c * kernel * kernel) * tg__dtype_size(x.dtype);
+    state->by_winograd = tg__winograd_fits(program, &spec);
+    task->dst = dst;
+    task->src[SRC] = x;
+    task->src[RESIDUAL] = residual;
+    task->macs = (int64_t)tg__count(dst) * x.c * kernel * kernel;
+    task->bytes = (size_t)layer->out * (size_t)(x.c * kernel * kernel) * tg__dtype_size(x.dtype);
     if (state->by_winograd)
-        tg__winograd_count(node, &spec);
-    tg__set_shape(plan, node, "%dx%dx%dx%d to %d k%d s%d", x.n, x.h, x.w, x.c, layer->out, kernel,
-                  spec.stride);
+        tg__winograd_count(task, &spec);
+    tg__set_shape(program, task, "%dx%dx%dx%d to %d k%d s%d", x.n, x.h, x.w, x.c, layer->out,
+                  kernel, spec.stride);
     return dst;
 }
 
 /* x holds the layer's input channels from first on. */
-static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, int first, bool bias,
-                         tg__product_options o)
+static tg__tensor record(tg__program *program, tg__tensor x, const tg__layer *layer, int first,
+                         bool bias, tg__product_options o)
 {
-    if (tg__plan_failed(plan) || !x.id)
+    if (tg__program_failed(program) || !x.id)
         return (tg__tensor){0};
-    bool int8 = tg__int8_takes(plan, x, layer, &o);
+    bool int8 = tg__int8_takes(program, x, layer, &o);
     bool glu = o.activation == TG__GEGLU;
     if (glu && !int8) {
         o.activation = TG__LINEAR;
-        return tg__geglu(plan, layer->name, record(plan, x, layer, first, bias, o));
+        return tg__cpu_geglu(program, layer->name, record(program, x, layer, first, bias, o));
     }
     int stride = o.stride ? o.stride : 1;
     int before = o.own_padding ? o.pad_before : layer->kernel / 2;
     int after = o.own_padding ? o.pad_after : layer->kernel / 2;
     int h = x.h + before + after - layer->kernel, w = x.w + before + after - layer->kernel;
-    if (h < 0 || w < 0) {
-        tg__fail(tg__plan_error(plan), TG_ERROR_ARGUMENT,
-                 "%s: %s: a feature map of %d x %d is smaller than the kernel of %d x %d",
-                 tg__plan_network(plan), layer->name, x.w, x.h, layer->kernel, layer->kernel);
-        return (tg__tensor){0};
-    }
     tg__product_spec spec = {.layer = layer,
                              .in_first = first,
                              .bias = bias,
@@ -267,42 +262,39 @@ static tg__tensor record(tg__plan *plan, tg__tensor x, const tg__layer *layer, i
                              .n = x.n,
                              .h = x.h,
                              .w = x.w};
-    if (int8 && tg__winograd_fits(plan, &spec))
+    if (int8 && tg__winograd_fits(program, &spec))
         int8 = false;
-    tg__dtype dtype = o.f32 ? TG__F32 : tg__plan_dtype(plan);
+    tg__dtype dtype = o.f32 ? TG__F32 : tg__program_dtype(program);
     tg__tensor dst = o.into.id ? o.into
-                               : tg__plan_tensor(plan, dtype, x.n, spec.out_h, spec.out_w,
-                                                 glu ? layer->out / 2 : layer->out);
+                               : tg__program_tensor(program, dtype, x.n, spec.out_h, spec.out_w,
+                                                    glu ? layer->out / 2 : layer->out);
     if (!int8)
-        return record_spec(plan, x, spec, o.residual, dst);
+        return record_spec(program, x, spec, o.residual, dst);
     int border = before > after ? before : after;
-    tg__byte_map bytes = tg__to_bytes(plan, layer->name, x, border, layer->kernel == 1);
-    tg__int8_record(plan, &bytes, spec, o.residual, dst);
+    tg__byte_map bytes = tg__to_bytes(program, layer->name, x, border, layer->kernel == 1);
+    tg__int8_record(program, &bytes, spec, o.residual, dst);
     return dst;
 }
 
-tg__tensor tg__conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer,
-                      tg__product_options options)
+tg__tensor tg__cpu_conv2d(tg__program *program, tg__tensor x, const tg__layer *layer,
+                          tg__product_options options)
 {
-    if (x.id && x.c != layer->in)
-        tg__shape_error(plan, layer->name, x, (tg__tensor){.c = layer->in});
-    return record(plan, x, layer, 0, true, options);
+    return record(program, x, layer, 0, true, options);
 }
 
-tg__tensor tg__linear(tg__plan *plan, tg__tensor x, const tg__layer *layer,
-                      tg__product_options options)
+tg__tensor tg__cpu_linear(tg__program *program, tg__tensor x, const tg__layer *layer,
+                          tg__product_options options)
 {
-    return tg__conv2d(plan, x, layer, options);
+    return tg__cpu_conv2d(program, x, layer, options);
 }
 
-tg__tensor tg__conv2d_pair(tg__plan *plan, tg__tensor a, tg__tensor b, const tg__layer *layer)
+tg__tensor tg__cpu_conv2d_pair(tg__program *program, tg__tensor a, tg__tensor b,
+                               const tg__layer *layer)
 {
     if (!b.id)
-        return tg__conv2d(plan, a, layer, (tg__product_options){.exact = true});
-    if (a.c + b.c != layer->in)
-        tg__shape_error(plan, layer->name, a, b);
-    tg__tensor sum = record(plan, a, layer, 0, true, (tg__product_options){.exact = true});
-    return record(plan, b, layer, a.c, false,
+        return tg__cpu_conv2d(program, a, layer, (tg__product_options){.exact = true});
+    tg__tensor sum = record(program, a, layer, 0, true, (tg__product_options){.exact = true});
+    return record(program, b, layer, a.c, false,
                   (tg__product_options){.exact = true, .residual = sum});
 }
 
@@ -321,13 +313,13 @@ static tg__product_spec phase_of(tg__tensor x, const tg__layer *layer, int py, i
                               .pad_right = px};
 }
 
-static tg__tensor upsample_int8(tg__plan *plan, tg__tensor x, const tg__layer *layer)
+static tg__tensor upsample_int8(tg__program *program, tg__tensor x, const tg__layer *layer)
 {
-    tg__tensor dst = tg__plan_tensor(plan, tg__plan_dtype(plan), x.n, 2 * (int64_t)x.h,
-                                     2 * (int64_t)x.w, layer->out);
-    tg__byte_map bytes = tg__to_bytes(plan, layer->name, x, 1, false);
+    tg__tensor dst = tg__program_tensor(program, tg__program_dtype(program), x.n, 2 * (int64_t)x.h,
+                                        2 * (int64_t)x.w, layer->out);
+    tg__byte_map bytes = tg__to_bytes(program, layer->name, x, 1, false);
     for (int i = 0; i < 4; i++)
-        tg__int8_record(plan, &bytes, phase_of(x, layer, i / 2, i % 2), (tg__tensor){0}, dst);
+        tg__int8_record(program, &bytes, phase_of(x, layer, i / 2, i % 2), (tg__tensor){0}, dst);
     return dst;
 }
 
@@ -350,26 +342,29 @@ static tg__product_spec doubled_of(tg__tensor x, const tg__layer *layer, int h, 
                               .pad_right = 1};
 }
 
-tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer, int h, int w)
+tg__tensor tg__cpu_upsample_conv2d(tg__program *program, tg__tensor x, const tg__layer *layer,
+                                   int h, int w)
 {
     bool doubles = h == 2 * x.h && w == 2 * x.w && layer->kernel == 3;
-    bool plain = tg__plan_kernels(plan)->level == TG_CPU_C; /* the oracle: it does as told */
+    bool plain = tg__program_kernels(program)->level == TG_CPU_C; /* the oracle: it does as told */
     if (!doubles || plain) {
-        x = tg__upsample(plan, layer->name, x, h, w);
-        return tg__conv2d(plan, x, layer, (tg__product_options){0});
+        x = tg__cpu_upsample(program, layer->name, x, h, w);
+        return tg__cpu_conv2d(program, x, layer, (tg__product_options){0});
     }
-    if (tg__int8_takes(plan, x, layer, &(tg__product_options){0}))
-        return upsample_int8(plan, x, layer);
+    if (tg__int8_takes(program, x, layer, &(tg__product_options){0}))
+        return upsample_int8(program, x, layer);
     tg__product_spec whole = doubled_of(x, layer, h, w);
-    if (tg__winograd_fits(plan, &whole)) {
-        tg__tensor dst = tg__plan_tensor(plan, tg__plan_dtype(plan), x.n, h, w, layer->out);
-        return record_spec(plan, x, whole, (tg__tensor){0}, dst);
+    if (tg__winograd_fits(program, &whole)) {
+        tg__tensor dst =
+            tg__program_tensor(program, tg__program_dtype(program), x.n, h, w, layer->out);
+        return record_spec(program, x, whole, (tg__tensor){0}, dst);
     }
     tg__tensor phases[4];
     for (int i = 0; i < 4; i++) {
-        phases[i] = tg__plan_tensor(plan, tg__plan_dtype(plan), x.n, x.h, x.w, layer->out);
         phases[i] =
-            record_spec(plan, x, phase_of(x, layer, i / 2, i % 2), (tg__tensor){0}, phases[i]);
+            tg__program_tensor(program, tg__program_dtype(program), x.n, x.h, x.w, layer->out);
+        phases[i] =
+            record_spec(program, x, phase_of(x, layer, i / 2, i % 2), (tg__tensor){0}, phases[i]);
     }
-    return tg__interleave(plan, layer->name, phases);
+    return tg__cpu_interleave(program, layer->name, phases);
 }
