@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "help.h"
+#include "parser.h"
 #include "report.h"
 #include "waiting.h"
 
