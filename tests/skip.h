@@ -50,7 +50,7 @@ static inline int tg_skip_levels(void **state)
     (void)state;
     for (int level = (int)tg__cpu_level() + 1; level <= TG_CPU_AMX; level++) {
         char what[64];
-        snprintf(what, sizeof what, "level %s: this CPU lacks it", tg__cpu_name((tg_cpu)level));
+        snprintf(what, sizeof what, "level %s: this CPU lacks it", tg_cpu_name((tg_cpu)level));
         tg_skip_part(what);
     }
     return 0;
