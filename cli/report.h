@@ -4,7 +4,7 @@
 #ifndef TG_CLI_REPORT_H
 #define TG_CLI_REPORT_H
 
-#include "options.h"
+#include "command_table.h"
 #include "tgate.h"
 
 enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };

@@ -44,9 +44,10 @@
  *
  * Waiting. The library computes in OpenMP's threads (oneDNN's are the same). Between pieces of work
  * they wait, and how is libgomp's to decide, when it is loaded: by default it spins for
- * milliseconds, which is a disaster where something else wants the core. So start the process with
- * GOMP_SPINCOUNT=1000 in its environment (or OMP_WAIT_POLICY=passive where latency does not
- * matter), before libgomp is loaded; the command does this for itself.
+ * milliseconds, which makes everything many times slower as soon as something else wants the cores. So
+ * start the process with GOMP_SPINCOUNT=1000 in its environment (libgomp reads it before main), as
+ * the command does for itself. Not with OMP_WAIT_POLICY=passive: where nothing spins at all, small
+ * pictures take up to twice as long.
  *
  * Files. Weights and packed weights are mapped, not read. While they are, nobody may shorten these
  * files: the kernel answers a read behind the end with the signal SIGBUS. Replacing a file by

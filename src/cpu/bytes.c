@@ -35,7 +35,7 @@ static void set_scale(const bytes_job *job, size_t i, float low, float high)
     job->zero[i] = zero > 0 && zero <= 255 ? (int32_t)zero : 0;
 }
 
-/* Of what is not a number nothing becomes one again. */
+/* The lesser and the greater of two; NaN if either is, where fminf would give the other one. */
 static float lower(float a, float b) { return isnan(a) || a < b ? a : b; }
 static float higher(float a, float b) { return isnan(a) || a > b ? a : b; }
 

@@ -6,9 +6,10 @@
  *     tg__single_file single;
  *     tg__single_file_names names;
  *     tg__single_file_open(&single, file, "model.safetensors", false, error);
- *     tg__layout_find(single.kind->layout, "unet/config.json", &text);  … config =
- * tg__config_parse(…) tg__single_file_names_init(&names, &single, TG__UNET, config); weights =
- * tg__weights_from(tg__single_file_lookup, &names, "model.safetensors", error);
+ *     tg__layout_find(single.kind->layout, "unet/config.json", &text);
+ *     config = tg__config_parse(…);
+ *     tg__single_file_names_init(&names, &single, TG__UNET, config);
+ *     weights = tg__weights_from(tg__single_file_lookup, &names, "model.safetensors", error);
  */
 #ifndef TG_PIPELINE_SINGLE_FILE_H
 #define TG_PIPELINE_SINGLE_FILE_H

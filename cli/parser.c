@@ -5,38 +5,15 @@
  * ends the options; of an option given twice the last one holds. A long option is spelled out: a
  * prefix that is unique today would be ambiguous after the next row.
  */
-#include "options_table.h"
+#include "parser.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "options_table.h"
 #include "report.h"
-
-const struct option_row option_rows[OPTION_COUNT] = {
-#define OPTION(id, name, letter, kind, argument, least, most, standard, group, commands, help) \
-    {name,                                                                                     \
-     letter,                                                                                   \
-     KIND_##kind,                                                                              \
-     argument,                                                                                 \
-     least,                                                                                    \
-     most,                                                                                     \
-     standard,                                                                                 \
-     GROUP_##group,                                                                            \
-     commands,                                                                                 \
-     help,                                                                                     \
-     offsetof(struct options, id)},
-#include "options.def"
-#undef OPTION
-};
-
-const struct command_row command_rows[COMMAND_COUNT] = {
-#define COMMAND(id, name, arguments, least, hint, purpose) {#name, arguments, least, hint, purpose},
-#include "options.def"
-#undef COMMAND
-};
 
 struct parser {
     struct options *options;
@@ -90,16 +67,6 @@ static const char *nearest(const char *typed, const char *const *names, int coun
     return best;
 }
 
-enum command command_find(const char *name)
-{
-    int i = 0;
-    while (i < COMMAND_COUNT && strcmp(command_rows[i].name, name) != 0)
-        i++;
-    return (enum command)i;
-}
-
-const char *command_name(enum command command) { return command_rows[command].name; }
-
 int command_unknown(const char *word)
 {
     const char *names[COMMAND_COUNT];
@@ -133,37 +100,6 @@ static int option_unknown(const struct parser *parser, const char *name)
 }
 
 /* ---------------------------------------------------------------------------------- values */
-
-void option_expects(char *text, size_t size, const struct option_row *row)
-{
-    switch (row->kind) {
-    case KIND_INTEGER:
-        snprintf(text, size, "an integer from %.0f to %.0f", row->least, row->most);
-        break;
-    case KIND_SWITCH:
-        snprintf(text, size, "an integer from %.0f to %.0f, or off", row->least, row->most);
-        break;
-    case KIND_SEED:
-        snprintf(text, size, "an integer from 0 to %llu", ULLONG_MAX);
-        break;
-    case KIND_REAL:
-        if (row->least < row->most)
-            snprintf(text, size, "a number from %g to %g", row->least, row->most);
-        else
-            snprintf(text, size, "a number");
-        break;
-    case KIND_CHOICE:
-        snprintf(text, size, "one of %s", row->argument);
-        break;
-    case KIND_TOPIC:
-        snprintf(text, size, "all");
-        break;
-    case KIND_FLAG:
-    case KIND_TEXT:
-    case KIND_WORD:
-        snprintf(text, size, "%s", row->argument ? row->argument : "no value");
-    }
-}
 
 /* The strto… functions skip white space and know hexadecimal, "inf" and "nan": none of it here. */
 static bool made_of(const char *text, const char *letters)
