@@ -16,9 +16,10 @@
 #include "core/dtype.h"
 #include "tgate.h"
 
-/* Attention of one layer: for each image and head, softmax(q k^T * scale) v. Head i's channels are
- * [i*head_dim, (i+1)*head_dim) of a row; strides are in elements, so that q, k and v may be slices
- * of one matrix. Rows of image b begin at pointer + b * rows * stride. dst may not overlap. */
+/* Attention of one layer: for each image and head, softmax(q k^T * scale + bias) v over the keys
+ * that a row sees; a row that sees none becomes 0. Head i's channels are [i*head_dim,
+ * (i+1)*head_dim) of a row; strides are in elements, so that q, k and v may be slices of one
+ * matrix. Rows of image b begin at pointer + b * rows * stride. dst may not overlap. */
 typedef struct tg__attention {
     void *dst;
     const void *q, *k, *v;
@@ -26,12 +27,15 @@ typedef struct tg__attention {
     int images, heads, head_dim; /* head_dim 1 to 512 */
     int q_rows, kv_rows;         /* an image's */
     float scale;
-    bool causal; /* row i sees kv rows up to i */
-    bool bf16;   /* of dst, q, k and v; products accumulate in f32 */
+    bool causal;         /* row i sees kv rows up to i */
+    bool bf16;           /* of dst, q, k and v; products accumulate in f32 */
+    const uint8_t *mask; /* (images, kv_rows): no row sees a key whose byte is 0, and what k and v
+                            hold there is not read; NULL: all are seen */
+    const float *bias;   /* (heads, q_rows, kv_rows), finite, alike for all images; NULL: none */
 } tg__attention;
 
 /* A fused attention kernel: blocks of scores stay in the cache, softmax is online, the score matrix
- * is never in memory. */
+ * is never in memory. Each takes every tg__attention of its format. */
 typedef struct tg__attention_kernel {
     /* Bytes of packed keys and values for one (image, head); 0: this kernel reads k and v as they
      * are. 64-byte aligned. */
@@ -192,6 +196,11 @@ typedef struct tg__kernels {
 /* Fills the table with the best kernels up to cap (TG_CPU_AUTO: no cap) that this CPU and its
  * operating system have. */
 void tg__kernels_init(tg__kernels *kernels, tg_cpu cap);
+
+/* The kernel for a layer's attention. int8: scores may be products of int8, where there is a kernel
+ * for them and there are so many keys that it is faster. */
+const tg__attention_kernel *tg__attention_kernel_for(const tg__kernels *kernels,
+                                                     const tg__attention *a, bool int8);
 
 /* What this CPU has, without a cap. */
 tg_cpu tg__cpu_level(void);

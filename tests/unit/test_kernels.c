@@ -63,6 +63,34 @@ static void test_attention(void **state)
     }
 }
 
+static void test_attention_kernel_for(void **state)
+{
+    (void)state;
+    tg__kernels k;
+    tg__kernels_init(&k, TG_CPU_AUTO);
+    const tg__attention_kernel *bf16 = &k.attention_bf16;
+    const tg__attention_kernel *int8 = k.attention_int8.run ? &k.attention_int8 : bf16;
+    tg__attention a = {.kv_rows = 256};
+    assert_ptr_equal(tg__attention_kernel_for(&k, &a, false), &k.attention_f32);
+    assert_ptr_equal(tg__attention_kernel_for(&k, &a, true), &k.attention_f32);
+    a.bf16 = true;
+    assert_ptr_equal(tg__attention_kernel_for(&k, &a, false), bf16);
+    assert_ptr_equal(tg__attention_kernel_for(&k, &a, true), int8);
+    a.kv_rows = 255;
+    assert_ptr_equal(tg__attention_kernel_for(&k, &a, true), bf16);
+}
+
+static void test_attention_seen_keys(void **state)
+{
+    (void)state;
+    variant list[8];
+    size_t n = variants(list);
+    for (size_t v = 0; v < n; v++) {
+        seen_keys_pass(&list[v].kernels.attention_f32, false, list[v].name);
+        seen_keys_pass(&list[v].kernels.attention_bf16, true, list[v].name);
+    }
+}
+
 static void test_attention_extremes(void **state)
 {
     (void)state;
@@ -497,6 +525,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_kernel_for),
+        cmocka_unit_test(test_attention_seen_keys),
         cmocka_unit_test(test_attention_extremes),
         cmocka_unit_test(test_group_norm),
         cmocka_unit_test(test_layer_norm),
