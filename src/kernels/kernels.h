@@ -145,15 +145,26 @@ typedef struct tg__kernels {
     /* LayerNorm of each row of c values; weight and bias may be NULL. dst may be src. */
     void (*layer_norm)(void *dst, const void *src, size_t rows, int c, const float *weight,
                        const float *bias, float eps, bool bf16);
+    /* Each row of c values over its root mean square: x / sqrt(mean(x^2) + eps) * weight; weight
+     * may be NULL. dst may be src. */
+    void (*rms_norm)(void *dst, const void *src, size_t rows, int c, const float *weight, float eps,
+                     bool bf16);
+    /* dst (rows, c) = residual + x * gate, gate having c values. dst may be residual or x. */
+    void (*gated_add)(void *dst, const void *residual, const void *x, const float *gate,
+                      size_t rows, int c, bool bf16);
     /* dst (rows, c) = src[:, :c] * gelu(src[:, c:2c]), the exact gelu (erf). */
     void (*geglu)(void *dst, const void *src, size_t rows, int c, bool bf16);
+    /* The same with gelu_tanh. */
+    void (*geglu_tanh)(void *dst, const void *src, size_t rows, int c, bool bf16);
     /* dst = a + b, n values. dst may be a or b. */
     void (*add)(void *dst, const void *a, const void *b, size_t n, bool bf16);
     /* dst = (a + b) / 2: what T-GATE keeps of both halves of a guided batch. */
     void (*mean)(void *dst, const void *a, const void *b, size_t n, bool bf16);
     /* dst = f(src), n values; dst may be src. */
     void (*silu)(void *dst, const void *src, size_t n, bool bf16);
-    void (*gelu)(void *dst, const void *src, size_t n, bool bf16);       /* erf */
+    void (*gelu)(void *dst, const void *src, size_t n, bool bf16); /* erf */
+    /* 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
+    void (*gelu_tanh)(void *dst, const void *src, size_t n, bool bf16);
     void (*quick_gelu)(void *dst, const void *src, size_t n, bool bf16); /* x * sigmoid(1.702 x) */
 
     /* Smallest and largest of n values, together with what *low and *high hold; one of them is not

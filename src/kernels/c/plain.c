@@ -156,20 +156,62 @@ static void layer_norm(void *dst, const void *src, size_t rows, int c, const flo
     }
 }
 
+static void rms_norm(void *dst, const void *src, size_t rows, int c, const float *weight, float eps,
+                     bool bf16)
+{
+    size_t n = (size_t)c;
+    for (size_t first = 0; first < rows * n; first += n) {
+        double squares = 0;
+        for (size_t i = first; i < first + n; i++)
+            squares += (double)get(src, i, bf16) * (double)get(src, i, bf16);
+        double factor = 1 / sqrt(squares / c + (double)eps);
+        for (size_t i = 0; i < n; i++)
+            put(dst, first + i,
+                (double)get(src, first + i, bf16) * factor * (weight ? (double)weight[i] : 1),
+                bf16);
+    }
+}
+
 /* -------------------------------------------------------------------------------- elementwise */
 
 static double gelu_of(double x) { return 0.5 * x * erfc(-x * 0.70710678118654752); }
 
-static void geglu(void *dst, const void *src, size_t rows, int c, bool bf16)
+/* As x times a sigmoid, which does not cancel where the tangent is near -1. */
+static double gelu_tanh_of(double x)
+{
+    return x * sigmoid(2 * 0.79788456080286536 * (x + 0.044715 * x * x * x));
+}
+
+static void gated(void *dst, const void *src, size_t rows, int c, bool bf16,
+                  double (*function)(double))
 {
     size_t n = (size_t)c;
     for (size_t row = 0; row < rows; row++) {
         for (size_t i = 0; i < n; i++) {
             double x = (double)get(src, row * 2 * n + i, bf16);
             double gate = (double)get(src, (row * 2 + 1) * n + i, bf16);
-            put(dst, row * n + i, x * gelu_of(gate), bf16);
+            put(dst, row * n + i, x * function(gate), bf16);
         }
     }
+}
+
+static void geglu(void *dst, const void *src, size_t rows, int c, bool bf16)
+{
+    gated(dst, src, rows, c, bf16, gelu_of);
+}
+
+static void geglu_tanh(void *dst, const void *src, size_t rows, int c, bool bf16)
+{
+    gated(dst, src, rows, c, bf16, gelu_tanh_of);
+}
+
+static void gated_add(void *dst, const void *residual, const void *x, const float *gate,
+                      size_t rows, int c, bool bf16)
+{
+    size_t n = (size_t)c;
+    for (size_t i = 0; i < rows * n; i++)
+        put(dst, i, (double)get(residual, i, bf16) + (double)get(x, i, bf16) * (double)gate[i % n],
+            bf16);
 }
 
 static void add(void *dst, const void *a, const void *b, size_t n, bool bf16)
@@ -196,6 +238,12 @@ static void gelu(void *dst, const void *src, size_t n, bool bf16)
 {
     for (size_t i = 0; i < n; i++)
         put(dst, i, gelu_of((double)get(src, i, bf16)), bf16);
+}
+
+static void gelu_tanh(void *dst, const void *src, size_t n, bool bf16)
+{
+    for (size_t i = 0; i < n; i++)
+        put(dst, i, gelu_tanh_of((double)get(src, i, bf16)), bf16);
 }
 
 static void quick_gelu(void *dst, const void *src, size_t n, bool bf16)
@@ -346,11 +394,15 @@ void tg__kernels_init_c(tg__kernels *kernels)
         .group_norm_sums = group_norm_sums,
         .group_norm_apply = group_norm_apply,
         .layer_norm = layer_norm,
+        .rms_norm = rms_norm,
+        .gated_add = gated_add,
         .geglu = geglu,
+        .geglu_tanh = geglu_tanh,
         .add = add,
         .mean = mean,
         .silu = silu,
         .gelu = gelu,
+        .gelu_tanh = gelu_tanh,
         .quick_gelu = quick_gelu,
         .range = range,
         .quantize = quantize,
