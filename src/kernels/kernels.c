@@ -93,6 +93,17 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
     kernels->bf16_fast = dot_fast || level == TG_CPU_AMX;
 }
 
+const tg__attention_kernel *tg__attention_kernel_for(const tg__kernels *kernels,
+                                                     const tg__attention *a, bool int8)
+{
+    enum { INT8_KEYS = 256 }; /* with fewer, rounding the queries takes longer than is gained */
+    if (!a->bf16)
+        return &kernels->attention_f32;
+    return int8 && a->kv_rows >= INT8_KEYS && kernels->attention_int8.run
+               ? &kernels->attention_int8
+               : &kernels->attention_bf16;
+}
+
 /* ---------------------------------------------------------------------------------- GroupNorm */
 
 /* What group_norm_sums took off a channel's values: row 0's. */

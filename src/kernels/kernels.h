@@ -16,9 +16,10 @@
 #include "core/dtype.h"
 #include "tgate.h"
 
-/* Attention of one layer: for each image and head, softmax(q k^T * scale) v. Head i's channels are
- * [i*head_dim, (i+1)*head_dim) of a row; strides are in elements, so that q, k and v may be slices
- * of one matrix. Rows of image b begin at pointer + b * rows * stride. dst may not overlap. */
+/* Attention of one layer: for each image and head, softmax(q k^T * scale + bias) v over the keys
+ * that a row sees; a row that sees none becomes 0. Head i's channels are [i*head_dim,
+ * (i+1)*head_dim) of a row; strides are in elements, so that q, k and v may be slices of one
+ * matrix. Rows of image b begin at pointer + b * rows * stride. dst may not overlap. */
 typedef struct tg__attention {
     void *dst;
     const void *q, *k, *v;
@@ -26,12 +27,15 @@ typedef struct tg__attention {
     int images, heads, head_dim; /* head_dim 1 to 512 */
     int q_rows, kv_rows;         /* an image's */
     float scale;
-    bool causal; /* row i sees kv rows up to i */
-    bool bf16;   /* of dst, q, k and v; products accumulate in f32 */
+    bool causal;         /* row i sees kv rows up to i */
+    bool bf16;           /* of dst, q, k and v; products accumulate in f32 */
+    const uint8_t *mask; /* (images, kv_rows): no row sees a key whose byte is 0, and what k and v
+                            hold there is not read; NULL: all are seen */
+    const float *bias;   /* (heads, q_rows, kv_rows), finite, alike for all images; NULL: none */
 } tg__attention;
 
 /* A fused attention kernel: blocks of scores stay in the cache, softmax is online, the score matrix
- * is never in memory. */
+ * is never in memory. Each takes every tg__attention of its format. */
 typedef struct tg__attention_kernel {
     /* Bytes of packed keys and values for one (image, head); 0: this kernel reads k and v as they
      * are. 64-byte aligned. */
@@ -141,15 +145,26 @@ typedef struct tg__kernels {
     /* LayerNorm of each row of c values; weight and bias may be NULL. dst may be src. */
     void (*layer_norm)(void *dst, const void *src, size_t rows, int c, const float *weight,
                        const float *bias, float eps, bool bf16);
+    /* Each row of c values over its root mean square: x / sqrt(mean(x^2) + eps) * weight; weight
+     * may be NULL. dst may be src. */
+    void (*rms_norm)(void *dst, const void *src, size_t rows, int c, const float *weight, float eps,
+                     bool bf16);
+    /* dst (rows, c) = residual + x * gate, gate having c values. dst may be residual or x. */
+    void (*gated_add)(void *dst, const void *residual, const void *x, const float *gate,
+                      size_t rows, int c, bool bf16);
     /* dst (rows, c) = src[:, :c] * gelu(src[:, c:2c]), the exact gelu (erf). */
     void (*geglu)(void *dst, const void *src, size_t rows, int c, bool bf16);
+    /* The same with gelu_tanh. */
+    void (*geglu_tanh)(void *dst, const void *src, size_t rows, int c, bool bf16);
     /* dst = a + b, n values. dst may be a or b. */
     void (*add)(void *dst, const void *a, const void *b, size_t n, bool bf16);
     /* dst = (a + b) / 2: what T-GATE keeps of both halves of a guided batch. */
     void (*mean)(void *dst, const void *a, const void *b, size_t n, bool bf16);
     /* dst = f(src), n values; dst may be src. */
     void (*silu)(void *dst, const void *src, size_t n, bool bf16);
-    void (*gelu)(void *dst, const void *src, size_t n, bool bf16);       /* erf */
+    void (*gelu)(void *dst, const void *src, size_t n, bool bf16); /* erf */
+    /* 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
+    void (*gelu_tanh)(void *dst, const void *src, size_t n, bool bf16);
     void (*quick_gelu)(void *dst, const void *src, size_t n, bool bf16); /* x * sigmoid(1.702 x) */
 
     /* Smallest and largest of n values, together with what *low and *high hold; one of them is not
@@ -192,6 +207,11 @@ typedef struct tg__kernels {
 /* Fills the table with the best kernels up to cap (TG_CPU_AUTO: no cap) that this CPU and its
  * operating system have. */
 void tg__kernels_init(tg__kernels *kernels, tg_cpu cap);
+
+/* The kernel for a layer's attention. int8: scores may be products of int8, where there is a kernel
+ * for them and there are so many keys that it is faster. */
+const tg__attention_kernel *tg__attention_kernel_for(const tg__kernels *kernels,
+                                                     const tg__attention *a, bool int8);
 
 /* What this CPU has, without a cap. */
 tg_cpu tg__cpu_level(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* An attention kernel against naive arithmetic in double precision: sizes that are odd in every
- * way, and scores that are extreme. */
+ * way, scores that are extreme, masks and biases. */
 #ifndef TG_TEST_ATTENTION_CHECKS_H
 #define TG_TEST_ATTENTION_CHECKS_H
 
@@ -9,6 +9,17 @@
 
 #include "kernel_memory.h"
 #include "kernels/kernels.h"
+
+/* Which keys of an image are seen. */
+typedef enum seen_keys {
+    ALL_KEYS,
+    SOME_KEYS,  /* at random */
+    FIRST_KEYS, /* the others are padding */
+    LAST_KEYS,  /* where attention is causal, the first rows see none then */
+    ONE_KEY,
+    NO_KEY, /* of the second image; one of the first */
+    SEEN_KINDS,
+} seen_keys;
 
 typedef struct attention_case {
     int q_rows, kv_rows, heads, head_dim;
@@ -28,16 +39,39 @@ static const attention_case attention_cases[] = {
     {128, 128, 1, 48, false, 8}, {161, 224, 2, 97, false, 30},  {33, 127, 1, 24, false, 1},
 };
 
-/* Weights of one row (normalised), and the largest sum of absolute products behind a score. */
+/* Sizes that masks and biases are tried on: all kinds of vectors, panels, blocks and chunks. */
+static const attention_case seen_sizes[] = {
+    {5, 3, 2, 7, false, 1},     {65, 77, 2, 40, false, 1},  {33, 100, 1, 64, true, 2},
+    {130, 193, 2, 8, false, 2}, {77, 77, 3, 33, true, 1},   {100, 40, 1, 17, true, 1},
+    {40, 300, 1, 20, true, 1},  {17, 35, 1, 512, false, 1}, {200, 200, 1, 16, true, 20},
+    {1, 13, 4, 3, false, 1},
+};
+
+static inline bool row_sees(const tg__attention *a, int image, int row, int key)
+{
+    bool masked = a->mask && !a->mask[(size_t)image * (size_t)a->kv_rows + (size_t)key];
+    return !masked && (!a->causal || key <= row);
+}
+
+static inline double bias_of(const tg__attention *a, int head, int row, int key)
+{
+    size_t at = (size_t)head * (size_t)a->q_rows + (size_t)row;
+    return a->bias ? (double)a->bias[at * (size_t)a->kv_rows + (size_t)key] : 0;
+}
+
+/* Weights of one row (normalised; 0 where it sees no key), and the largest sum of absolute terms
+ * behind a score. */
 static inline double reference_weights(double *weights, const tg__attention *a, int image, int head,
                                        int row)
 {
     double top = -INFINITY, sum = 0, largest = 0;
-    int keys = a->causal && row < a->kv_rows ? row + 1 : a->kv_rows;
     size_t q = ((size_t)image * (size_t)a->q_rows + (size_t)row) * a->q_stride;
-    for (int i = 0; i < keys; i++) {
+    for (int i = 0; i < a->kv_rows; i++) {
         size_t k = ((size_t)image * (size_t)a->kv_rows + (size_t)i) * a->k_stride;
-        double score = 0, absolute = 0;
+        double score = bias_of(a, head, row, i), absolute = fabs(score);
+        weights[i] = -INFINITY;
+        if (!row_sees(a, image, row, i))
+            continue;
         for (int c = head * a->head_dim; c < (head + 1) * a->head_dim; c++) {
             double product = value(a->q, q + (size_t)c, a->bf16) *
                              value(a->k, k + (size_t)c, a->bf16) * (double)a->scale;
@@ -48,10 +82,10 @@ static inline double reference_weights(double *weights, const tg__attention *a, 
         top = fmax(top, score);
         largest = fmax(largest, absolute);
     }
-    for (int i = 0; i < keys; i++)
-        sum += weights[i] = exp(weights[i] - top);
     for (int i = 0; i < a->kv_rows; i++)
-        weights[i] = i < keys ? weights[i] / sum : 0;
+        sum += weights[i] = row_sees(a, image, row, i) ? exp(weights[i] - top) : 0;
+    for (int i = 0; i < a->kv_rows; i++)
+        weights[i] = sum > 0 ? weights[i] / sum : 0;
     return largest;
 }
 
@@ -69,6 +103,8 @@ static inline void check_attention(const tg__attention *a, double rounding, cons
         for (int c = head * a->head_dim; c < (head + 1) * a->head_dim; c++) {
             double output = 0, magnitude = 0;
             for (int k = 0; k < a->kv_rows; k++) {
+                if (!row_sees(a, image, row, k))
+                    continue;
                 size_t v = ((size_t)image * (size_t)a->kv_rows + (size_t)k) * a->v_stride;
                 double x = weights[k] * value(a->v, v + (size_t)c, a->bf16);
                 output += x;
@@ -102,9 +138,44 @@ static inline void run_attention(const tg__attention *a, const tg__attention_ker
     FINISH(&packed, &scratch);
 }
 
-/* q is a slice of one matrix, k and v of another, dst has gaps between its rows. */
-static inline void attention_at(const attention_case *t, const tg__attention_kernel *kernel,
-                                bool bf16, const char *level)
+static inline bool key_is_seen(seen_keys kind, int image, int key, int keys)
+{
+    switch (kind) {
+    case SOME_KEYS:
+        return random_value() > 0;
+    case FIRST_KEYS:
+        return key <= keys * (image + 1) / 3;
+    case LAST_KEYS:
+        return key >= keys * (image + 1) / 3;
+    case ONE_KEY:
+    case NO_KEY:
+        return key == keys / 2 && (image == 0 || kind == ONE_KEY);
+    default:
+        return true;
+    }
+}
+
+static inline block mask_new(seen_keys kind, int images, int keys)
+{
+    block mask = block_new((size_t)images * (size_t)keys, 1);
+    for (int i = 0; i < images * keys; i++)
+        mask.data[i] = (char)(key_is_seen(kind, i / keys, i % keys, keys) ? 1 + i % 255 : 0);
+    return mask;
+}
+
+/* Rows of k or v that a mask leaves out hold what would spoil every result. */
+static inline void spoil_masked(block *rows, const block *mask, bool bf16)
+{
+    size_t n = rows->bytes / (bf16 ? 2 : 4) / mask->bytes;
+    for (size_t i = 0; i < mask->bytes * n; i++)
+        if (!mask->data[i / n])
+            set_value(rows->data, i, i % n % 2 ? NAN : -INFINITY, bf16);
+}
+
+/* q is a slice of one matrix, k and v of another, dst has gaps between its rows. biases: how far
+ * they spread; 0: there are none. */
+static inline void attention_at(const attention_case *t, seen_keys seen, double biases,
+                                const tg__attention_kernel *kernel, bool bf16, const char *level)
 {
     enum { IMAGES = 2, GAP = 3 };
     size_t c = (size_t)t->heads * (size_t)t->head_dim, size = bf16 ? 2 : 4;
@@ -115,6 +186,9 @@ static inline void attention_at(const attention_case *t, const tg__attention_ker
         for (size_t i = 2 * c; i < 3 * c; i++)
             set_value(kv.data, row * 3 * c + i, 2 * random_value(), bf16);
     block dst = values_new(q_rows * (c + GAP) - GAP, bf16);
+    block mask = mask_new(seen, IMAGES, t->kv_rows);
+    spoil_masked(&kv, &mask, bf16);
+    block bias = random_block((size_t)(t->heads * t->q_rows * t->kv_rows), 0, biases, false);
     tg__attention a = {.dst = dst.data,
                        .q = q.data,
                        .k = kv.data + c * size,
@@ -130,16 +204,19 @@ static inline void attention_at(const attention_case *t, const tg__attention_ker
                        .kv_rows = t->kv_rows,
                        .scale = 1 / sqrtf((float)t->head_dim),
                        .causal = t->causal,
-                       .bf16 = bf16};
+                       .bf16 = bf16,
+                       .mask = seen != ALL_KEYS ? (const uint8_t *)mask.data : NULL,
+                       .bias = biases != 0 ? (const float *)bias.data : NULL};
     run_attention(&a, kernel);
     char name[128];
-    snprintf(name, sizeof name, "attention %s %s %dx%dx%d%s", level, bf16 ? "bf16" : "f32",
-             t->q_rows, t->kv_rows, t->head_dim, t->causal ? " causal" : "");
+    snprintf(name, sizeof name, "attention %s %s %dx%dx%d%s, mask %d, bias %g", level,
+             bf16 ? "bf16" : "f32", t->q_rows, t->kv_rows, t->head_dim, t->causal ? " causal" : "",
+             (int)seen, biases);
     check_attention(&a, 0, name);
     for (size_t row = 0; row + 1 < q_rows; row++)
         for (size_t i = (row * (c + GAP) + c) * size; i < (row + 1) * (c + GAP) * size; i++)
             assert_int_equal((unsigned char)dst.data[i], CANARY);
-    FINISH(&q, &kv, &dst);
+    FINISH(&q, &kv, &dst, &mask, &bias);
 }
 
 /* Scores that are all alike, huge, hugely negative, or climb by thousands from block to block, four
@@ -187,7 +264,17 @@ static inline void attention_passes(const tg__attention_kernel *kernel, bool bf1
                                     const char *level)
 {
     for (size_t i = 0; i < COUNT(attention_cases); i++)
-        attention_at(&attention_cases[i], kernel, bf16, level);
+        attention_at(&attention_cases[i], ALL_KEYS, 0, kernel, bf16, level);
+}
+
+/* Masks and biases of every kind together. */
+static inline void seen_keys_pass(const tg__attention_kernel *kernel, bool bf16, const char *level)
+{
+    static const double biases[] = {0, 1, 60};
+    for (size_t i = 0; i < COUNT(seen_sizes); i++)
+        for (int seen = ALL_KEYS; seen < SEEN_KINDS; seen++)
+            for (size_t k = 0; k < COUNT(biases); k++)
+                attention_at(&seen_sizes[i], (seen_keys)seen, biases[k], kernel, bf16, level);
 }
 
 static inline void extremes_pass(const tg__attention_kernel *kernel, bool bf16, const char *level)

@@ -75,6 +75,13 @@ static void test_attention(void **state)
     attention_passes(attention_tiles_plain, true, "amx in plain C");
 }
 
+static void test_seen_keys(void **state)
+{
+    (void)state;
+    skip_without_avx512();
+    seen_keys_pass(attention_tiles_plain, true, "amx in plain C");
+}
+
 static void test_extremes(void **state)
 {
     (void)state;
@@ -85,9 +92,8 @@ static void test_extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tile_product),
-        cmocka_unit_test(test_tile_rounding),
-        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_tile_product), cmocka_unit_test(test_tile_rounding),
+        cmocka_unit_test(test_attention),    cmocka_unit_test(test_seen_keys),
         cmocka_unit_test(test_extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

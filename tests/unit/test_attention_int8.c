@@ -20,18 +20,21 @@ static const sizes all_sizes[] = {
 enum { IMAGES = 2 };
 
 typedef struct numbers {
-    block q, k, v, dst;
+    block q, k, v, dst, mask, bias;
     tg__attention a;
 } numbers;
 
-static numbers numbers_new(const sizes *t, double scale)
+static numbers numbers_new(const sizes *t, double scale, seen_keys seen, double biases)
 {
     size_t c = (size_t)t->heads * (size_t)t->head_dim;
     size_t q_rows = IMAGES * (size_t)t->q_rows, kv_rows = IMAGES * (size_t)t->kv_rows;
     numbers x = {.q = random_block(q_rows * c, 0, 1, true),
                  .k = random_block(kv_rows * c, 3, 2, true),
                  .v = random_block(kv_rows * c, 0, 2, true),
-                 .dst = values_new(q_rows * c, true)};
+                 .dst = values_new(q_rows * c, true),
+                 .mask = mask_new(seen, IMAGES, t->kv_rows)};
+    x.bias =
+        random_block((size_t)t->heads * (size_t)t->q_rows * (size_t)t->kv_rows, 0, biases, false);
     x.a = (tg__attention){.dst = x.dst.data,
                           .q = x.q.data,
                           .k = x.k.data,
@@ -47,7 +50,9 @@ static numbers numbers_new(const sizes *t, double scale)
                           .kv_rows = t->kv_rows,
                           .scale = (float)(scale / sqrt(t->head_dim)),
                           .causal = t->causal,
-                          .bf16 = true};
+                          .bf16 = true,
+                          .mask = seen != ALL_KEYS ? (const uint8_t *)x.mask.data : NULL,
+                          .bias = biases != 0 ? (const float *)x.bias.data : NULL};
     return x;
 }
 
@@ -58,14 +63,14 @@ static void numbers_check(numbers *x, const tg__attention_kernel *kernel, double
              x->a.causal ? " causal" : "");
     run_attention(&x->a, kernel);
     check_attention(&x->a, rounding, name);
-    FINISH(&x->q, &x->k, &x->v, &x->dst);
+    FINISH(&x->q, &x->k, &x->v, &x->dst, &x->mask, &x->bias);
 }
 
 /* Whole numbers up to 127, which every query and the keys of every channel reach. */
 static void exact_at(const sizes *t, const tg__attention_kernel *kernel)
 {
     enum { LARGEST = 127 };
-    numbers x = numbers_new(t, 8. / (LARGEST * LARGEST));
+    numbers x = numbers_new(t, 8. / (LARGEST * LARGEST), ALL_KEYS, 0);
     size_t c = x.a.q_stride, head_dim = (size_t)t->head_dim;
     for (size_t i = 0; i < IMAGES * (size_t)t->q_rows * c; i++) {
         double whole = round(LARGEST * random_value());
@@ -101,10 +106,14 @@ static double most_rounding(const numbers *x)
     return (double)a->scale * a->head_dim * q * k * (2 * step + step * step) * 1.001;
 }
 
-static void rounded_at(const sizes *t, const tg__attention_kernel *kernel)
+static void rounded_at(const sizes *t, const tg__attention_kernel *kernel, seen_keys seen,
+                       double biases)
 {
-    numbers x = numbers_new(t, 0.3);
-    numbers_check(&x, kernel, most_rounding(&x));
+    numbers x = numbers_new(t, 0.3, seen, biases);
+    double rounding = most_rounding(&x);
+    spoil_masked(&x.k, &x.mask, true);
+    spoil_masked(&x.v, &x.mask, true);
+    numbers_check(&x, kernel, rounding);
 }
 
 static const tg__attention_kernel *kernel_of(tg__kernels *kernels)
@@ -130,7 +139,9 @@ static void test_rounded(void **state)
     tg__kernels kernels;
     const tg__attention_kernel *kernel = kernel_of(&kernels);
     for (size_t i = 0; i < COUNT(all_sizes); i++)
-        rounded_at(&all_sizes[i], kernel);
+        for (int seen = ALL_KEYS; seen < SEEN_KINDS; seen++)
+            for (int biases = 0; biases < 3; biases++)
+                rounded_at(&all_sizes[i], kernel, (seen_keys)seen, 3 * biases);
 }
 
 static void test_extremes(void **state)

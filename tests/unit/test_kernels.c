@@ -66,6 +66,34 @@ static void test_attention(void **state)
     }
 }
 
+static void test_attention_kernel_for(void **state)
+{
+    (void)state;
+    tg__kernels k;
+    tg__kernels_init(&k, TG_CPU_AUTO);
+    const tg__attention_kernel *bf16 = &k.attention_bf16;
+    const tg__attention_kernel *int8 = k.attention_int8.run ? &k.attention_int8 : bf16;
+    tg__attention a = {.kv_rows = 256};
+    assert_ptr_equal(tg__attention_kernel_for(&k, &a, false), &k.attention_f32);
+    assert_ptr_equal(tg__attention_kernel_for(&k, &a, true), &k.attention_f32);
+    a.bf16 = true;
+    assert_ptr_equal(tg__attention_kernel_for(&k, &a, false), bf16);
+    assert_ptr_equal(tg__attention_kernel_for(&k, &a, true), int8);
+    a.kv_rows = 255;
+    assert_ptr_equal(tg__attention_kernel_for(&k, &a, true), bf16);
+}
+
+static void test_attention_seen_keys(void **state)
+{
+    (void)state;
+    variant list[8];
+    size_t n = variants(list);
+    for (size_t v = 0; v < n; v++) {
+        seen_keys_pass(&list[v].kernels.attention_f32, false, list[v].name);
+        seen_keys_pass(&list[v].kernels.attention_bf16, true, list[v].name);
+    }
+}
+
 static void test_attention_extremes(void **state)
 {
     (void)state;
@@ -82,22 +110,24 @@ static void test_attention_extremes(void **state)
 typedef struct group_norm_case {
     int a_c, b_c, groups;
     size_t rows, slice;
-    bool vector, weighted, silu;
+    bool vector, weighted, biased, silu;
     double mean, spread;
 } group_norm_case;
 
 static const group_norm_case group_norm_cases[] = {
-    {1, 0, 1, 1, 1, false, false, false, 0, 1},
-    {64, 0, 32, 100, 33, false, true, true, 0, 1},
-    {32, 0, 32, 130, 130, true, true, false, 1, 2},
-    {40, 24, 4, 65, 13, true, true, true, 0, 1}, /* groups of 16: one spans both sources */
-    {33, 15, 3, 201, 70, true, true, true, -3, 1},
-    {17, 7, 1, 9, 2, false, true, false, 0, 1},
-    {5, 31, 6, 77, 77, true, false, true, 0, 5},
-    {320, 0, 32, 70, 64, true, true, true, 0, 1},
-    {48, 16, 8, 128, 50, false, true, false, 1000, 0.01}, /* std 1e-5 of the mean */
-    {35, 0, 5, 500, 100, true, true, true, 1000, 0.01},
-    {16, 0, 2, 40, 40, false, true, false, 5, 0}, /* no variance at all */
+    {1, 0, 1, 1, 1, false, false, false, false, 0, 1},
+    {64, 0, 32, 100, 33, false, true, true, true, 0, 1},
+    {32, 0, 32, 130, 130, true, true, true, false, 1, 2},
+    {40, 24, 4, 65, 13, true, true, true, true, 0, 1}, /* groups of 16: one spans both sources */
+    {33, 15, 3, 201, 70, true, true, true, true, -3, 1},
+    {17, 7, 1, 9, 2, false, true, true, false, 0, 1},
+    {5, 31, 6, 77, 77, true, false, false, true, 0, 5},
+    {320, 0, 32, 70, 64, true, true, true, true, 0, 1},
+    {48, 16, 8, 128, 50, false, true, true, false, 1000, 0.01}, /* std 1e-5 of the mean */
+    {35, 0, 5, 500, 100, true, true, true, true, 1000, 0.01},
+    {24, 9, 3, 50, 20, true, true, false, true, 1, 1},
+    {24, 9, 3, 50, 20, false, false, true, false, 1, 1},
+    {16, 0, 2, 40, 40, false, true, true, false, 5, 0}, /* no variance at all */
 };
 
 static double silu_of(double x) { return x / (1 + exp(-x)); }
@@ -158,7 +188,7 @@ static void group_norm_at(const group_norm_case *t, const variant *v, bool bf16)
                         .rows = t->rows,
                         .vector = t->vector ? (const float *)vector.data : NULL,
                         .weight = t->weighted ? (const float *)weight.data : NULL,
-                        .bias = t->weighted ? (const float *)bias.data : NULL,
+                        .bias = t->biased ? (const float *)bias.data : NULL,
                         .eps = 1e-6f,
                         .silu = t->silu,
                         .bf16 = bf16};
@@ -219,8 +249,8 @@ static void check_layer_norm(const void *dst, const double *x, const float *weig
     }
 }
 
-static void layer_norm_at(const variant *v, size_t c, double mean, bool weighted, bool in_place,
-                          bool bf16)
+static void layer_norm_at(const variant *v, size_t c, double mean, bool weighted, bool biased,
+                          bool in_place, bool bf16)
 {
     enum { ROW_COUNT = 3 };
     block src = random_block(ROW_COUNT * c, mean, mean != 0 ? 0.01 : 1, bf16);
@@ -231,7 +261,7 @@ static void layer_norm_at(const variant *v, size_t c, double mean, bool weighted
         x[i] = value(src.data, i, bf16);
     void *to = in_place ? src.data : dst.data;
     const float *w = weighted ? (const float *)weight.data : NULL;
-    const float *b = weighted ? (const float *)bias.data : NULL;
+    const float *b = biased ? (const float *)bias.data : NULL;
     v->kernels.layer_norm(to, src.data, ROW_COUNT, (int)c, w, b, 1e-5f, bf16);
     check_layer_norm(to, x, w, b, ROW_COUNT, c, bf16, v->name);
     free(x);
@@ -246,14 +276,59 @@ static void test_layer_norm(void **state)
     size_t n = variants(list);
     for (size_t v = 0; v < n; v++)
         for (size_t i = 0; i < COUNT(sizes); i++)
-            for (int mode = 0; mode < 16; mode++)
-                layer_norm_at(&list[v], sizes[i], mode & 1 ? 1000 : 0, mode & 2, mode & 4,
-                              mode & 8);
+            for (int mode = 0; mode < 32; mode++)
+                layer_norm_at(&list[v], sizes[i], mode & 1 ? 1000 : 0, mode & 2, mode & 4, mode & 8,
+                              mode & 16);
+}
+
+/* A row's squares are added up in f32: the root loses half of what they do. */
+static void rms_norm_at(const variant *v, size_t c, double spread, bool weighted, bool in_place,
+                        bool bf16)
+{
+    enum { ROW_COUNT = 3 };
+    const float eps = 1e-6f;
+    block src = random_block(ROW_COUNT * c, 0, spread, bf16), dst = values_new(ROW_COUNT * c, bf16);
+    block weight = random_block(c, 1, 0.5, false);
+    double *x = malloc(ROW_COUNT * c * sizeof *x);
+    for (size_t i = 0; i < ROW_COUNT * c; i++)
+        x[i] = value(src.data, i, bf16);
+    void *to = in_place ? src.data : dst.data;
+    v->kernels.rms_norm(to, src.data, ROW_COUNT, (int)c,
+                        weighted ? (const float *)weight.data : NULL, eps, bf16);
+    for (size_t i = 0; i < ROW_COUNT * c; i++) {
+        double squares = 0;
+        for (size_t k = i / c * c; k < (i / c + 1) * c; k++)
+            squares += x[k] * x[k];
+        double y = x[i] / sqrt(squares / (double)c + (double)eps);
+        y *= weighted ? value(weight.data, i % c, false) : 1;
+        check_close(value(to, i, bf16), y, fabs(y) * (16 * ULP + (bf16 ? BF16_ULP : 0)), v->name,
+                    i);
+    }
+    free(x);
+    FINISH(&src, &dst, &weight);
+}
+
+static void test_rms_norm(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 2, 7, 8, 9, 15, 16, 17, 33, 64, 100, 768, 4097};
+    static const double spreads[] = {1, 1e-4, 3e4};
+    variant list[8];
+    size_t n = variants(list);
+    for (size_t v = 0; v < n; v++)
+        for (size_t i = 0; i < COUNT(sizes) * COUNT(spreads); i++)
+            for (int mode = 0; mode < 8; mode++)
+                rms_norm_at(&list[v], sizes[i / COUNT(spreads)], spreads[i % COUNT(spreads)],
+                            mode & 1, mode & 2, mode & 4);
 }
 
 /* -------------------------------------------------------------------------------- elementwise */
 
 static double gelu_of(double x) { return isinf(x) && x < 0 ? 0 : 0.5 * x * erfc(-x / sqrt(2)); }
+static double gelu_tanh_of(double x)
+{
+    return x / (1 + exp(-2 * sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
 static double quick_gelu_of(double x) { return x / (1 + exp(-1.702 * x)); }
 
 /* Values that reach every part of a curve, then the ones that go wrong. */
@@ -298,21 +373,25 @@ static void test_activations(void **state)
                 const tg__kernels *k = &list[v].kernels;
                 unary_at(k->silu, silu_of, n, mode & 1, mode & 2, list[v].name);
                 unary_at(k->gelu, gelu_of, n, mode & 1, mode & 2, list[v].name);
+                unary_at(k->gelu_tanh, gelu_tanh_of, n, mode & 1, mode & 2, list[v].name);
                 unary_at(k->quick_gelu, quick_gelu_of, n, mode & 1, mode & 2, list[v].name);
             }
         }
     }
 }
 
-static void geglu_at(const variant *v, size_t rows, size_t c, bool bf16)
+typedef void (*gated)(void *, const void *, size_t, int, bool);
+
+static void gated_at(gated kernel, double (*function)(double), size_t rows, size_t c, bool bf16,
+                     const char *name)
 {
     block src = random_block(rows * 2 * c, 0, 5, bf16), dst = values_new(rows * c, bf16);
-    v->kernels.geglu(dst.data, src.data, rows, (int)c, bf16);
+    kernel(dst.data, src.data, rows, (int)c, bf16);
     for (size_t i = 0; i < rows * c; i++) {
         size_t at = i / c * 2 * c + i % c;
-        double y = value(src.data, at, bf16) * gelu_of(value(src.data, at + c, bf16));
-        check_close(value(dst.data, i, bf16), y, 5e-6 + fabs(y) * (bf16 ? BF16_ULP : 4 * ULP),
-                    v->name, i);
+        double y = value(src.data, at, bf16) * function(value(src.data, at + c, bf16));
+        check_close(value(dst.data, i, bf16), y, 5e-6 + fabs(y) * (bf16 ? BF16_ULP : 4 * ULP), name,
+                    i);
     }
     FINISH(&src, &dst);
 }
@@ -324,8 +403,44 @@ static void test_geglu(void **state)
     size_t count = variants(list);
     for (size_t v = 0; v < count; v++)
         for (size_t c = 1; c < 70; c += c < 36 ? 1 : 11)
-            for (int bf16 = 0; bf16 < 2; bf16++)
-                geglu_at(&list[v], 3, c, bf16);
+            for (int bf16 = 0; bf16 < 2; bf16++) {
+                gated_at(list[v].kernels.geglu, gelu_of, 3, c, bf16, list[v].name);
+                gated_at(list[v].kernels.geglu_tanh, gelu_tanh_of, 3, c, bf16, list[v].name);
+            }
+}
+
+/* to: 0 a place of its own, 1 the residual's, 2 x's. */
+static void gated_add_at(const variant *v, size_t rows, size_t c, int to, bool bf16)
+{
+    size_t n = rows * c;
+    block residual = random_block(n, 0, 3, bf16), x = random_block(n, 0, 5, bf16);
+    block gate = random_block(c, 0, 2, false), dst = values_new(n, bf16);
+    double *expected = malloc(n * sizeof *expected), *largest = malloc(n * sizeof *largest);
+    for (size_t i = 0; i < n; i++) {
+        double product = value(x.data, i, bf16) * value(gate.data, i % c, false);
+        expected[i] = value(residual.data, i, bf16) + product;
+        largest[i] = fabs(value(residual.data, i, bf16)) + fabs(product);
+    }
+    void *place = to == 0 ? dst.data : to == 1 ? residual.data : x.data;
+    v->kernels.gated_add(place, residual.data, x.data, (const float *)gate.data, rows, (int)c,
+                         bf16);
+    for (size_t i = 0; i < n; i++)
+        check_close(value(place, i, bf16), expected[i],
+                    largest[i] * 2 * ULP + fabs(expected[i]) * (bf16 ? BF16_ULP : 0), v->name, i);
+    free(expected);
+    free(largest);
+    FINISH(&residual, &x, &gate, &dst);
+}
+
+static void test_gated_add(void **state)
+{
+    (void)state;
+    variant list[8];
+    size_t count = variants(list);
+    for (size_t v = 0; v < count; v++)
+        for (size_t c = 1; c < 70; c += c < 36 ? 1 : 11)
+            for (int mode = 0; mode < 6; mode++)
+                gated_add_at(&list[v], 3, c, mode / 2, mode % 2);
 }
 
 /* Sums of two are exact up to one rounding: the levels agree to the bit. */
@@ -500,11 +615,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_kernel_for),
+        cmocka_unit_test(test_attention_seen_keys),
         cmocka_unit_test(test_attention_extremes),
         cmocka_unit_test(test_group_norm),
         cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_rms_norm),
         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_geglu),
+        cmocka_unit_test(test_gated_add),
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_f16),

@@ -26,15 +26,15 @@ static vec unit_load(const void *src, size_t i, size_t left, bool bf16, float fa
 
 TG_SPECIALISED vec unit_score(vec a, vec b, vec sum) { return unit_multiply(a, b, sum); }
 
-static float unit_pack_keys(float *dst, const void *src, size_t stride, size_t rows, size_t n,
-                            bool bf16)
+static float unit_pack_keys(float *dst, const void *src, size_t stride, const key_list *list,
+                            size_t n, bool bf16)
 {
     (void)bf16;
     const tg__bf16 *from = src;
     size_t row_units = units(n);
-    for (size_t row = 0; row < rows; row++, from += stride, dst += row_units) {
+    for (int row = 0; row < list->count; row++, dst += row_units) {
         dst[row_units - 1] = 0;
-        memcpy(dst, from, n * sizeof *from);
+        memcpy(dst, from + (size_t)list->rows[row] * stride, n * sizeof *from);
     }
     return 1;
 }

@@ -60,11 +60,12 @@ static vec unit_load(const void *src, size_t i, size_t left, bool bf16, float fa
 
 /* The middle of each channel's range, for up to LANES of them; returned is half the widest range.
  */
-static float middles_of(vec *middle, const tg__bf16 *src, size_t stride, size_t rows, size_t left)
+static float middles_of(vec *middle, const tg__bf16 *src, size_t stride, const key_list *list,
+                        size_t left)
 {
     vec low = vec_set(INFINITY), high = vec_set(-INFINITY), finite = vec_zero();
-    for (size_t row = 0; row < rows; row++) {
-        vec x = get(src, row * stride, left, true);
+    for (int row = 0; row < list->count; row++) {
+        vec x = get(src, (size_t)list->rows[row] * stride, left, true);
         low = vec_min(low, x);
         high = vec_max(high, x);
         finite = vec_fma(x, vec_zero(), finite);
@@ -76,22 +77,22 @@ static float middles_of(vec *middle, const tg__bf16 *src, size_t stride, size_t 
     return _mm512_reduce_max_ps(half) + vec_sum(finite);
 }
 
-static float unit_pack_keys(float *dst, const void *src, size_t stride, size_t rows, size_t n,
-                            bool bf16)
+static float unit_pack_keys(float *dst, const void *src, size_t stride, const key_list *list,
+                            size_t n, bool bf16)
 {
     enum { MOST = 512 / LANES };
     (void)bf16;
-    const tg__bf16 *from = src;
     vec middle[MOST];
     float half = 0;
     for (size_t i = 0; i < n; i += LANES) {
-        float here = middles_of(&middle[i / LANES], from + i, stride, rows, n - i);
+        float here = middles_of(&middle[i / LANES], (const tg__bf16 *)src + i, stride, list, n - i);
         half = here > half || here != here ? here : half;
     }
     float factor = factor_of(half);
     size_t row_bytes = score_units(n) * SCORE_UNIT;
-    for (size_t row = 0; row < rows; row++, from += stride) {
-        uint8_t *to = (uint8_t *)dst + row * row_bytes;
+    for (int row = 0; row < list->count; row++) {
+        const tg__bf16 *from = (const tg__bf16 *)src + (size_t)list->rows[row] * stride;
+        uint8_t *to = (uint8_t *)dst + (size_t)row * row_bytes;
         for (size_t i = 0; i < n; i += LANES) {
             vec x = vec_sub(get(from, i, n - i, true), middle[i / LANES]);
             x = vec_fma(x, vec_set(factor), vec_set(MIDDLE));

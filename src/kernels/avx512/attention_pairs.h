@@ -57,7 +57,7 @@ TG_SPECIALISED __m512i powers(vec a, vec b, __m512i low_half, __m512i high_half)
 }
 
 TG_SPECIALISED void unit_weigh(float *dst, const score_sum scores[KEYS], vec scale, vec base,
-                               vec *top, vec *sum, vec visible, bool masked)
+                               vec *top, vec *sum, vec visible, const float *bias, bool special)
 {
     const vec ones = _mm512_castsi512_ps(_mm512_set1_epi16(0x3F80)), one = vec_set(ONE);
     const __m512i low = _mm512_loadu_si512(mantissas), high = _mm512_loadu_si512(mantissas + 64);
@@ -67,7 +67,9 @@ TG_SPECIALISED void unit_weigh(float *dst, const score_sum scores[KEYS], vec sca
     for (int i = 0; i < KEYS; i++) {
         /* rounded before the base is taken off: the largest exponent of all is 0 then exactly */
         x[i] = vec_mul(score_value(scores[i]), factor);
-        if (masked)
+        if (special && bias)
+            x[i] = vec_fma(vec_load(bias + i * ROWS), one, x[i]);
+        if (special)
             x[i] = vec_less(vec_set((float)i), visible, x[i], vec_set(-INFINITY));
         most = vec_max(most, x[i]);
         x[i] = vec_sub(x[i], zero);
@@ -81,18 +83,20 @@ TG_SPECIALISED void unit_weigh(float *dst, const score_sum scores[KEYS], vec sca
     *top = vec_mul(most, vec_set(1.f / ONE));
 }
 
-static void unit_pack_values(float *dst, const void *src, size_t stride, size_t rows, size_t n,
-                             bool bf16)
+static void unit_pack_values(float *dst, const void *src, size_t stride, const key_list *list,
+                             size_t n, bool bf16)
 {
     (void)bf16;
-    const tg__bf16 *from = src;
-    for (size_t row = 0; row < rows; row += 2, from += 2 * stride, dst += n) {
+    for (int row = 0; row < list->count; row += 2, dst += n) {
+        const tg__bf16 *from = (const tg__bf16 *)src + (size_t)list->rows[row] * stride;
+        const tg__bf16 *next = row + 1 < list->count
+                                   ? (const tg__bf16 *)src + (size_t)list->rows[row + 1] * stride
+                                   : NULL;
         for (size_t i = 0; i < n; i += LANES) {
             size_t left = n - i < LANES ? n - i : LANES;
             __m256i even = _mm256_maskz_loadu_epi16(vec_lanes(left), from + i);
-            __m256i odd = row + 1 < rows
-                              ? _mm256_maskz_loadu_epi16(vec_lanes(left), from + stride + i)
-                              : _mm256_setzero_si256();
+            __m256i odd =
+                next ? _mm256_maskz_loadu_epi16(vec_lanes(left), next + i) : _mm256_setzero_si256();
             __m512i pairs = _mm512_or_si512(_mm512_cvtepu16_epi32(even),
                                             _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
             vec_store_n(dst + i, _mm512_castsi512_ps(pairs), left);

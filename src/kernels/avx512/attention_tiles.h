@@ -40,6 +40,7 @@
 
 #include <math.h>
 
+#include "kernels/attention_keys.h"
 #include "kernels/kernels.h"
 #include "kernels/vector/math.h"
 
@@ -67,9 +68,12 @@ typedef struct work {
     tg__bf16 *weights[2];
     float *sums[2]; /* by row LANES parts; after an even and an odd number of chunks */
     float *base;    /* by row: what is taken off its exponents */
-    float scale;    /* of scores, to become exponents of 2 */
+    int *sees;      /* by row: how many of the packed keys */
+    key_list list;
+    const float *bias;                         /* the piece's rows, kv_rows apart; NULL: none */
+    float scale;                               /* of scores, to become exponents of 2 */
     size_t head_dim, query_tiles, value_tiles; /* along the channels */
-    int row, rows, groups, keys_seen, halves;  /* keys_seen: by any of the rows; halves of chunks */
+    int row, rows, groups, halves;             /* halves of chunks, as far as any row sees */
     bool huge; /* some base is so large that a product must be rounded before it is taken off */
 } work;
 
@@ -80,10 +84,20 @@ static size_t key_bytes(const tg__attention *a)
     return tiles((size_t)a->kv_rows, PAIRED) * 2 * tiles((size_t)a->head_dim, PAIRED) * TILE_BYTES;
 }
 
+static size_t value_bytes(const tg__attention *a)
+{
+    return tiles((size_t)a->kv_rows, PAIRED) * tiles((size_t)a->head_dim, TILE) * TILE_BYTES;
+}
+
+/* Keys, values, which keys they are. */
 static size_t packed_bytes(const tg__attention *a)
 {
-    return key_bytes(a) +
-           tiles((size_t)a->kv_rows, PAIRED) * tiles((size_t)a->head_dim, TILE) * TILE_BYTES;
+    return key_bytes(a) + value_bytes(a) + key_list_bytes(a);
+}
+
+static int *packed_list(const void *packed, const tg__attention *a)
+{
+    return (int *)((char *)packed + key_bytes(a) + value_bytes(a));
 }
 
 static size_t scratch_bytes(const tg__attention *a)
@@ -91,13 +105,17 @@ static size_t scratch_bytes(const tg__attention *a)
     size_t head_dim = (size_t)a->head_dim, row_tiles = ROWS / TILE;
     return row_tiles * (tiles(head_dim, PAIRED) + tiles(head_dim, TILE)) * TILE_BYTES +
            2 * GROUP * CHUNK * (sizeof(float) + sizeof(tg__bf16)) +
-           (2 * LANES + 1) * ROWS * sizeof(float);
+           ROWS * ((2 * LANES + 1) * sizeof(float) + sizeof(int));
 }
 
-static work work_of(const tg__attention *a, const void *packed, void *scratch, int row, int rows)
+#define LOG2E 1.44269504f
+
+static work work_of(const tg__attention *a, const void *packed, void *scratch, int head, int row,
+                    int rows)
 {
     work w = {.a = a, .keys = packed, .row = row, .rows = rows, .queries = scratch};
-    w.scale = a->scale * 1.44269504f;
+    w.list = key_list_at(packed_list(packed, a), a);
+    w.scale = a->scale * LOG2E;
     w.head_dim = (size_t)a->head_dim;
     w.query_tiles = tiles(w.head_dim, PAIRED);
     w.value_tiles = tiles(w.head_dim, TILE);
@@ -110,9 +128,14 @@ static work work_of(const tg__attention *a, const void *packed, void *scratch, i
     w.base = w.sums[1] + ROWS * LANES;
     w.weights[0] = (tg__bf16 *)(w.base + ROWS);
     w.weights[1] = w.weights[0] + GROUP * CHUNK;
+    w.sees = (int *)(w.weights[1] + GROUP * CHUNK);
+    count_seen(w.sees, &w.list, a, row, ROWS);
+    if (a->bias) {
+        size_t first = (size_t)head * (size_t)a->q_rows + (size_t)row;
+        w.bias = a->bias + first * (size_t)a->kv_rows;
+    }
     w.groups = (rows + GROUP - 1) / GROUP;
-    w.keys_seen = a->causal && row + rows < a->kv_rows ? row + rows : a->kv_rows;
-    w.halves = (w.keys_seen + PAIRED - 1) / PAIRED;
+    w.halves = (w.sees[rows - 1] + PAIRED - 1) / PAIRED;
     return w;
 }
 
@@ -135,28 +158,25 @@ static size_t slice_start(int image, int rows, int row, size_t stride, int head,
 
 /* ------------------------------------------------------------------------------------- packing */
 
-/* 32 channels of 16 rows, of which `rows` exist and channels from c on up to n; the rest is 0. */
-TG_SPECIALISED void load_rows(vec t[TILE], const tg__bf16 *src, size_t stride, int rows, size_t c,
-                              size_t n)
+/* 32 channels of a row, from c on as far as there are n; the rest is 0. */
+TG_SPECIALISED vec load_row(const tg__bf16 *row, size_t c, size_t n)
 {
     __mmask32 some = n - c < PAIRED ? ((__mmask32)1 << (n - c)) - 1 : ~(__mmask32)0;
-    for (int i = 0; i < TILE; i++)
-        t[i] =
-            i < rows
-                ? _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(some, src + (size_t)i * stride + c))
-                : vec_zero();
+    return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(some, row + c));
 }
 
 /* Row i of a tile holds the pairs of channels 2i, 2i + 1 of 16 keys. */
-static void pack_keys(char *dst, const tg__attention *a, const tg__bf16 *src)
+static void pack_keys(char *dst, const tg__attention *a, const tg__bf16 *src, const key_list *list)
 {
     size_t n = (size_t)a->head_dim;
-    for (int key = 0; key < a->kv_rows; key += PAIRED, src += PAIRED * a->k_stride) {
+    for (int first = 0; first < list->count; first += PAIRED) {
         for (size_t c = 0; c < n; c += PAIRED) {
-            for (int i = 0; i < PAIRED; i += TILE, dst += TILE_BYTES) {
+            for (int key = first; key < first + PAIRED; key += TILE, dst += TILE_BYTES) {
                 vec t[TILE];
-                load_rows(t, src + (size_t)i * a->k_stride, a->k_stride, a->kv_rows - key - i, c,
-                          n);
+                for (int j = 0; j < TILE; j++)
+                    t[j] = key + j < list->count
+                               ? load_row(src + (size_t)list->rows[key + j] * a->k_stride, c, n)
+                               : vec_zero();
                 vec_transpose(t);
                 for (int j = 0; j < TILE; j++)
                     vec_store((float *)dst + j * TILE, t[j]);
@@ -166,19 +186,20 @@ static void pack_keys(char *dst, const tg__attention *a, const tg__bf16 *src)
 }
 
 /* Row i of a tile holds the pairs of keys 2i, 2i + 1 of 16 channels. */
-static void pack_values(char *dst, const tg__attention *a, const tg__bf16 *src)
+static void pack_values(char *dst, const tg__attention *a, const tg__bf16 *src,
+                        const key_list *list)
 {
     size_t n = (size_t)a->head_dim;
-    for (int key = 0; key < a->kv_rows; key += PAIRED) {
+    for (int key = 0; key < list->count; key += PAIRED) {
         for (size_t c = 0; c < n; c += TILE) {
             __mmask16 some = vec_lanes(n - c < TILE ? n - c : TILE);
             for (int i = key; i < key + PAIRED; i += 2, dst += TILE * 4) {
-                const tg__bf16 *from = src + (size_t)i * a->v_stride + c;
+                const int *rows = list->rows + i;
                 __m256i even = _mm256_setzero_si256(), odd = even;
-                if (i < a->kv_rows)
-                    even = _mm256_maskz_loadu_epi16(some, from);
-                if (i + 1 < a->kv_rows)
-                    odd = _mm256_maskz_loadu_epi16(some, from + a->v_stride);
+                if (i < list->count)
+                    even = _mm256_maskz_loadu_epi16(some, src + (size_t)rows[0] * a->v_stride + c);
+                if (i + 1 < list->count)
+                    odd = _mm256_maskz_loadu_epi16(some, src + (size_t)rows[1] * a->v_stride + c);
                 _mm512_storeu_si512(
                     dst, _mm512_or_si512(_mm512_cvtepu16_epi32(even),
                                          _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16)));
@@ -192,8 +213,9 @@ static void pack(void *packed, const tg__attention *a, int image, int head)
     const tg__bf16 *k = a->k, *v = a->v;
     k += slice_start(image, a->kv_rows, 0, a->k_stride, head, a->head_dim);
     v += slice_start(image, a->kv_rows, 0, a->v_stride, head, a->head_dim);
-    pack_keys(packed, a, k);
-    pack_values((char *)packed + key_bytes(a), a, v);
+    key_list list = key_list_find(packed_list(packed, a), a, image);
+    pack_keys(packed, a, k, &list);
+    pack_values((char *)packed + key_bytes(a), a, v, &list);
 }
 
 /* ------------------------------------------------------------------------ queries and results */
@@ -206,12 +228,9 @@ static void load_queries(const work *w, int image, int head)
     char *dst = w->queries;
     for (int group = 0; group < w->groups * GROUP; group += GROUP) {
         for (size_t c = 0; c < w->head_dim; c += PAIRED) {
-            for (int i = group; i < group + GROUP; i += TILE, dst += TILE_BYTES) {
-                vec t[TILE];
-                load_rows(t, src + (size_t)i * a->q_stride, a->q_stride, w->rows - i, c,
-                          w->head_dim);
-                for (int j = 0; j < TILE; j++)
-                    vec_store((float *)dst + j * TILE, t[j]);
+            for (int i = group; i < group + GROUP; i++, dst += TILE * 4) {
+                const tg__bf16 *row = src + (size_t)i * a->q_stride;
+                vec_store((float *)dst, i < w->rows ? load_row(row, c, w->head_dim) : vec_zero());
             }
         }
     }
@@ -245,19 +264,21 @@ typedef struct weighing {
     float *base, *old_sums, *sums;
     tg__bf16 *weights;
     float scale;
-    vec largest;    /* of all rows' sums: a lane has those of CHUNK / LANES weights */
-    int done;       /* rows */
-    int halves;     /* of the chunk */
-    int keys, sees; /* from the chunk's first on: how many there are, how many of them row 0 sees;
-                       row i sees i more, if there are */
-    bool plain;     /* all rows see the whole chunk, and no base is huge */
+    vec largest; /* of all rows' sums: a lane has those of CHUNK / LANES weights */
+    int done;    /* rows */
+    int halves;  /* of the chunk */
+    int first;   /* the chunk's first key */
+    const int *sees;
+    const float *bias; /* from the first row on; NULL: none */
+    int biased;        /* rows that have biases */
+    const work *w;
+    bool plain; /* all rows see the whole chunk, there is no bias, and no base is huge */
 } weighing;
 
 enum { HUGE_BASE = 1 << 20 };
 
 static weighing weighing_of(const work *w, int t)
 {
-    const tg__attention *a = w->a;
     int row = t % w->groups * GROUP, chunk = t / w->groups;
     weighing e = {.scores = w->scores[t % 2],
                   .base = w->base + row,
@@ -267,20 +288,37 @@ static weighing weighing_of(const work *w, int t)
                   .scale = w->scale,
                   .largest = vec_zero(),
                   .halves = halves_of(w, t),
-                  .keys = a->kv_rows - chunk * CHUNK};
-    row += w->row;
-    e.sees = a->causal && row < a->kv_rows ? row + 1 - chunk * CHUNK : e.keys;
-    e.plain = e.sees >= CHUNK && !w->huge;
+                  .first = chunk * CHUNK,
+                  .sees = w->sees + row,
+                  .bias = w->bias ? w->bias + (size_t)row * (size_t)w->a->kv_rows : NULL,
+                  .biased = w->rows - row,
+                  .w = w};
+    e.plain = e.sees[0] >= e.first + CHUNK && !w->bias && !w->huge;
     return e;
+}
+
+/* The biases of up to 16 packed keys from `key` on. */
+static vec biases(const weighing *e, int row, int key, __mmask16 seen)
+{
+    const float *bias = e->bias + (size_t)row * (size_t)e->w->a->kv_rows;
+    const int *rows = e->w->list.rows;
+    if (row >= e->biased || !seen)
+        return vec_zero();
+    if (e->w->list.dense)
+        return _mm512_maskz_loadu_ps(seen, bias + rows[key]);
+    __m512i index = _mm512_maskz_loadu_epi32(seen, rows + key);
+    return _mm512_mask_i32gather_ps(vec_zero(), seen, index, bias, sizeof *bias);
 }
 
 /* The exponents of 16 keys of a row, its base not taken off; of keys that it does not see
  * -infinity. */
 TG_SPECIALISED vec exponents(const weighing *e, int row, int key)
 {
-    int left = (e->sees + row < e->keys ? e->sees + row : e->keys) - key;
+    int left = e->sees[row] - e->first - key;
     __mmask16 seen = vec_lanes(left < 0 ? 0 : left < LANES ? (size_t)left : LANES);
     vec x = vec_mul(vec_load(e->scores + row * CHUNK + key), vec_set(e->scale));
+    if (e->bias)
+        x = vec_fma(biases(e, row, e->first + key, seen), vec_set(LOG2E), x);
     return _mm512_mask_mov_ps(vec_set(-INFINITY), seen, x);
 }
 
@@ -495,7 +533,7 @@ static int share_of(const work *w, int t, int steps)
 static void run(const tg__attention *a, const void *packed, void *scratch, int image, int head,
                 int row, int rows)
 {
-    work w = work_of(a, packed, scratch, row, rows);
+    work w = work_of(a, packed, scratch, head, row, rows);
     int steps = steps_of(&w);
     load_queries(&w, image, head);
     memset(w.output, 0, (size_t)w.groups * w.value_tiles * 2 * TILE_BYTES);
@@ -516,6 +554,7 @@ static void run(const tg__attention *a, const void *packed, void *scratch, int i
     }
     tiles_end();
     store_output(&w, image, head);
+    clear_unseeing(a, w.sees, image, head, row, rows);
 }
 
 static const tg__attention_kernel attention = {packed_bytes, scratch_bytes, pack, run, ROWS};

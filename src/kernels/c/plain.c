@@ -39,41 +39,54 @@ static void pack(void *packed, const tg__attention *a, int image, int head)
     (void)packed, (void)a, (void)image, (void)head;
 }
 
-/* Softmax of one row's scores; returns the weights' sum. */
+static double score_of(const tg__attention *a, size_t q, size_t k)
+{
+    double score = 0;
+    for (size_t c = 0; c < (size_t)a->head_dim; c++)
+        score += (double)get(a->q, q + c, a->bf16) * (double)get(a->k, k + c, a->bf16);
+    return score * (double)a->scale;
+}
+
+/* Softmax of one row's scores over the first `keys` keys, from k on; returns the weights' sum. */
 static double attention_weights(double *weights, const tg__attention *a, size_t q, size_t k,
-                                int keys)
+                                int keys, const uint8_t *mask, const float *bias)
 {
     double top = -INFINITY, sum = 0;
     for (int i = 0; i < keys; i++, k += a->k_stride) {
-        double score = 0;
-        for (size_t c = 0; c < (size_t)a->head_dim; c++)
-            score += (double)get(a->q, q + c, a->bf16) * (double)get(a->k, k + c, a->bf16);
-        weights[i] = score * (double)a->scale;
+        if (mask && !mask[i])
+            continue;
+        weights[i] = score_of(a, q, k) + (bias ? (double)bias[i] : 0);
         top = weights[i] > top ? weights[i] : top;
     }
     for (int i = 0; i < keys; i++) {
-        weights[i] = exp(weights[i] - top);
+        weights[i] = mask && !mask[i] ? 0 : exp(weights[i] - top);
         sum += weights[i];
     }
     return sum;
 }
 
-static void attend_row(const tg__attention *a, double *scratch, size_t image, size_t first,
+static void attend_row(const tg__attention *a, double *scratch, size_t image, size_t head,
                        size_t row)
 {
-    size_t q_row = image * (size_t)a->q_rows + row, kv_row = image * (size_t)a->kv_rows;
-    size_t v = kv_row * a->v_stride + first, head_dim = (size_t)a->head_dim;
-    int keys = a->causal && row < (size_t)a->kv_rows ? (int)row + 1 : a->kv_rows;
-    double *weights = scratch, *sums = scratch + a->kv_rows;
+    size_t q_row = image * (size_t)a->q_rows + row, kv_rows = (size_t)a->kv_rows;
+    size_t head_dim = (size_t)a->head_dim, first = head * head_dim;
+    size_t v = image * kv_rows * a->v_stride + first;
+    int keys = a->causal && row < kv_rows ? (int)row + 1 : a->kv_rows;
+    const uint8_t *mask = a->mask ? a->mask + image * kv_rows : NULL;
+    const float *bias = a->bias ? a->bias + (head * (size_t)a->q_rows + row) * kv_rows : NULL;
+    double *weights = scratch, *sums = scratch + kv_rows;
     double total = attention_weights(weights, a, q_row * a->q_stride + first,
-                                     kv_row * a->k_stride + first, keys);
+                                     image * kv_rows * a->k_stride + first, keys, mask, bias);
     for (size_t c = 0; c < head_dim; c++)
         sums[c] = 0;
-    for (int i = 0; i < keys; i++, v += a->v_stride)
+    for (int i = 0; i < keys; i++, v += a->v_stride) {
+        if (mask && !mask[i])
+            continue;
         for (size_t c = 0; c < head_dim; c++)
             sums[c] += weights[i] * (double)get(a->v, v + c, a->bf16);
+    }
     for (size_t c = 0; c < head_dim; c++)
-        put(a->dst, q_row * a->dst_stride + first + c, sums[c] / total, a->bf16);
+        put(a->dst, q_row * a->dst_stride + first + c, total == 0 ? 0 : sums[c] / total, a->bf16);
 }
 
 static void attend(const tg__attention *a, const void *packed, void *scratch, int image, int head,
@@ -81,7 +94,7 @@ static void attend(const tg__attention *a, const void *packed, void *scratch, in
 {
     (void)packed;
     for (int i = row; i < row + rows; i++)
-        attend_row(a, scratch, (size_t)image, (size_t)head * (size_t)a->head_dim, (size_t)i);
+        attend_row(a, scratch, (size_t)image, (size_t)head, (size_t)i);
 }
 
 /* -------------------------------------------------------------------------------------- norms */
@@ -143,20 +156,62 @@ static void layer_norm(void *dst, const void *src, size_t rows, int c, const flo
     }
 }
 
+static void rms_norm(void *dst, const void *src, size_t rows, int c, const float *weight, float eps,
+                     bool bf16)
+{
+    size_t n = (size_t)c;
+    for (size_t first = 0; first < rows * n; first += n) {
+        double squares = 0;
+        for (size_t i = first; i < first + n; i++)
+            squares += (double)get(src, i, bf16) * (double)get(src, i, bf16);
+        double factor = 1 / sqrt(squares / c + (double)eps);
+        for (size_t i = 0; i < n; i++)
+            put(dst, first + i,
+                (double)get(src, first + i, bf16) * factor * (weight ? (double)weight[i] : 1),
+                bf16);
+    }
+}
+
 /* -------------------------------------------------------------------------------- elementwise */
 
 static double gelu_of(double x) { return 0.5 * x * erfc(-x * 0.70710678118654752); }
 
-static void geglu(void *dst, const void *src, size_t rows, int c, bool bf16)
+/* As x times a sigmoid, which does not cancel where the tangent is near -1. */
+static double gelu_tanh_of(double x)
+{
+    return x * sigmoid(2 * 0.79788456080286536 * (x + 0.044715 * x * x * x));
+}
+
+static void gated(void *dst, const void *src, size_t rows, int c, bool bf16,
+                  double (*function)(double))
 {
     size_t n = (size_t)c;
     for (size_t row = 0; row < rows; row++) {
         for (size_t i = 0; i < n; i++) {
             double x = (double)get(src, row * 2 * n + i, bf16);
             double gate = (double)get(src, (row * 2 + 1) * n + i, bf16);
-            put(dst, row * n + i, x * gelu_of(gate), bf16);
+            put(dst, row * n + i, x * function(gate), bf16);
         }
     }
+}
+
+static void geglu(void *dst, const void *src, size_t rows, int c, bool bf16)
+{
+    gated(dst, src, rows, c, bf16, gelu_of);
+}
+
+static void geglu_tanh(void *dst, const void *src, size_t rows, int c, bool bf16)
+{
+    gated(dst, src, rows, c, bf16, gelu_tanh_of);
+}
+
+static void gated_add(void *dst, const void *residual, const void *x, const float *gate,
+                      size_t rows, int c, bool bf16)
+{
+    size_t n = (size_t)c;
+    for (size_t i = 0; i < rows * n; i++)
+        put(dst, i, (double)get(residual, i, bf16) + (double)get(x, i, bf16) * (double)gate[i % n],
+            bf16);
 }
 
 static void add(void *dst, const void *a, const void *b, size_t n, bool bf16)
@@ -183,6 +238,12 @@ static void gelu(void *dst, const void *src, size_t n, bool bf16)
 {
     for (size_t i = 0; i < n; i++)
         put(dst, i, gelu_of((double)get(src, i, bf16)), bf16);
+}
+
+static void gelu_tanh(void *dst, const void *src, size_t n, bool bf16)
+{
+    for (size_t i = 0; i < n; i++)
+        put(dst, i, gelu_tanh_of((double)get(src, i, bf16)), bf16);
 }
 
 static void quick_gelu(void *dst, const void *src, size_t n, bool bf16)
@@ -333,11 +394,15 @@ void tg__kernels_init_c(tg__kernels *kernels)
         .group_norm_sums = group_norm_sums,
         .group_norm_apply = group_norm_apply,
         .layer_norm = layer_norm,
+        .rms_norm = rms_norm,
+        .gated_add = gated_add,
         .geglu = geglu,
+        .geglu_tanh = geglu_tanh,
         .add = add,
         .mean = mean,
         .silu = silu,
         .gelu = gelu,
+        .gelu_tanh = gelu_tanh,
         .quick_gelu = quick_gelu,
         .range = range,
         .quantize = quantize,

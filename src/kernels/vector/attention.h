@@ -14,6 +14,9 @@
  * SLACK away from it, the weights being as precise there. So the base rarely moves, and a panel's
  * scores become weights while they are in registers; when it does move, the block is done anew.
  *
+ * Rows that do not see all keys of a panel, and biases, take a way of their own through it
+ * (special).
+ *
  * Included behind vector.h, enum { UNIT, SCORE_UNIT, QUERIES } and typedef score_sum, LANES sums of
  * a score's products; the includer defines the unit_ functions. */
 #ifndef TG_KERNELS_VECTOR_ATTENTION_H
@@ -21,6 +24,7 @@
 
 #include <math.h>
 
+#include "kernels/attention_keys.h"
 #include "kernels/kernels.h"
 #include "kernels/vector/math.h"
 
@@ -47,17 +51,19 @@ TG_SPECIALISED vec unit_multiply(vec a, vec b, vec sum);
 
 /* A vector's scores of a panel become weights, 2^(score * scale - base), as KEYS / UNIT rows of
  * units, ROWS apart at dst. *top becomes at least the largest exponent with base, *sum grows by the
- * weights as they were stored. masked: of each lane only the first `visible` keys count. */
+ * weights as they were stored. special: of each lane only the first `visible` keys count, and if
+ * bias is not NULL, KEYS rows ROWS apart there are added to the exponents. */
 TG_SPECIALISED void unit_weigh(float *dst, const score_sum scores[KEYS], vec scale, vec base,
-                               vec *top, vec *sum, vec visible, bool masked);
+                               vec *top, vec *sum, vec visible, const float *bias, bool special);
 
-/* rows rows of n elements, stride apart, as dense rows of units: a unit's factors are neighbours in
- * a row (keys) or in a column (values); where there is no neighbour it is 0. Returned is what the
- * packed keys are to be multiplied by; what is the same for all keys may have been taken off. */
-static float unit_pack_keys(float *dst, const void *src, size_t stride, size_t rows, size_t n,
-                            bool bf16);
-static void unit_pack_values(float *dst, const void *src, size_t stride, size_t rows, size_t n,
-                             bool bf16);
+/* The listed rows of n elements, stride apart, as dense rows of units: a unit's factors are
+ * neighbours in a row (keys) or in a column (values); where there is no neighbour it is 0. Returned
+ * is what the packed keys are to be multiplied by; what is the same for all keys may have been
+ * taken off. */
+static float unit_pack_keys(float *dst, const void *src, size_t stride, const key_list *list,
+                            size_t n, bool bf16);
+static void unit_pack_values(float *dst, const void *src, size_t stride, const key_list *list,
+                             size_t n, bool bf16);
 
 /* -------------------------------------------------------------------------------------- memory */
 
@@ -71,7 +77,11 @@ typedef struct work {
     float *scale;               /* of a row's scores, to become exponents of 2 */
     float *base, *top, *sum;    /* of the exponents: what is taken off, their maximum; row sums */
     float *block_sum;
-    float *visible;  /* how many keys of this panel each row sees */
+    float *visible;         /* how many keys of this panel each row sees */
+    int *sees;              /* and of all keys */
+    float *bias;            /* BLOCK rows: what is added to the block's exponents; NULL: nothing */
+    const float *bias_rows; /* where it comes from: the piece's rows, kv_rows apart */
+    key_list list;
     float key_scale; /* that of all rows */
     size_t head_dim, key_units;
     int row, rows, vectors; /* vectors of query rows */
@@ -79,6 +89,8 @@ typedef struct work {
 
 static size_t units(size_t n) { return (n + UNIT - 1) / UNIT; }
 static size_t score_units(size_t n) { return (n + SCORE_UNIT - 1) / SCORE_UNIT; }
+
+#define LOG2E 1.44269504f
 
 /* Whole panels of keys; what is behind the last key counts nowhere. */
 static size_t key_floats(const tg__attention *a)
@@ -92,25 +104,33 @@ static size_t value_floats(const tg__attention *a)
     return units((size_t)a->kv_rows) * (size_t)a->head_dim;
 }
 
-/* Keys, values, the keys' scale. */
+/* Keys, values, the keys' scale, which keys they are. */
 static size_t packed_bytes(const tg__attention *a)
 {
-    return (key_floats(a) + value_floats(a) + 1) * sizeof(float);
+    return (key_floats(a) + value_floats(a) + 1) * sizeof(float) + key_list_bytes(a);
+}
+
+static int *packed_list(const void *packed, const tg__attention *a)
+{
+    return (int *)((float *)packed + key_floats(a) + value_floats(a) + 1);
 }
 
 static size_t scratch_bytes(const tg__attention *a)
 {
     size_t head_dim = (size_t)a->head_dim;
-    return (score_units(head_dim) + BLOCK / UNIT + head_dim + 6) * ROWS * sizeof(float);
+    size_t vectors = score_units(head_dim) + BLOCK / UNIT + head_dim + 6 + (a->bias ? BLOCK : 0);
+    return vectors * ROWS * sizeof(float) + ROWS * sizeof(int);
 }
 
-static work work_of(const tg__attention *a, const void *packed, void *scratch, int row, int rows)
+static work work_of(const tg__attention *a, const void *packed, void *scratch, int head, int row,
+                    int rows)
 {
     work w = {.a = a, .keys = packed, .row = row, .rows = rows};
+    w.list = key_list_at(packed_list(packed, a), a);
     w.head_dim = (size_t)a->head_dim;
     w.key_units = score_units(w.head_dim);
     w.values = w.keys + key_floats(a);
-    w.key_scale = a->scale * 1.44269504f * w.values[value_floats(a)];
+    w.key_scale = a->scale * LOG2E * w.values[value_floats(a)];
     w.query = scratch;
     w.weights = w.query + w.key_units * ROWS;
     w.output = w.weights + BLOCK / UNIT * ROWS;
@@ -120,6 +140,12 @@ static work work_of(const tg__attention *a, const void *packed, void *scratch, i
     w.sum = w.top + ROWS;
     w.block_sum = w.sum + ROWS;
     w.visible = w.block_sum + ROWS;
+    w.sees = (int *)(w.visible + ROWS);
+    if (a->bias) {
+        size_t first = (size_t)head * (size_t)a->q_rows + (size_t)row;
+        w.bias = (float *)(w.sees + ROWS);
+        w.bias_rows = a->bias + first * (size_t)a->kv_rows;
+    }
     w.vectors = (rows + LANES - 1) / LANES;
     return w;
 }
@@ -141,10 +167,10 @@ static void pack(void *packed, const tg__attention *a, int image, int head)
     const char *k = a->k, *v = a->v;
     k += slice_start(image, a->kv_rows, a->k_stride, head, a->head_dim) * element_size(a);
     v += slice_start(image, a->kv_rows, a->v_stride, head, a->head_dim) * element_size(a);
-    size_t rows = (size_t)a->kv_rows;
+    key_list list = key_list_find(packed_list(packed, a), a, image);
     values[value_floats(a)] =
-        unit_pack_keys(keys, k, a->k_stride, rows, (size_t)a->head_dim, a->bf16);
-    unit_pack_values(values, v, a->v_stride, rows, (size_t)a->head_dim, a->bf16);
+        unit_pack_keys(keys, k, a->k_stride, &list, (size_t)a->head_dim, a->bf16);
+    unit_pack_values(values, v, a->v_stride, &list, (size_t)a->head_dim, a->bf16);
 }
 
 /* ------------------------------------------------------------------------ queries and results */
@@ -210,26 +236,59 @@ static void store_output(const work *w, int image, int head)
 
 /* ------------------------------------------------------------------------------------- scores */
 
-/* A panel's scores become weights; their sums and maxima are taken along. masked: keys from
- * visible[row] on do not count. */
+/* The biases of `left` >= 1 packed keys from `key` on, or the first LANES of them. */
+static vec get_biases(const float *row, const key_list *list, int key, size_t left)
+{
+    float biases[LANES];
+    if (list->dense)
+        return get(row, (size_t)list->rows[key], left, false);
+    for (size_t i = 0; i < LANES; i++)
+        biases[i] = i < left ? row[list->rows[(size_t)key + i]] : 0;
+    return vec_load(biases);
+}
+
+/* Those of a block, transposed as its scores are. */
+static void load_biases(const work *w, int start, int stop)
+{
+    size_t stride = (size_t)w->a->kv_rows;
+    for (int key = start; key < stop; key += LANES) {
+        int left = stop - key < LANES ? stop - key : LANES;
+        float *dst = w->bias + (size_t)(key - start) * ROWS;
+        for (int first = 0; first < w->vectors * LANES; first += LANES, dst += LANES) {
+            vec t[LANES];
+            for (int i = 0; i < LANES; i++)
+                t[i] = first + i < w->rows
+                           ? vec_mul(get_biases(w->bias_rows + (size_t)(first + i) * stride,
+                                                &w->list, key, (size_t)left),
+                                     vec_set(LOG2E))
+                           : vec_zero();
+            vec_transpose(t);
+            for (int i = 0; i < left; i++)
+                vec_store(dst + i * ROWS, t[i]);
+        }
+    }
+}
+
+/* A panel's scores become weights; their sums and maxima are taken along. special: keys from
+ * visible[row] on do not count, and bias, where there is one, is added. */
 TG_SPECIALISED void weigh_panel(const work *w, float *weights, score_sum s[QUERIES][KEYS],
-                                int vectors, bool masked)
+                                const float *bias, int vectors, bool special)
 {
     TG_UNROLL
     for (int i = 0; i < vectors; i++) {
         vec scale = vec_load(w->scale + i * LANES);
         vec top = vec_load(w->top + i * LANES), sum = vec_load(w->block_sum + i * LANES);
-        vec visible = masked ? vec_load(w->visible + i * LANES) : vec_zero();
+        vec visible = special ? vec_load(w->visible + i * LANES) : vec_zero();
         unit_weigh(weights + i * LANES, s[i], scale, vec_load(w->base + i * LANES), &top, &sum,
-                   visible, masked);
+                   visible, bias ? bias + i * LANES : NULL, special);
         vec_store(w->top + i * LANES, top);
         vec_store(w->block_sum + i * LANES, sum);
     }
 }
 
 /* KEYS keys against `vectors` vectors of queries. */
-TG_SPECIALISED void score_panel(const work *w, float *weights, const float *keys, int vectors,
-                                bool masked)
+TG_SPECIALISED void score_panel(const work *w, float *weights, const float *keys, const float *bias,
+                                int vectors, bool special)
 {
     score_sum s[QUERIES][KEYS];
     TG_UNROLL
@@ -253,26 +312,25 @@ TG_SPECIALISED void score_panel(const work *w, float *weights, const float *keys
                 s[i][j] = unit_score(k, q[i], s[i][j]);
         }
     }
-    weigh_panel(w, weights, s, vectors, masked);
+    weigh_panel(w, weights, s, bias, vectors, special);
 }
 
 TG_SPECIALISED void score_panels(const work *w, int start, int stop, int vectors)
 {
-    const tg__attention *a = w->a;
-    int all_see = a->causal && w->row < a->kv_rows ? w->row + 1 : a->kv_rows;
+    int all_see = w->bias ? 0 : w->sees[0];
     for (int key = start; key < stop; key += KEYS) {
         const float *keys = w->keys + (size_t)key * w->key_units;
         float *weights = w->weights + (size_t)(key - start) / UNIT * ROWS;
         if (key + KEYS <= all_see) {
-            score_panel(w, weights, keys, vectors, false);
+            score_panel(w, weights, keys, NULL, vectors, false);
             continue;
         }
         for (int i = 0; i < vectors * LANES; i++) {
-            int sees = a->causal && w->row + i < a->kv_rows ? w->row + i + 1 : a->kv_rows;
-            int here = sees - key;
+            int here = w->sees[i] - key;
             w->visible[i] = (float)(here < 0 ? 0 : here > KEYS ? KEYS : here);
         }
-        score_panel(w, weights, keys, vectors, true);
+        const float *bias = w->bias ? w->bias + (size_t)(key - start) * ROWS : NULL;
+        score_panel(w, weights, keys, bias, vectors, true);
     }
 }
 
@@ -396,20 +454,24 @@ static void value_block(const work *w, int start, int stop)
 static void run(const tg__attention *a, const void *packed, void *scratch, int image, int head,
                 int row, int rows)
 {
-    work w = work_of(a, packed, scratch, row, rows);
+    work w = work_of(a, packed, scratch, head, row, rows);
+    count_seen(w.sees, &w.list, a, row, ROWS);
     load_queries(&w, image, head);
     memset(w.output, 0, w.head_dim * ROWS * sizeof *w.output);
     for (int i = 0; i < ROWS; i++)
         w.base[i] = w.sum[i] = 0;
-    int end = a->causal && row + rows < a->kv_rows ? row + rows : a->kv_rows;
+    int end = w.sees[rows - 1];
     for (int start = 0; start < end; start += BLOCK) {
         int stop = end - start < BLOCK ? end : start + BLOCK;
+        if (w.bias)
+            load_biases(&w, start, stop);
         score_block(&w, start, stop);
         if (rebase(&w, start == 0))
             score_block(&w, start, stop);
         value_block(&w, start, stop);
     }
     store_output(&w, image, head);
+    clear_unseeing(a, w.sees, image, head, row, rows);
 }
 
 static const tg__attention_kernel attention = {packed_bytes, scratch_bytes, pack, run, ROWS};

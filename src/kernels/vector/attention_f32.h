@@ -24,13 +24,15 @@ TG_SPECIALISED vec unit_score(vec a, vec b, vec sum) { return vec_fma(a, b, sum)
 TG_SPECIALISED vec unit_multiply(vec a, vec b, vec sum) { return vec_fma(a, b, sum); }
 
 TG_SPECIALISED void unit_weigh(float *dst, const score_sum scores[KEYS], vec scale, vec base,
-                               vec *top, vec *sum, vec visible, bool masked)
+                               vec *top, vec *sum, vec visible, const float *bias, bool special)
 {
     (void)scale; /* is in the queries */
     TG_UNROLL
     for (int i = 0; i < KEYS; i++) {
         vec x = scores[i];
-        if (masked)
+        if (special && bias)
+            x = vec_add(x, vec_load(bias + i * ROWS));
+        if (special)
             x = vec_less(vec_set((float)i), visible, x, vec_set(-INFINITY));
         *top = vec_max(*top, x);
         vec weight = vec_exp2(vec_sub(x, base));
@@ -39,27 +41,27 @@ TG_SPECIALISED void unit_weigh(float *dst, const score_sum scores[KEYS], vec sca
     }
 }
 
-TG_SPECIALISED void copy_rows(float *dst, const void *src, size_t stride, size_t rows, size_t n,
-                              bool bf16)
+TG_SPECIALISED void copy_rows(float *dst, const void *src, size_t stride, const key_list *list,
+                              size_t n, bool bf16)
 {
-    for (size_t row = 0; row < rows; row++)
+    for (int row = 0; row < list->count; row++, dst += n)
         for (size_t i = 0; i < n; i += LANES)
-            put(dst, row * n + i, get(src, row * stride + i, n - i, bf16), n - i, false);
+            put(dst, i, get(src, (size_t)list->rows[row] * stride + i, n - i, bf16), n - i, false);
 }
 
-static void unit_pack_values(float *dst, const void *src, size_t stride, size_t rows, size_t n,
-                             bool bf16)
+static void unit_pack_values(float *dst, const void *src, size_t stride, const key_list *list,
+                             size_t n, bool bf16)
 {
     if (bf16)
-        copy_rows(dst, src, stride, rows, n, true);
+        copy_rows(dst, src, stride, list, n, true);
     else
-        copy_rows(dst, src, stride, rows, n, false);
+        copy_rows(dst, src, stride, list, n, false);
 }
 
-static float unit_pack_keys(float *dst, const void *src, size_t stride, size_t rows, size_t n,
-                            bool bf16)
+static float unit_pack_keys(float *dst, const void *src, size_t stride, const key_list *list,
+                            size_t n, bool bf16)
 {
-    unit_pack_values(dst, src, stride, rows, n, bf16);
+    unit_pack_values(dst, src, stride, list, n, bf16);
     return 1;
 }
 

@@ -5,7 +5,16 @@
 
 #include "kernels/vector/math.h"
 
-typedef enum operation { ADD, MEAN, GATED_GELU, SILU, GELU, QUICK_GELU } operation;
+typedef enum operation {
+    ADD,
+    MEAN,
+    GATED_GELU,
+    GATED_GELU_TANH,
+    SILU,
+    GELU,
+    GELU_TANH,
+    QUICK_GELU,
+} operation;
 
 TG_SPECIALISED vec operate(operation op, vec a, vec b)
 {
@@ -16,10 +25,14 @@ TG_SPECIALISED vec operate(operation op, vec a, vec b)
         return vec_mul(vec_add(a, b), vec_set(0.5f));
     case GATED_GELU:
         return vec_mul(a, vec_gelu(b));
+    case GATED_GELU_TANH:
+        return vec_mul(a, vec_gelu_tanh(b));
     case SILU:
         return vec_silu(a);
     case GELU:
         return vec_gelu(a);
+    case GELU_TANH:
+        return vec_gelu_tanh(a);
     case QUICK_GELU:
         return vec_quick_gelu(a);
     }
@@ -63,18 +76,55 @@ static void gelu(void *dst, const void *src, size_t n, bool bf16)
     operate_either(GELU, dst, src, src, n, bf16);
 }
 
+static void gelu_tanh(void *dst, const void *src, size_t n, bool bf16)
+{
+    operate_either(GELU_TANH, dst, src, src, n, bf16);
+}
+
 static void quick_gelu(void *dst, const void *src, size_t n, bool bf16)
 {
     operate_either(QUICK_GELU, dst, src, src, n, bf16);
 }
 
-static void geglu(void *dst, const void *src, size_t rows, int c, bool bf16)
+TG_SPECIALISED void gate_rows(operation op, void *dst, const void *src, size_t rows, int c,
+                              bool bf16)
 {
     size_t row_bytes = (size_t)c * (bf16 ? sizeof(tg__bf16) : sizeof(float));
     char *to = dst;
     const char *from = src;
     for (size_t row = 0; row < rows; row++, to += row_bytes, from += 2 * row_bytes)
-        operate_either(GATED_GELU, to, from, from + row_bytes, (size_t)c, bf16);
+        operate_either(op, to, from, from + row_bytes, (size_t)c, bf16);
+}
+
+static void geglu(void *dst, const void *src, size_t rows, int c, bool bf16)
+{
+    gate_rows(GATED_GELU, dst, src, rows, c, bf16);
+}
+
+static void geglu_tanh(void *dst, const void *src, size_t rows, int c, bool bf16)
+{
+    gate_rows(GATED_GELU_TANH, dst, src, rows, c, bf16);
+}
+
+TG_SPECIALISED void gated_add_rows(void *dst, const void *residual, const void *x,
+                                   const float *gate, size_t rows, size_t c, bool bf16)
+{
+    for (size_t at = 0; at < rows * c; at += c) {
+        for (size_t i = 0; i < c; i += LANES) {
+            vec sum = vec_fma(get(x, at + i, c - i, bf16), get(gate, i, c - i, false),
+                              get(residual, at + i, c - i, bf16));
+            put(dst, at + i, sum, c - i, bf16);
+        }
+    }
+}
+
+static void gated_add(void *dst, const void *residual, const void *x, const float *gate,
+                      size_t rows, int c, bool bf16)
+{
+    if (bf16)
+        gated_add_rows(dst, residual, x, gate, rows, (size_t)c, true);
+    else
+        gated_add_rows(dst, residual, x, gate, rows, (size_t)c, false);
 }
 
 static void bf16_from_f32(tg__bf16 *dst, const float *src, size_t n)
@@ -105,8 +155,11 @@ static void init_elementwise(tg__kernels *kernels)
     kernels->mean = mean;
     kernels->silu = silu;
     kernels->gelu = gelu;
+    kernels->gelu_tanh = gelu_tanh;
     kernels->quick_gelu = quick_gelu;
     kernels->geglu = geglu;
+    kernels->geglu_tanh = geglu_tanh;
+    kernels->gated_add = gated_add;
     kernels->bf16_from_f32 = bf16_from_f32;
     kernels->f32_from_bf16 = f32_from_bf16;
     kernels->f32_from_f16 = f32_from_f16;

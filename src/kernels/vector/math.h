@@ -67,15 +67,27 @@ TG_SPECIALISED vec vec_exp2_rough(vec x)
     return vec_scale2(y, x);
 }
 
-/* x / (1 + e^(-slope x)), slope in units of log2(e) */
-TG_SPECIALISED vec vec_sigmoid_times(vec x, float slope_log2e)
+/* x / (1 + 2^(x * minus_slope)) */
+TG_SPECIALISED vec vec_sigmoid_times(vec x, vec minus_slope)
 {
-    vec e = vec_exp2(vec_mul(x, vec_set(-slope_log2e)));
+    vec e = vec_exp2(vec_mul(x, minus_slope));
     return vec_div(x, vec_add(e, vec_set(1)));
 }
 
-TG_SPECIALISED vec vec_silu(vec x) { return vec_sigmoid_times(x, 1.44269504f); }
-TG_SPECIALISED vec vec_quick_gelu(vec x) { return vec_sigmoid_times(x, 1.702f * 1.44269504f); }
+TG_SPECIALISED vec vec_silu(vec x) { return vec_sigmoid_times(x, vec_set(-1.44269504f)); }
+TG_SPECIALISED vec vec_quick_gelu(vec x)
+{
+    return vec_sigmoid_times(x, vec_set(-1.702f * 1.44269504f));
+}
+
+/* gelu with the hyperbolic tangent, which is a sigmoid of twice as much: the exponent is
+ * x (1 + 0.044715 x^2) times this. */
+TG_SPECIALISED vec vec_gelu_tanh(vec x)
+{
+    const float slope = -2 * 0.79788456f * 1.44269504f;
+    vec cubic = vec_fma(vec_mul(x, x), vec_set(slope * 0.044715f), vec_set(slope));
+    return vec_sigmoid_times(x, cubic);
+}
 
 /* x times the normal distribution's integral up to x. With a = |x| and q = 1 - that integral at a,
  * it is max(x, 0) - a q: no cancellation on either side. q = e^(-a^2/2) times a polynomial in

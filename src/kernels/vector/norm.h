@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* GroupNorm's two passes and LayerNorm. */
+/* GroupNorm's two passes, LayerNorm and RMSNorm. */
 #ifndef TG_KERNELS_VECTOR_NORM_H
 #define TG_KERNELS_VECTOR_NORM_H
 
@@ -123,11 +123,38 @@ static void layer_norm(void *dst, const void *src, size_t rows, int c, const flo
     }
 }
 
+TG_SPECIALISED void rms_norm_row(void *dst, const void *src, size_t at, size_t c,
+                                 const float *weight, float eps, bool bf16)
+{
+    vec square = vec_zero(); /* lanes that are missing are 0 */
+    for (size_t i = 0; i < c; i += LANES) {
+        vec x = get(src, at + i, c - i, bf16);
+        square = vec_fma(x, x, square);
+    }
+    vec factor = vec_set(1 / sqrtf(vec_sum(square) / (float)c + eps));
+    for (size_t i = 0; i < c; i += LANES) {
+        vec y = vec_mul(get(src, at + i, c - i, bf16), factor);
+        put(dst, at + i, weight ? vec_mul(y, get(weight, i, c - i, false)) : y, c - i, bf16);
+    }
+}
+
+static void rms_norm(void *dst, const void *src, size_t rows, int c, const float *weight, float eps,
+                     bool bf16)
+{
+    for (size_t at = 0; at < rows * (size_t)c; at += (size_t)c) {
+        if (bf16)
+            rms_norm_row(dst, src, at, (size_t)c, weight, eps, true);
+        else
+            rms_norm_row(dst, src, at, (size_t)c, weight, eps, false);
+    }
+}
+
 static void init_norm(tg__kernels *kernels)
 {
     kernels->group_norm_sums = group_norm_sums;
     kernels->group_norm_apply = group_norm_apply;
     kernels->layer_norm = layer_norm;
+    kernels->rms_norm = rms_norm;
 }
 
 #endif
