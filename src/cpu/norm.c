@@ -104,11 +104,12 @@ static void apply_slice(void *context, size_t i, int thread)
 static void modulate(const group_norm_job *job, size_t image)
 {
     const float *scale = image_of(job->program, job->task->src[MODULATE], image);
+    const float *weight = job->state->weight, *bias = job->state->bias;
     image_scratch_parts parts = scratch_of(job, image);
     int c = job->task->dst.c;
     for (int i = 0; i < c; i++) {
-        parts.weight[i] = job->state->weight[i] * (1 + scale[i]);
-        parts.bias[i] = job->state->bias[i] * (1 + scale[i]) + scale[c + i];
+        parts.weight[i] = (weight ? weight[i] : 1) * (1 + scale[i]);
+        parts.bias[i] = (bias ? bias[i] : 0) * (1 + scale[i]) + scale[c + i];
     }
 }
 
@@ -132,8 +133,8 @@ static void group_norm_prepare(tg__program *program, tg__task *task)
 {
     enum { SLICE_VALUES = 1 << 16 };
     group_norm_state *state = task->state;
-    state->weight = tg__packed_f32(program, &state->norm->weight, 1);
-    state->bias = tg__packed_f32(program, &state->norm->bias, 1);
+    state->weight = tg__program_values(program, &state->norm->weight);
+    state->bias = tg__program_values(program, &state->norm->bias);
     size_t rows = (size_t)task->dst.h * (size_t)task->dst.w, c = (size_t)task->dst.c;
     state->slice = (SLICE_VALUES + c - 1) / c;
     state->slices = (rows + state->slice - 1) / state->slice;
@@ -206,8 +207,8 @@ static void layer_norm_run(const tg__program *program, const tg__task *task)
 static void layer_norm_prepare(tg__program *program, tg__task *task)
 {
     layer_norm_state *state = task->state;
-    state->weight = tg__packed_f32(program, &state->norm->weight, 1);
-    state->bias = tg__packed_f32(program, &state->norm->bias, 1);
+    state->weight = tg__program_values(program, &state->norm->weight);
+    state->bias = tg__program_values(program, &state->norm->bias);
 }
 
 static const tg__op layer_norm_op = {"layer_norm", layer_norm_prepare, layer_norm_run, NULL};

@@ -80,7 +80,7 @@ tg__tensor tg__cpu_timestep_embedding(tg__program *program, tg__tensor timestep,
                                       bool flip_sin_to_cos, float freq_shift);
 /* ids: external (n, 1, tokens, 1) int32 bound as f32's size; table (entries, c), positions
  * (>= tokens, c) -> (n, 1, tokens, c) = table[id] + positions[i]. Ids are checked by the caller. */
-tg__tensor tg__cpu_embed_tokens(tg__program *program, tg__tensor ids, const tg__disk_tensor *table,
-                                const tg__disk_tensor *positions, int c);
+tg__tensor tg__cpu_embed_tokens(tg__program *program, tg__tensor ids, const tg__weight *table,
+                                const tg__weight *positions, int c);
 
 #endif

@@ -21,7 +21,7 @@ typedef struct tg__cache_spec {
     const char *folder; /* made if it is not there, but its parent is */
     const char *name;   /* what the packs are: "unet-bf16"; the file's name begins with it */
     const char *maker;  /* what decides how packs come out: versions */
-    tg__safetensors *const *files; /* that the packs' keys point into; outlive the cache */
+    tg__safetensors *const *files; /* packs of their tensors alone are kept; outlive the cache */
     int file_count;
     const tg__log_sink *log; /* outlives the cache */
 } tg__cache_spec;

@@ -179,7 +179,7 @@ static void load_attention(tg__vae_half *w, const tg__scope *mid, int channels)
     static const char *const names[] = {"to_q", "to_k", "to_v"};
     static const char *const old_names[] = {"query", "key", "value"};
     tg__scope s = tg__at(mid, "attentions.0");
-    tg__disk_tensor found;
+    tg__weight found;
     char key[200];
     snprintf(key, sizeof key, "%squery.weight", s.prefix);
     bool old = tg__weights_find(s.weights, key, &found);

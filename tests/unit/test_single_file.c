@@ -264,7 +264,7 @@ static tg__single_file_names names_of(const tg__single_file *single, tg__network
     return names;
 }
 
-static void assert_shape(const tg__disk_tensor *found, shape expected)
+static void assert_shape(const tg__weight *found, shape expected)
 {
     assert_int_equal(found->rank, expected.rank);
     for (int i = 0; i < expected.rank; i++)
@@ -284,8 +284,8 @@ static int check_golden(const golden *g, const tg__safetensors *file, bool own_c
     for (int n = 0; n < 3; n++) {
         tg__single_file_names names = names_of(&single, (tg__network)n, g->configs[n]);
         for (int i = 0; i < g->count; i++) {
-            const tg__disk_tensor *source;
-            tg__disk_tensor found;
+            const tg__weight *source;
+            tg__weight found;
             if (strcmp(g->expected[i].network, network_names[n]) != 0)
                 continue;
             if (!tg__single_file_lookup(&names, g->expected[i].name, -1, NULL, &found))
@@ -401,7 +401,7 @@ static void test_no_counterpart(void **state)
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
         tg__network network = questions[i].network;
         tg__single_file_names names = names_of(&single, network, g->configs[network]);
-        tg__disk_tensor found;
+        tg__weight found;
         if (tg__single_file_lookup(&names, questions[i].name, -1, NULL, &found))
             fail_msg("%s is %s", questions[i].name, found.name);
         memset(longest, 'x', sizeof longest);
@@ -421,7 +421,7 @@ static void test_last_layer(void **state)
     tg__error error = {0};
     tg__single_file single;
     tg__single_file_names names;
-    tg__disk_tensor found;
+    tg__weight found;
     (void)state;
     tg__single_file_open(&single, file, "model.safetensors", true, &error);
     names = names_of(&single, TG__TEXT_ENCODER, g->configs[TG__TEXT_ENCODER]);
@@ -453,7 +453,7 @@ static void test_layers_by_level(void **state)
     tg__error error = {0};
     tg__single_file single;
     tg__single_file_names unet;
-    tg__disk_tensor found;
+    tg__weight found;
     (void)state;
     for (int i = 0; i < NAMES; i++)
         add(c, names[i][1], "8");
@@ -485,7 +485,7 @@ static void check_view(const viewing *v)
     tg__error error = {0};
     tg__single_file single;
     tg__single_file_names names;
-    tg__disk_tensor found;
+    tg__weight found;
     tg__safetensors *file;
     assert_non_null(source);
     source->shape = parse_shape(v->dims);
