@@ -56,7 +56,9 @@ struct tg__cache {
     const tg__log_sink *log;
     bool opened;
     image *images;
-    size_t made; /* packs that had been made when the file was last written */
+    /* Packs that were asked for in vain, and how many had been when the file was last written.
+     * Others, of patched weights say, are made too, but give no reason to write. */
+    size_t missed, written;
 };
 
 static size_t align(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -286,6 +288,7 @@ static const void *find(void *context, const tg__pack *wanted)
                     cache->where);
         }
     }
+    cache->missed++;
     return NULL;
 }
 
@@ -412,7 +415,7 @@ static void write_file(const tg__cache *cache, const head *h, const items *list,
 
 bool tg__cache_save(tg__cache *cache, const tg__packs *packs)
 {
-    if (!cache || packs->made == cache->made)
+    if (!cache || cache->missed == cache->written)
         return true;
     tg__error error = {0};
     items list = {0};
@@ -423,7 +426,7 @@ bool tg__cache_save(tg__cache *cache, const tg__packs *packs)
         write_file(cache, h, &list, &error);
     free(h);
     free(list.all);
-    cache->made = packs->made;
+    cache->written = cache->missed;
     if (tg__failed(&error))
         tg__log(cache->log, TG_LOG_WARNING, "%s; the next start will not be faster", error.message);
     else

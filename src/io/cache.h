@@ -34,8 +34,11 @@ void tg__cache_free(tg__cache *cache);
 /* What tg__packs looks packs up in. The file is opened when it is first asked. */
 tg__pack_store tg__cache_store(tg__cache *cache);
 
-/* Writes all that are ready, and what the file had besides, if some were made since the last time.
- * False with a warning if that fails: trying again would hardly help. NULL is fine. */
+/* Writes all that are ready, and what the file had besides, if some that a file keeps were made
+ * since the last time: packs of the files' tensors alone. None is kept of a caller's memory or of a
+ * patched weight, or of layers that have such a part: a later run could not tell them again. Under
+ * the packs' lock. False with a warning if that fails: trying again would hardly help. NULL is
+ * fine. */
 bool tg__cache_save(tg__cache *cache, const tg__packs *packs);
 
 #endif
