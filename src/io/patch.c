@@ -17,23 +17,42 @@ static size_t row_of(const tg__weight *weight)
 
 /* ----------------------------------------------------------------------------------- reading */
 
-enum { PIECE = 1024, RANKS = 64, SHOWN_BYTES = 200 };
+enum { PIECE = 512, RANKS = 64, AT_ONCE = 4, SHOWN_BYTES = 200 };
+
+/* sum += factors[0] * rows[0] + … one after the other, so that the sum passes through registers
+ * once for all. */
+static void add_rows(float *sum, float rows[AT_ONCE][PIECE], const float factors[AT_ONCE], size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = sum[i];
+        for (int j = 0; j < AT_ONCE; j++)
+            x += factors[j] * rows[j][i];
+        sum[i] = x;
+    }
+}
 
 /* sum += scale * up[row] @ down[:, at … at + n) */
 static void add_patch(float *sum, const tg__patch *patch, size_t row, size_t at, size_t n,
                       const tg__conversions *c)
 {
-    float factors[RANKS], values[PIECE];
+    float factors[RANKS], rows[AT_ONCE][PIECE];
     size_t rank = (size_t)patch->down.shape[0], length = row_of(&patch->down);
-    for (size_t first = 0; first < rank; first += RANKS) {
-        size_t ranks = rank - first < RANKS ? rank - first : RANKS;
-        tg__weight_read(&patch->up, factors, TG__F32, row * rank + first, ranks, c);
-        for (size_t j = 0; j < ranks; j++) {
-            float factor = patch->scale * factors[j];
-            tg__weight_read(&patch->down, values, TG__F32, (first + j) * length + at, n, c);
-            for (size_t i = 0; i < n; i++)
-                sum[i] += factor * values[i];
+    for (size_t j = 0; j < rank; j += AT_ONCE) {
+        size_t left = rank - j, here = j % RANKS;
+        if (here == 0) {
+            memset(factors, 0, sizeof factors);
+            tg__weight_read(&patch->up, factors, TG__F32, row * rank + j,
+                            left < RANKS ? left : RANKS, c);
+            for (int i = 0; i < RANKS; i++)
+                factors[i] *= patch->scale;
         }
+        for (size_t i = 0; i < AT_ONCE; i++) {
+            if (i < left)
+                tg__weight_read(&patch->down, rows[i], TG__F32, (j + i) * length + at, n, c);
+            else
+                memset(rows[i], 0, n * sizeof *rows[i]);
+        }
+        add_rows(sum, rows, factors + here, n);
     }
 }
 

@@ -404,6 +404,98 @@ static void test_mappings_are_dropped(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------- norms and tables */
+
+enum { ROWS = 12, WIDTH = 48, GROUPS = 4 };
+
+typedef enum small { LAYER_NORM, GROUP_NORM, MODULATED, ROWS_ALONE, ROWS_AT } small;
+
+/* What one operator makes of `input`. *packs: how many it needed. */
+static void run_small(float *dst, tg_cpu level, small what, const tg__norm *norm,
+                      const tg__weight *table, const void *input, size_t *packs)
+{
+    tg__error error = {0};
+    tg__kernels kernels;
+    tg__kernels_init(&kernels, level);
+    tg__context context = {.kernels = &kernels};
+    tg__program *program = tg__program_new(&context, "test", TG__F32, &error);
+    tg__tensor x = tg__program_external(program, 0, TG__F32, 1, 1, ROWS, WIDTH), y;
+    tg__tensor vector = tg__program_external(program, 1, TG__F32, 1, 1, 1, 2 * WIDTH);
+    tg__tensor ids = tg__program_external(program, 2, TG__F32, 1, 1, ROWS, 1);
+    tg__group_norm_options o = {.groups = GROUPS, .eps = 1e-5F};
+    o.modulate = what == MODULATED ? vector : (tg__tensor){0};
+    if (what == LAYER_NORM)
+        y = tg__cpu_layer_norm(program, x, norm, (tg__row_norm_options){.eps = 1e-5F});
+    else if (what == ROWS_ALONE || what == ROWS_AT)
+        y = tg__cpu_embed_tokens(program, ids, table, what == ROWS_AT ? table : NULL, WIDTH);
+    else
+        y = tg__cpu_group_norm(program, x, (tg__tensor){0}, norm, o);
+    assert_int_equal(tg__program_finish(program), TG_OK);
+    void *workspace = tg__aligned(tg__program_workspace_bytes(program));
+    tg__program_bind_workspace(program, workspace);
+    for (int slot = 0; slot < 3; slot++)
+        tg__program_bind(program, slot, (void *)(uintptr_t)input);
+    tg__program_run(program, false);
+    memcpy(dst, tg__program_data(program, y), (size_t)(ROWS * WIDTH) * sizeof *dst);
+    *packs = context.packs.added;
+    tg__program_free(program);
+    tg__packs_free(&context.packs);
+    free(workspace);
+}
+
+/* A missing weight is 1, a missing bias 0, and neither takes a pack. */
+static void test_bare_norms(void **state)
+{
+    (void)state;
+    static float input[ROWS * WIDTH], found[ROWS * WIDTH], expected[ROWS * WIDTH];
+    float ones[WIDTH], zeros[WIDTH] = {0};
+    unsigned random = 3;
+    size_t packs;
+    for (size_t i = 0; i < COUNT(input); i++)
+        input[i] = (float)(scratch_random(&random) % 1000) / 500 - 1;
+    for (int i = 0; i < WIDTH; i++)
+        ones[i] = 1;
+    const tg__norm whole = {.name = "norm",
+                            .weight = weight_of(ones, 1, (int64_t[]){WIDTH}),
+                            .bias = weight_of(zeros, 1, (int64_t[]){WIDTH}),
+                            .c = WIDTH};
+    for (int level = TG_CPU_C; level <= (int)tg__cpu_level(); level++)
+        for (small what = LAYER_NORM; what <= MODULATED; what++)
+            for (int has = 0; has < 3; has++) {
+                tg__norm norm = whole;
+                if (!(has & 1))
+                    norm.weight = (tg__weight){0};
+                if (!(has & 2))
+                    norm.bias = (tg__weight){0};
+                run_small(expected, (tg_cpu)level, what, &whole, NULL, input, &packs);
+                assert_int_equal(packs, 2);
+                run_small(found, (tg_cpu)level, what, &norm, NULL, input, &packs);
+                assert_int_equal(packs, (has & 1) + (has >> 1));
+                assert_memory_equal(found, expected, sizeof found);
+            }
+}
+
+/* Rows of a table that is patched, alone and with positions (the table again). */
+static void test_patched_table(void **state)
+{
+    (void)state;
+    const shape s = {LINEAR, WIDTH, 2 * ROWS, 1, 1, 1};
+    static float found[ROWS * WIDTH];
+    layers l = layers_new(&s, NULL, NULL);
+    const float *sum = l.sum.weight[0].data;
+    int32_t ids[ROWS];
+    size_t packs;
+    for (int i = 0; i < ROWS; i++)
+        ids[i] = i * 7 % (2 * ROWS);
+    for (small what = ROWS_ALONE; what <= ROWS_AT; what++) {
+        run_small(found, TG_CPU_AUTO, what, NULL, &l.patched.weight[0], ids, &packs);
+        for (int i = 0; i < ROWS * WIDTH; i++)
+            assert_true(found[i] ==
+                        sum[ids[i / WIDTH] * WIDTH + i % WIDTH] + (what == ROWS_AT ? sum[i] : 0));
+    }
+    layers_free(&l);
+}
+
 /* ------------------------------------------------------------------------------------ the cache */
 
 enum { CACHED_IN = 64, CACHED_OUT = 32, CACHED_PARTS = 3, CACHED = CACHED_IN * CACHED_OUT };
@@ -522,6 +614,8 @@ int main(void)
         cmocka_unit_test(test_beginnings),
         cmocka_unit_test(test_private_memory_stays),
         cmocka_unit_test(test_mappings_are_dropped),
+        cmocka_unit_test(test_bare_norms),
+        cmocka_unit_test(test_patched_table),
         cmocka_unit_test(test_cache),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
