@@ -32,10 +32,9 @@ typedef struct list {
 
 /* A lookup that has every tensor, and remembers which were asked for. */
 static bool remember(const void *context, const char *name, int rank, const int64_t *shape,
-                     tg__disk_tensor *found)
+                     tg__weight *found)
 {
     list *l = (list *)(uintptr_t)context;
-    int64_t count = 1;
     if (rank < 0)
         return false;
     if (l->count == l->room) {
@@ -47,13 +46,8 @@ static bool remember(const void *context, const char *name, int rank, const int6
     wanted *w = &l->items[l->count++];
     *w = (wanted){.rank = rank};
     snprintf(w->name, sizeof w->name, "%s", name);
-    *found = (tg__disk_tensor){
-        .name = "", .file = "", .dtype = TG__F32, .dtype_name = "F32", .rank = rank, .data = ""};
-    for (int i = 0; i < rank; i++) {
-        w->shape[i] = found->shape[i] = shape[i];
-        count *= shape[i];
-    }
-    found->bytes = (size_t)count * sizeof(float);
+    memcpy(w->shape, shape, (size_t)rank * sizeof *shape);
+    *found = tg__weight_in_memory("", "", TG__F32, rank, shape); /* which nobody reads */
     return true;
 }
 

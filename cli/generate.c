@@ -27,8 +27,8 @@ struct run {
     const struct options *options;
     struct engine engine;
     struct prompts prompts;
-    tg_prompt **encoded; /* one for each prompt */
-    tg_array latents;    /* of --latents */
+    tg_prompt **encoded;       /* one for each prompt */
+    tg_array latents;          /* of --latents */
     const tg_model_info *info; /* the model's */
     tg_generate_options generate;
     tg_prompt_options prompt;
@@ -218,14 +218,13 @@ static int encode_prompts(struct run *run)
     engine->console.prompts = run->prompts.count;
     for (int i = 0; i < run->prompts.count; i++) {
         engine->console.prompt = i + 1;
-        int code = engine_session_result(
-            engine, tg_prompt_encode(&run->encoded[i], engine->session, run->prompts.items[i],
-                                     options->negative, &run->prompt));
+        int code = engine_session_result(engine, tg_prompt_encode(&run->encoded[i], engine->session,
+                                                                  run->prompts.items[i],
+                                                                  options->negative, &run->prompt));
         if (code != EXIT_DONE)
             return code;
     }
-    return engine_session_result(engine,
-                                 tg_session_trim(engine->session, TG_TRIM_TEXT_ENCODERS));
+    return engine_session_result(engine, tg_session_trim(engine->session, TG_TRIM_TEXT_ENCODERS));
 }
 
 static int keep_picture(struct run *run, const tg_result *result, int prompt, int index)

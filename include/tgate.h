@@ -44,10 +44,10 @@
  *
  * Waiting. The library computes in OpenMP's threads (oneDNN's are the same). Between pieces of work
  * they wait, and how is libgomp's to decide, when it is loaded: by default it spins for
- * milliseconds, which makes everything many times slower as soon as something else wants the cores. So
- * start the process with GOMP_SPINCOUNT=1000 in its environment (libgomp reads it before main), as
- * the command does for itself. Not with OMP_WAIT_POLICY=passive: where nothing spins at all, small
- * pictures take up to twice as long.
+ * milliseconds, which makes everything many times slower as soon as something else wants the cores.
+ * So start the process with GOMP_SPINCOUNT=1000 in its environment (libgomp reads it before main),
+ * as the command does for itself. Not with OMP_WAIT_POLICY=passive: where nothing spins at all,
+ * small pictures take up to twice as long.
  *
  * Files. Weights and packed weights are mapped, not read. While they are, nobody may shorten these
  * files: the kernel answers a read behind the end with the signal SIGBUS. Replacing a file by
@@ -174,7 +174,7 @@ typedef enum tg_phase {
 /* Where a call is. */
 typedef struct tg_progress {
     tg_phase phase;
-    int step, steps;         /* done, of how many: inference steps, else networks, texts, pictures */
+    int step, steps; /* done, of how many: inference steps, else networks, texts, pictures */
     double seconds_per_step; /* median so far; 0 before the first */
     double seconds_left;     /* of this phase; 0 where not known */
     /* While denoising, between steps: the sample as it is (noisy; data NULL elsewhere), and, with
@@ -235,8 +235,8 @@ TG_API void tg_model_options_init_sized(tg_model_options *options, size_t size);
 TG_API tg_status tg_model_open(tg_model **model, const char *path, const tg_model_options *options);
 TG_API void tg_model_close(tg_model *model);
 
-/* Why opening failed, all zero if it did not; TG_ERROR_MEMORY, "out of memory" for NULL. The message
- * alone: the error's. */
+/* Why opening failed, all zero if it did not; TG_ERROR_MEMORY, "out of memory" for NULL. The
+ * message alone: the error's. */
 TG_API const tg_error *tg_model_error(const tg_model *model);
 TG_API const char *tg_model_message(const tg_model *model);
 
@@ -345,14 +345,14 @@ TG_API void tg_session_free(tg_session *session);
 TG_API const tg_error *tg_session_error(const tg_session *session);
 TG_API const char *tg_session_message(const tg_session *session);
 
-/* What TG_DTYPE_AUTO and 0 threads came to; TG_DTYPE_AUTO and 0 of a session that could not be made.
+/* What TG_DTYPE_AUTO and 0 threads came to; TG_DTYPE_AUTO and 0 of a session that could not be
+ * made.
  */
 TG_API tg_dtype tg_session_dtype(const tg_session *session);
 TG_API int tg_session_threads(const tg_session *session);
 
 /* Another progress function from the next call on. */
-TG_API void tg_session_set_progress(tg_session *session, tg_progress_function progress,
-                                    void *user);
+TG_API void tg_session_set_progress(tg_session *session, tg_progress_function progress, void *user);
 /* The call that runs now, if one does, returns TG_ERROR_CANCELLED soon. From any thread, from a
  * progress function, or from a signal handler. */
 TG_API void tg_session_cancel(tg_session *session);

@@ -67,4 +67,10 @@ void tg__to_f32_array(float *dst, const void *src, tg__dtype dtype, size_t n);
 /* The same to f32 or bf16. */
 void tg__convert_array(void *dst, tg__dtype dst_dtype, const void *src, tg__dtype dtype, size_t n);
 
+/* What a CPU converts in vector code; the kernels' functions. */
+typedef struct tg__conversions {
+    void (*f32_from_f16)(float *dst, const void *src, size_t n); /* src may be unaligned */
+    void (*bf16_from_f32)(tg__bf16 *dst, const float *src, size_t n);
+} tg__conversions;
+
 #endif

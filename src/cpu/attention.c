@@ -9,10 +9,10 @@ typedef struct attention_state {
     int q_first, k_first, v_first;
     bool int8;              /* scores in int8, where there is a kernel for them */
     size_t packed, scratch; /* bytes of one (image, head), of one thread */
+    size_t mask;            /* bytes: what kernels take for the mask's floats */
 } attention_state;
 
-enum { Q, K, V };
-enum { INT8_KEYS = 256 }; /* with fewer, rounding the queries takes longer than is gained */
+enum { Q, K, V, MASK, BIAS };
 
 typedef struct attention_job {
     tg__attention arguments;
@@ -25,10 +25,7 @@ typedef struct attention_job {
 static const tg__attention_kernel *kernel_of(const tg__program *program,
                                              const attention_state *state)
 {
-    const tg__kernels *k = tg__program_kernels(program);
-    if (state->int8 && state->arguments.kv_rows >= INT8_KEYS && k->attention_int8.run)
-        return &k->attention_int8;
-    return state->arguments.bf16 ? &k->attention_bf16 : &k->attention_f32;
+    return tg__attention_kernel_for(tg__program_kernels(program), &state->arguments, state->int8);
 }
 
 static void pack_head(void *context, size_t i, int thread)
@@ -58,14 +55,26 @@ static const void *slice_data(const tg__program *program, tg__tensor x, int firs
     return (const char *)tg__program_data(program, x) + (size_t)first * tg__dtype_size(x.dtype);
 }
 
+/* The mask as bytes, in scratch. */
+static const uint8_t *bytes_of_mask(const tg__program *program, const tg__task *task)
+{
+    const float *mask = tg__program_data(program, task->src[MASK]);
+    uint8_t *bytes = tg__program_scratch(program, task);
+    for (size_t i = 0; mask && i < tg__count(task->src[MASK]); i++)
+        bytes[i] = mask[i] != 0;
+    return mask ? bytes : NULL;
+}
+
 static void run(const tg__program *program, const tg__task *task)
 {
     const attention_state *state = task->state;
     attention_job job = {.arguments = state->arguments,
                          .kernel = kernel_of(program, state),
                          .state = state,
-                         .packed = tg__program_scratch(program, task)};
+                         .packed = (char *)tg__program_scratch(program, task) + state->mask};
     tg__attention *a = &job.arguments;
+    a->mask = bytes_of_mask(program, task);
+    a->bias = tg__program_data(program, task->src[BIAS]);
     a->dst = tg__program_data(program, task->dst);
     a->q = slice_data(program, task->src[Q], state->q_first);
     a->k = slice_data(program, task->src[K], state->k_first);
@@ -85,10 +94,14 @@ static void prepare(tg__program *program, tg__task *task)
 {
     attention_state *state = task->state;
     const tg__attention *a = &state->arguments;
+    /* whether there are a mask and a bias decides, too, which kernel it is */
+    state->arguments.mask = task->src[MASK].id ? (const uint8_t *)"" : NULL;
+    state->arguments.bias = task->src[BIAS].id ? &a->scale : NULL;
     const tg__attention_kernel *kernel = kernel_of(program, state);
     state->packed = aligned(kernel->packed_bytes(a));
     state->scratch = aligned(kernel->scratch_bytes(a));
-    task->scratch_bytes = (size_t)a->images * (size_t)a->heads * state->packed +
+    state->mask = aligned(tg__count(task->src[MASK]));
+    task->scratch_bytes = state->mask + (size_t)a->images * (size_t)a->heads * state->packed +
                           (size_t)tg__threads() * state->scratch;
 }
 
@@ -126,6 +139,8 @@ tg__tensor tg__cpu_attention(tg__program *program, const char *name, tg__slice q
     task->src[Q] = x;
     task->src[K] = y;
     task->src[V] = v.tensor;
+    task->src[MASK] = o.mask;
+    task->src[BIAS] = o.bias;
     task->macs = 2 * (int64_t)tg__count(dst) * y.h * y.w;
     bool int8 = kernel_of(program, task->state) == &tg__program_kernels(program)->attention_int8;
     tg__set_shape(program, task, "%dx%d heads of %d, %dx%d%s", x.n, o.heads, o.head_dim, x.h * x.w,

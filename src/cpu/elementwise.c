@@ -10,6 +10,7 @@ typedef struct formats {
 typedef struct elementwise_state {
     float factor;
     formats formats;
+    int gate_first; /* gated_add */
     tg__activation activation;
 } elementwise_state;
 
@@ -18,6 +19,7 @@ typedef struct job {
     const elementwise_state *state;
     char *dst;
     const char *a, *b;
+    const float *gate;
     size_t size; /* of an element */
     int c;
 } job;
@@ -66,7 +68,9 @@ static void geglu_rows(void *context, size_t row, size_t rows)
 {
     const job *j = context;
     size_t width = (size_t)j->c * j->size;
-    j->kernels->geglu(j->dst + row * width, j->a + row * 2 * width, rows, j->c, j->size == 2);
+    void (*geglu)(void *, const void *, size_t, int, bool) =
+        j->state->activation == TG__GEGLU ? j->kernels->geglu : j->kernels->geglu_tanh;
+    geglu(j->dst + row * width, j->a + row * 2 * width, rows, j->c, j->size == 2);
 }
 
 static void geglu_run(const tg__program *program, const tg__task *task)
@@ -77,12 +81,17 @@ static void geglu_run(const tg__program *program, const tg__task *task)
 
 static const tg__op geglu_op = {"geglu", NULL, geglu_run, NULL};
 
-tg__tensor tg__cpu_geglu(tg__program *program, const char *name, tg__tensor x)
+tg__tensor tg__cpu_geglu(tg__program *program, const char *name, tg__tensor x,
+                         tg__activation activation)
 {
     if (tg__program_failed(program) || !x.id)
         return (tg__tensor){0};
     tg__tensor dst = tg__program_tensor(program, x.dtype, x.n, x.h, x.w, x.c / 2);
-    return record(program, &geglu_op, name, dst, x, (tg__tensor){0}) ? dst : (tg__tensor){0};
+    tg__task *task = record(program, &geglu_op, name, dst, x, (tg__tensor){0});
+    if (!task)
+        return (tg__tensor){0};
+    ((elementwise_state *)task->state)->activation = activation;
+    return dst;
 }
 
 /* ---------------------------------------------------------------------------------------- add */
@@ -115,6 +124,49 @@ tg__tensor tg__cpu_add(tg__program *program, const char *name, tg__tensor a, tg_
         return (tg__tensor){0};
     tg__tensor dst = same_shape(program, a);
     return record(program, &add_op, name, dst, a, b) ? dst : (tg__tensor){0};
+}
+
+/* ---------------------------------------------------------------------------------- gated add */
+
+enum { GATE = 2 };
+
+static void gated_rows(void *context, size_t row, size_t rows)
+{
+    const job *j = context;
+    size_t at = row * (size_t)j->c * j->size;
+    j->kernels->gated_add(j->dst + at, j->b + at, j->a + at, j->gate, rows, j->c, j->size == 2);
+}
+
+static void gated_run(const tg__program *program, const tg__task *task)
+{
+    job j = job_of(program, task);
+    tg__tensor gate = task->src[GATE];
+    size_t images = (size_t)task->dst.n, rows = tg__rows(task->dst) / images;
+    size_t bytes = rows * (size_t)j.c * j.size;
+    const float *gates = (const float *)tg__program_data(program, gate) + j.state->gate_first;
+    for (size_t i = 0; i < images; i++) {
+        j.gate = gates + (gate.n == 1 ? 0 : i * (size_t)gate.c);
+        tg__parallel_rows(rows, PIECE / (size_t)j.c + 1, gated_rows, &j);
+        j.dst += bytes;
+        j.a += bytes;
+        j.b += bytes;
+    }
+}
+
+static const tg__op gated_op = {"gated_add", prepare_in_place, gated_run, NULL};
+
+tg__tensor tg__cpu_gated_add(tg__program *program, const char *name, tg__tensor residual,
+                             tg__tensor x, tg__slice gate)
+{
+    if (tg__program_failed(program) || !x.id || !residual.id || !gate.tensor.id)
+        return (tg__tensor){0};
+    tg__tensor dst = same_shape(program, x);
+    tg__task *task = record(program, &gated_op, name, dst, x, residual);
+    if (!task)
+        return (tg__tensor){0};
+    task->src[GATE] = gate.tensor;
+    ((elementwise_state *)task->state)->gate_first = gate.first;
+    return dst;
 }
 
 /* ----------------------------------------------------------------------------- mean of halves */
@@ -220,8 +272,10 @@ void tg__activate_values(const tg__kernels *kernels, tg__activation activation, 
                          const void *src, size_t n, bool bf16)
 {
     switch (activation) {
-    case TG__LINEAR:
     case TG__GELU_TANH:
+        kernels->gelu_tanh(dst, src, n, bf16);
+        break;
+    case TG__LINEAR:
     case TG__GEGLU: /* change the shape: an operator of their own */
     case TG__GEGLU_TANH:
         break;
@@ -267,6 +321,8 @@ tg__tensor tg__cpu_activate(tg__program *program, const char *name, tg__tensor x
 {
     if (tg__program_failed(program) || !x.id || activation == TG__LINEAR)
         return x;
+    if (tg__activation_halves(activation))
+        return tg__cpu_geglu(program, name, x, activation);
     tg__tensor dst = same_shape(program, x);
     tg__task *task = record(program, &activate_op, name, dst, x, (tg__tensor){0});
     if (!task)

@@ -5,13 +5,15 @@
 #include <stdlib.h>
 
 #include "core/parallel.h"
-#include "onednn/gather.h"
 
 /* One allocation: the weights, then for each output of whole blocks the bias, the scale and
  * the sum. */
 typedef struct job {
     const tg__kernels *kernels;
-    const tg__product_spec *spec;
+    tg__conversions conversions;
+    tg__layer_part part;
+    bool gated;
+    size_t outputs;         /* of whole blocks */
     size_t taps, in, depth; /* depth: bytes of a tap */
     char *weights;
     float *bias, *scale, *sum;
@@ -23,8 +25,8 @@ typedef struct job {
  * layer's block has TG__INT8_BLOCK / 2 outputs of the first half and their gates. */
 static size_t output_at(const job *j, size_t place)
 {
-    size_t out = (size_t)j->spec->layer->out, half = TG__INT8_BLOCK / 2;
-    if (j->spec->activation != TG__GEGLU)
+    size_t out = (size_t)j->part.layer->out, half = TG__INT8_BLOCK / 2;
+    if (!j->gated)
         return place;
     size_t within = place % TG__INT8_BLOCK, output = place / TG__INT8_BLOCK * half + within % half;
     return output >= out / 2 ? out : within < half ? output : output + out / 2;
@@ -52,7 +54,7 @@ static void pack_output(const job *j, size_t output, size_t place, char *dst, ch
     uint8_t *bytes = (uint8_t *)row + j->bytes_at;
     int8_t *tap_row = (int8_t *)bytes + j->in * j->taps;
     float low = 0, high = 0;
-    tg__gather_row(row, TG__F32, j->kernels, j->spec, output);
+    tg__gather_row(row, TG__F32, &j->part, output, &j->conversions);
     j->kernels->range(&low, &high, values, j->in * j->taps, false);
     float most = high > -low ? high : -low;
     j->kernels->quantize(bytes, values, j->in * j->taps, most > 0 ? 127 / most : 0, 128, false);
@@ -69,17 +71,6 @@ static void pack_output(const job *j, size_t output, size_t place, char *dst, ch
     j->sum[place] = (float)sum;
 }
 
-static void set_bias(const job *j, size_t output, size_t place)
-{
-    const tg__layer *layer = j->spec->layer;
-    size_t rows = (size_t)(layer->out / layer->parts);
-    const tg__disk_tensor *bias = &layer->bias[output / rows];
-    if (layer->has_bias)
-        tg__to_f32_array(&j->bias[place],
-                         (const char *)bias->data + output % rows * tg__dtype_size(bias->dtype),
-                         bias->dtype, 1);
-}
-
 static void pack_block(void *context, size_t block, int thread)
 {
     const job *j = context;
@@ -89,24 +80,38 @@ static void pack_block(void *context, size_t block, int thread)
     for (size_t i = 0; i < TG__INT8_BLOCK; i++) {
         size_t place = block * TG__INT8_BLOCK + i, output = output_at(j, place);
         char *row = j->scratch + (size_t)thread * j->scratch_bytes;
-        if (output >= (size_t)j->spec->layer->out)
-            continue;
-        set_bias(j, output, place);
-        pack_output(j, output, place, dst + 4 * i, row);
+        if (output < (size_t)j->part.layer->out)
+            pack_output(j, output, place, dst + 4 * i, row);
     }
 }
 
-static void set_parts(job *j, char *data, size_t outputs)
+static void set_parts(job *j, const void *data)
 {
-    j->weights = data;
-    j->bias = (float *)(void *)(data + outputs * j->taps * j->depth);
-    j->scale = j->bias + outputs;
-    j->sum = j->scale + outputs;
+    j->weights = (char *)(uintptr_t)data;
+    j->bias = (float *)(void *)(j->weights + j->outputs * j->taps * j->depth);
+    j->scale = j->bias + j->outputs;
+    j->sum = j->scale + j->outputs;
 }
 
-static bool fill(job *j, char *data, size_t outputs, size_t bytes, tg__error *error)
+/* Gathered where the sums will be, then put in order. */
+static void set_bias(const job *j)
 {
-    const tg__layer *layer = j->spec->layer;
+    const tg__layer *layer = j->part.layer;
+    memset(j->bias, 0, 3 * j->outputs * sizeof *j->bias);
+    if (!layer->has_bias)
+        return;
+    tg__gather_bias(j->sum, layer, &j->conversions);
+    for (size_t place = 0; place < j->outputs; place++) {
+        size_t output = output_at(j, place);
+        if (output < (size_t)layer->out)
+            j->bias[place] = j->sum[output];
+    }
+    memset(j->sum, 0, j->outputs * sizeof *j->sum);
+}
+
+static bool fill(void *context, void *data, tg__error *error)
+{
+    job *j = context;
     j->bytes_at = j->in * j->taps * sizeof(float);
     j->scratch_bytes = (j->bytes_at + j->in * j->taps + j->depth + 63) / 64 * 64;
     j->scratch = malloc((size_t)tg__threads() * j->scratch_bytes);
@@ -114,42 +119,34 @@ static bool fill(job *j, char *data, size_t outputs, size_t bytes, tg__error *er
         tg__fail_memory(error);
         return false;
     }
-    size_t weights = outputs * j->taps * j->depth;
-    memset(data + weights, 0, bytes - weights);
-    tg__parallel_for(outputs / TG__INT8_BLOCK, pack_block, j);
+    set_parts(j, data);
+    set_bias(j);
+    tg__parallel_for(j->outputs / TG__INT8_BLOCK, pack_block, j);
     free(j->scratch);
-    for (int p = 0; p < layer->parts; p++)
-        tg__drop_pages(layer->weight[p].data, layer->weight[p].bytes);
+    tg__layer_drop(j->part.layer);
     return true;
 }
 
 tg__int8_weights tg__int8_weights_of(tg__program *program, const tg__product_spec *s)
 {
-    enum { FORM = 8 };
-    const tg__layer *layer = s->layer;
-    tg__packs *packs = &tg__program_context(program)->packs;
-    tg__error *error = tg__program_error(program);
-    tg__pack_key key = {layer->weight[0].data, s->in_first, s->in_count, FORM + 16 * s->phase};
-    size_t outputs = tg__int8_outputs(layer), k = (size_t)tg__product_kernel(s);
-    job j = {.kernels = tg__program_kernels(program),
-             .spec = s,
+    const tg__kernels *kernels = tg__program_kernels(program);
+    size_t k = (size_t)tg__product_kernel(s), in = (size_t)s->in_count;
+    job j = {.kernels = kernels,
+             .conversions = tg__kernels_conversions(kernels),
+             .part = tg__product_part(s),
+             .gated = s->activation == TG__GEGLU,
+             .outputs = tg__int8_outputs(s->layer),
              .taps = k * k,
-             .in = (size_t)s->in_count,
-             .depth = ((size_t)s->in_count + TG__INT8_PIXEL - 1) / TG__INT8_PIXEL * TG__INT8_PIXEL};
-    tg__pack *pack = tg__packs_find(packs, key, 0);
-    if (pack) {
-        set_parts(&j, pack->data, outputs);
-    } else {
-        size_t bytes = outputs * j.taps * j.depth + 3 * outputs * sizeof(float);
-        pack = tg__packs_add(packs, key, bytes, NULL, 0, error);
-        if (!pack)
-            return (tg__int8_weights){0};
-        set_parts(&j, pack->data, outputs);
-        if (!pack->ready)
-            pack->ready = fill(&j, pack->data, outputs, bytes, error);
-    }
-    if (tg__failed(error))
+             .in = in,
+             .depth = (in + TG__INT8_PIXEL - 1) / TG__INT8_PIXEL * TG__INT8_PIXEL};
+    size_t bytes = j.outputs * j.taps * j.depth + 3 * j.outputs * sizeof(float);
+    tg__form form = j.gated ? TG__FORM_INT8_GATED : TG__FORM_INT8;
+    const void *data =
+        tg__packs_get(&tg__program_context(program)->packs, tg__part_key(&j.part, form, s->phase),
+                      bytes, fill, &j, tg__program_error(program));
+    if (!data)
         return (tg__int8_weights){0};
-    bool bias = layer->has_bias && s->bias;
+    set_parts(&j, data);
+    bool bias = s->layer->has_bias && s->bias;
     return (tg__int8_weights){(const int8_t *)j.weights, bias ? j.bias : NULL, j.scale, j.sum};
 }

@@ -9,7 +9,7 @@ typedef struct layout_state {
     float factor, offset; /* from_nchw */
     bool flip;            /* timestep_embedding */
     float shift;
-    const tg__disk_tensor *table, *positions; /* embed_tokens */
+    const tg__weight *table, *positions; /* embed_tokens */
 } layout_state;
 
 static tg__task *record(tg__program *program, const tg__op *op, const char *name, tg__tensor dst,
@@ -207,35 +207,43 @@ tg__tensor tg__cpu_timestep_embedding(tg__program *program, tg__tensor timestep,
     return record(program, &timestep_op, "time_proj", dst, timestep, state) ? dst : (tg__tensor){0};
 }
 
-static float element(const tg__disk_tensor *tensor, size_t i)
+/* One token's row. */
+static void embed_row(void *dst, tg__tensor y, size_t row, size_t position, const layout_state *s,
+                      const tg__conversions *c)
 {
-    float value;
-    size_t size = tg__dtype_size(tensor->dtype);
-    tg__to_f32_array(&value, (const char *)tensor->data + i * size, tensor->dtype, 1);
-    return value;
+    enum { PIECE = 512 };
+    float values[PIECE], more[PIECE];
+    size_t count = (size_t)y.c, size = tg__dtype_size(y.dtype);
+    if (!s->positions) {
+        tg__weight_read(s->table, dst, y.dtype, row * count, count, c);
+        return;
+    }
+    for (size_t first = 0; first < count; first += PIECE) {
+        size_t n = count - first < PIECE ? count - first : PIECE;
+        tg__weight_read(s->table, values, TG__F32, row * count + first, n, c);
+        tg__weight_read(s->positions, more, TG__F32, position * count + first, n, c);
+        for (size_t i = 0; i < n; i++)
+            values[i] += more[i];
+        tg__convert_array((char *)dst + first * size, y.dtype, values, TG__F32, n);
+    }
 }
 
 static void embed_run(const tg__program *program, const tg__task *task)
 {
     const layout_state *state = task->state;
+    const tg__conversions c = tg__kernels_conversions(tg__program_kernels(program));
     const int32_t *ids = tg__program_data(program, task->src[0]);
     tg__tensor y = task->dst;
     char *dst = tg__program_data(program, y);
-    size_t c = (size_t)y.c;
-    const tg__disk_tensor *table = state->table, *positions = state->positions;
-    for (size_t i = 0; i < tg__rows(y); i++) {
-        size_t row = (size_t)ids[i] * c, position = i % (size_t)y.w * c;
-        for (size_t j = 0; j < c; j++)
-            put(dst, i * c + j,
-                element(table, row + j) + (positions ? element(positions, position + j) : 0),
-                y.dtype);
-    }
+    size_t row_bytes = (size_t)y.c * tg__dtype_size(y.dtype);
+    for (size_t i = 0; i < tg__rows(y); i++)
+        embed_row(dst + i * row_bytes, y, (size_t)ids[i], i % (size_t)y.w, state, &c);
 }
 
 static const tg__op embed_op = {"embedding", NULL, embed_run, NULL};
 
-tg__tensor tg__cpu_embed_tokens(tg__program *program, tg__tensor ids, const tg__disk_tensor *table,
-                                const tg__disk_tensor *positions, int c)
+tg__tensor tg__cpu_embed_tokens(tg__program *program, tg__tensor ids, const tg__weight *table,
+                                const tg__weight *positions, int c)
 {
     if (tg__program_failed(program) || !ids.id)
         return (tg__tensor){0};

@@ -93,6 +93,8 @@ static tg__tensor norm(const lowering *l, const tg__node *node)
                               .shift = slice(l, node->src[TG__SHIFT_SOURCE], p->shift_first),
                               .scale = slice(l, node->src[TG__SCALE_SOURCE], p->scale_first),
                               .into = into(l, node->dst)};
+    if (node->kind == TG__RMS_NORM)
+        return tg__cpu_rms_norm(l->program, x, p->norm, p->eps);
     return tg__cpu_layer_norm(l->program, x, p->norm, o);
 }
 
@@ -116,6 +118,11 @@ static tg__tensor elementwise(const lowering *l, const tg__node *node)
     switch (node->kind) {
     case TG__ADD:
         return tg__cpu_add(l->program, node->name, x, lowered(l, node->src[TG__Y]));
+    case TG__GATED_ADD:
+        return tg__cpu_gated_add(
+            l->program, node->name, lowered(l, node->src[TG__RESIDUAL]), x,
+            slice(l, node->src[TG__GATE],
+                  ((const tg__gated_add_parameters *)node->parameters)->gate_first));
     case TG__SCALE:
         return tg__cpu_scale(l->program, node->name, x,
                              ((const tg__scale_parameters *)node->parameters)->factor);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Convolutions and linear layers: by oneDNN, some by our Winograd, or in plain C where the context
  * has no oneDNN. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/parallel.h"
@@ -21,34 +22,41 @@ enum { SRC, RESIDUAL };
 
 /* --------------------------------------------------------------------------------- plain C */
 
-/* (out, in, k, k) on disk -> (k, k, in_count, out). */
-static const float *pack_plain(tg__program *program, const tg__product_spec *s)
+typedef struct pack_job {
+    tg__layer_part part;
+    tg__conversions conversions;
+} pack_job;
+
+static bool fill_plain(void *context, void *data, tg__error *error)
 {
-    enum { FORM = -3 };
-    const tg__layer *layer = s->layer;
-    tg__packs *packs = &tg__program_context(program)->packs;
-    tg__pack_key key = {layer->weight[0].data, s->in_first, s->in_count, FORM};
-    tg__pack *pack = tg__packs_find(packs, key, 0);
-    if (pack)
-        return pack->data;
+    const pack_job *job = context;
+    const tg__layer *layer = job->part.layer;
     size_t taps = (size_t)layer->kernel * (size_t)layer->kernel, out = (size_t)layer->out;
-    size_t in = (size_t)s->in_count, skip = (size_t)s->in_first * taps;
-    size_t rows = out / (size_t)layer->parts;
-    pack = tg__packs_add(packs, key, out * in * taps * sizeof(float), NULL, 0,
-                         tg__program_error(program));
-    if (!pack || pack->ready)
-        return pack ? pack->data : NULL;
+    size_t in = (size_t)job->part.count;
+    float *dst = data, *row = malloc(in * taps * sizeof *row);
+    if (!row) {
+        tg__fail_memory(error);
+        return false;
+    }
     for (size_t o = 0; o < out; o++) {
-        const tg__disk_tensor *w = &layer->weight[o / rows];
-        size_t first = o % rows * (size_t)layer->in * taps + skip, size = tg__dtype_size(w->dtype);
+        tg__gather_row(row, TG__F32, &job->part, o, &job->conversions);
         for (size_t i = 0; i < in; i++)
             for (size_t t = 0; t < taps; t++)
-                tg__to_f32_array((float *)pack->data + (t * in + i) * out + o,
-                                 (const char *)w->data + (first + i * taps + t) * size, w->dtype,
-                                 1);
+                dst[(t * in + i) * out + o] = row[i * taps + t];
     }
-    pack->ready = true;
-    return pack->data;
+    free(row);
+    tg__layer_drop(layer);
+    return true;
+}
+
+static const float *pack_plain(tg__program *program, const tg__product_spec *s)
+{
+    pack_job job = {tg__product_part(s), tg__kernels_conversions(tg__program_kernels(program))};
+    size_t k = (size_t)s->layer->kernel;
+    size_t bytes = (size_t)s->layer->out * (size_t)s->in_count * k * k * sizeof(float);
+    return tg__packs_get(&tg__program_context(program)->packs,
+                         tg__part_key(&job.part, TG__FORM_PLAIN, 0), bytes, fill_plain, &job,
+                         tg__program_error(program));
 }
 
 typedef struct plain_job {
@@ -89,10 +97,8 @@ static void run_plain(const tg__program *program, const tg__task *task)
 static void prepare_plain(tg__program *program, tg__task *task)
 {
     product_state *state = task->state;
-    const tg__layer *layer = state->spec.layer;
     state->weight = pack_plain(program, &state->spec);
-    if (state->spec.bias && layer->has_bias)
-        state->bias = tg__packed_f32(program, layer->bias, layer->parts);
+    state->bias = tg__program_bias(program, &state->spec);
 }
 
 /* -------------------------------------------------------------------------------- residuals */
@@ -237,10 +243,12 @@ static tg__tensor record(tg__program *program, tg__tensor x, const tg__layer *la
     if (tg__program_failed(program) || !x.id)
         return (tg__tensor){0};
     bool int8 = tg__int8_takes(program, x, layer, &o);
-    bool glu = o.activation == TG__GEGLU;
+    bool glu = tg__activation_halves(o.activation);
     if (glu && !int8) {
+        tg__activation activation = o.activation;
         o.activation = TG__LINEAR;
-        return tg__cpu_geglu(program, layer->name, record(program, x, layer, first, bias, o));
+        return tg__cpu_geglu(program, layer->name, record(program, x, layer, first, bias, o),
+                             activation);
     }
     int stride = o.stride ? o.stride : 1;
     int before = o.own_padding ? o.pad_before : layer->kernel / 2;

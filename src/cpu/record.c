@@ -20,28 +20,19 @@ void tg__set_shape(tg__program *program, tg__task *task, const char *format, ...
         tg__fail_memory(tg__program_error(program));
 }
 
-const float *tg__packed_f32(tg__program *program, const tg__disk_tensor *tensors, int count)
+const float *tg__program_values(tg__program *program, const tg__weight *weight)
 {
-    enum { FORM = -2 };
-    tg__packs *packs = &tg__program_context(program)->packs;
-    tg__pack_key key = {tensors[0].data, 0, count, FORM};
-    tg__pack *pack = tg__packs_find(packs, key, 0);
-    size_t bytes = 0;
-    if (pack)
-        return pack->data;
-    for (int i = 0; i < count; i++)
-        bytes += tensors[i].bytes / tg__dtype_size(tensors[i].dtype) * sizeof(float);
-    pack = tg__packs_add(packs, key, bytes, NULL, 0, tg__program_error(program));
-    if (!pack || pack->ready)
-        return pack ? pack->data : NULL;
-    float *dst = pack->data;
-    for (int i = 0; i < count; i++) {
-        size_t n = tensors[i].bytes / tg__dtype_size(tensors[i].dtype);
-        tg__to_f32_array(dst, tensors[i].data, tensors[i].dtype, n);
-        dst += n;
-    }
-    pack->ready = true;
-    return pack->data;
+    const tg__conversions c = tg__kernels_conversions(tg__program_kernels(program));
+    return tg__packed_values(&tg__program_context(program)->packs, weight, &c,
+                             tg__program_error(program));
+}
+
+const float *tg__program_bias(tg__program *program, const tg__product_spec *spec)
+{
+    const tg__conversions c = tg__kernels_conversions(tg__program_kernels(program));
+    return spec->bias ? tg__packed_bias(&tg__program_context(program)->packs, spec->layer, &c,
+                                        tg__program_error(program))
+                      : NULL;
 }
 
 typedef struct rows_job {

@@ -9,9 +9,10 @@
 __attribute__((format(printf, 3, 4))) void tg__set_shape(tg__program *program, tg__task *task,
                                                          const char *format, ...);
 
-/* A disk tensor (or several, one behind the other) as f32, made once for all programs of the
- * network; NULL fails the program. */
-const float *tg__packed_f32(tg__program *program, const tg__disk_tensor *tensors, int count);
+/* A norm's weight or bias, and a product's bias, as f32, made once for all programs of the network;
+ * NULL where there is none. What goes wrong fails the program. */
+const float *tg__program_values(tg__program *program, const tg__weight *weight);
+const float *tg__program_bias(tg__program *program, const tg__product_spec *spec);
 
 static inline const tg__kernels *tg__program_kernels(const tg__program *program)
 {

@@ -73,9 +73,9 @@ void tg__winograd_count(tg__task *task, const tg__product_spec *s)
 /* ------------------------------------------------------------------------------------- packing */
 
 typedef struct pack_job {
-    const tg__kernels *kernels;
+    tg__conversions conversions;
     const tg__winograd_kernel *kernel;
-    const tg__layer *layer;
+    tg__layer_part part;
     const tg__winograd *arguments;
     void *packed;
     float *taps; /* a thread's: (in, 9, panel), then one channel's */
@@ -85,63 +85,48 @@ typedef struct pack_job {
 static void pack_panel(void *context, size_t index, int thread)
 {
     const pack_job *job = context;
-    const tg__layer *layer = job->layer;
-    size_t panel = (size_t)job->kernel->panel, n = (size_t)layer->in * TAPS;
-    size_t rows = (size_t)(layer->out / layer->parts), out = (size_t)layer->out;
+    size_t panel = (size_t)job->kernel->panel, n = (size_t)job->part.count * TAPS;
     float *taps = job->taps + (size_t)thread * job->taps_count, *row = taps + n * panel;
     for (size_t lane = 0; lane < panel; lane++) {
         size_t o = index * panel + lane;
-        if (o < out) {
-            const tg__disk_tensor *w = &layer->weight[o / rows];
-            const char *src = (const char *)w->data + o % rows * n * tg__dtype_size(w->dtype);
-            if (w->dtype == TG__F16)
-                job->kernels->f32_from_f16(row, src, n);
-            else
-                tg__to_f32_array(row, src, w->dtype, n);
-        } else {
+        if (o < (size_t)job->part.layer->out)
+            tg__gather_row(row, TG__F32, &job->part, o, &job->conversions);
+        else
             memset(row, 0, n * sizeof *row);
-        }
         for (size_t i = 0; i < n; i++)
             taps[i * panel + lane] = row[i];
     }
     job->kernel->pack(job->packed, job->arguments, (int)index, taps);
 }
 
-static void pack(tg__program *program, const tg__winograd_kernel *kernel, const tg__layer *layer,
-                 tg__winograd *w)
+static bool fill(void *context, void *data, tg__error *error)
 {
-    enum { FORM = -16 }; /* and below: a layout for each kernel */
-    int form = FORM - 4 * kernel->panel - 2 * kernel->words - w->half;
-    tg__packs *packs = &tg__program_context(program)->packs;
-    tg__pack_key key = {layer->weight[0].data, 0, layer->in, form};
-    tg__pack *found = tg__packs_find(packs, key, 0);
-    if (found) {
-        w->weights = found->data;
-        return;
+    pack_job *job = context;
+    size_t panel = (size_t)job->kernel->panel, out = (size_t)job->part.layer->out;
+    job->packed = data;
+    job->taps_count = ((size_t)job->part.count * TAPS * (panel + 1) + 15) / 16 * 16;
+    job->taps = tg__aligned((size_t)tg__threads() * job->taps_count * sizeof(float));
+    if (!job->taps) {
+        tg__fail_memory(error);
+        return false;
     }
-    found = tg__packs_add(packs, key, kernel->packed_bytes(w), NULL, 0, tg__program_error(program));
-    if (!found)
-        return;
-    w->weights = found->data;
-    if (found->ready) /* from an earlier run */
-        return;
-    size_t panel = (size_t)kernel->panel;
-    pack_job job = {.kernels = tg__program_kernels(program),
+    tg__parallel_for((out + panel - 1) / panel, pack_panel, job);
+    free(job->taps);
+    tg__layer_drop(job->part.layer);
+    return true;
+}
+
+static const void *pack(tg__program *program, const tg__winograd_kernel *kernel,
+                        const tg__product_spec *s, const tg__winograd *w)
+{
+    pack_job job = {.conversions = tg__kernels_conversions(tg__program_kernels(program)),
                     .kernel = kernel,
-                    .layer = layer,
-                    .arguments = w,
-                    .packed = found->data,
-                    .taps_count = ((size_t)layer->in * TAPS * (panel + 1) + 15) / 16 * 16};
-    job.taps = tg__aligned((size_t)tg__threads() * job.taps_count * sizeof(float));
-    if (!job.taps) {
-        tg__fail_memory(tg__program_error(program));
-        return;
-    }
-    tg__parallel_for(((size_t)layer->out + panel - 1) / panel, pack_panel, &job);
-    found->ready = true;
-    for (int p = 0; p < layer->parts; p++)
-        tg__drop_pages(layer->weight[p].data, layer->weight[p].bytes);
-    free(job.taps);
+                    .part = tg__product_part(s),
+                    .arguments = w};
+    int variant = 4 * kernel->panel + 2 * kernel->words + w->half;
+    tg__pack_key key = tg__part_key(&job.part, TG__FORM_WINOGRAD, variant);
+    return tg__packs_get(&tg__program_context(program)->packs, key, kernel->packed_bytes(w), fill,
+                         &job, tg__program_error(program));
 }
 
 /* ------------------------------------------------------------------------------------- running */
@@ -171,9 +156,8 @@ void tg__winograd_prepare(tg__program *program, tg__task *task, tg__winograd_pro
                         .doubled = doubles(s),
                         .half = s->dtype == TG__BF16};
     w->block = block_of(kernel, w, tiles_of(s));
-    pack(program, kernel, s->layer, w);
-    if (s->bias && s->layer->has_bias)
-        w->bias = tg__packed_f32(program, s->layer->bias, s->layer->parts);
+    w->weights = pack(program, kernel, s, w);
+    w->bias = tg__program_bias(program, s);
     product->scratch = (kernel->scratch_bytes(w) + 63) / 64 * 64;
     task->scratch_bytes = (size_t)tg__threads() * product->scratch;
     tg__set_shape(program, task, "%s%s winograd", task->shape, w->doubled ? " doubled" : "");

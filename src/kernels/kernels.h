@@ -213,6 +213,12 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap);
 const tg__attention_kernel *tg__attention_kernel_for(const tg__kernels *kernels,
                                                      const tg__attention *a, bool int8);
 
+/* What reading weights takes of the table. */
+static inline tg__conversions tg__kernels_conversions(const tg__kernels *kernels)
+{
+    return (tg__conversions){kernels->f32_from_f16, kernels->bf16_from_f32};
+}
+
 /* What this CPU has, without a cap. */
 tg_cpu tg__cpu_level(void);
 

@@ -118,9 +118,8 @@ static tg_status load(tg__network *network, const tg__weights *weights, tg__erro
     return error->status;
 }
 
-static const tg__port ports[] = {{"ids", TG__CLIP_IDS, NULL},
-                                 {"hidden_states", TG__CLIP_OUTPUT, NULL},
-                                 {NULL, 0, NULL}};
+static const tg__port ports[] = {
+    {"ids", TG__CLIP_IDS, NULL}, {"hidden_states", TG__CLIP_OUTPUT, NULL}, {NULL, 0, NULL}};
 
 const tg__network_class tg__clip_text_class = {
     .names = (const char *const[]){"CLIPTextModel", NULL},

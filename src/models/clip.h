@@ -20,7 +20,7 @@ typedef struct tg__clip_layer {
 typedef struct tg__clip {
     tg__network network;
     tg__clip_config config;
-    tg__disk_tensor token_embedding, position_embedding;
+    tg__weight token_embedding, position_embedding;
     tg__clip_layer *layers;
     tg__norm final_layer_norm;
 } tg__clip;

@@ -192,7 +192,7 @@ static void load_attention(tg__vae_half *w, const tg__scope *mid, int channels)
     static const char *const names[] = {"to_q", "to_k", "to_v"};
     static const char *const old_names[] = {"query", "key", "value"};
     tg__scope s = tg__at(mid, "attentions.0");
-    tg__disk_tensor found;
+    tg__weight found;
     char key[200];
     snprintf(key, sizeof key, "%squery.weight", s.prefix);
     bool old = tg__weights_find(s.weights, key, &found);
@@ -277,7 +277,8 @@ static tg_status load(tg__network *network, const tg__weights *weights, tg__erro
     return error->status;
 }
 
-static const tg__port ports[] = {{"input", TG__VAE_INPUT, NULL}, {"output", TG__VAE_OUTPUT, NULL}, {NULL, 0, NULL}};
+static const tg__port ports[] = {
+    {"input", TG__VAE_INPUT, NULL}, {"output", TG__VAE_OUTPUT, NULL}, {NULL, 0, NULL}};
 
 const tg__network_class tg__autoencoder_kl_class = {
     .names = (const char *const[]){"AutoencoderKL", NULL},

@@ -93,7 +93,7 @@ typedef struct tg__timestep_parameters {
 } tg__timestep_parameters;
 
 typedef struct tg__embed_parameters {
-    const tg__disk_tensor *table, *positions; /* positions NULL: none are added */
+    const tg__weight *table, *positions; /* positions NULL: none are added */
 } tg__embed_parameters;
 
 /* "conv2d", "attention", …: for profiles. */

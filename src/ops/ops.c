@@ -331,8 +331,8 @@ tg__tensor tg__timestep_embedding(tg__plan *plan, tg__tensor timestep, int c, bo
                : null_tensor;
 }
 
-tg__tensor tg__embed_tokens(tg__plan *plan, tg__tensor ids, const tg__disk_tensor *table,
-                            const tg__disk_tensor *positions, int c)
+tg__tensor tg__embed_tokens(tg__plan *plan, tg__tensor ids, const tg__weight *table,
+                            const tg__weight *positions, int c)
 {
     if (unusable(plan, ids))
         return null_tensor;

@@ -119,7 +119,7 @@ tg__tensor tg__timestep_embedding(tg__plan *plan, tg__tensor timestep, int c, bo
 /* ids: external (n, 1, tokens, 1) int32 bound as f32's size; table (entries, c), positions
  * (>= tokens, c; NULL: none) -> (n, 1, tokens, c) = table[id] + positions[i]. Ids are checked by
  * the caller. */
-tg__tensor tg__embed_tokens(tg__plan *plan, tg__tensor ids, const tg__disk_tensor *table,
-                            const tg__disk_tensor *positions, int c);
+tg__tensor tg__embed_tokens(tg__plan *plan, tg__tensor ids, const tg__weight *table,
+                            const tg__weight *positions, int c);
 
 #endif

@@ -338,7 +338,8 @@ static void run_encoder(pass *p, tg_result *result, const tg_array *pictures, fl
             return;
         for (size_t j = 0; j < latent; j++)
             dst[j] = p->out.data[j] * factor;
-        if (check_finite(dst, latent, "the mean of picture", (size_t)i, &p->session->error) != TG_OK)
+        if (check_finite(dst, latent, "the mean of picture", (size_t)i, &p->session->error) !=
+            TG_OK)
             return;
         p->in.data += (size_t)p->in.channels * (size_t)p->in.h * (size_t)p->in.w;
     }

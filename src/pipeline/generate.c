@@ -281,7 +281,8 @@ static int steps_done(const loop *l, int done)
     return l->recipe.evaluations[done].step - l->recipe.evaluations[0].step;
 }
 
-/* Where the loop is once `done` evaluations are. times of these are kept sorted, for their median. */
+/* Where the loop is once `done` evaluations are. times of these are kept sorted, for their median.
+ */
 static bool report(loop *l, int done)
 {
     tg_session *s = l->session;
@@ -382,8 +383,7 @@ static void run(loop *l)
     if (!l->scheduler ||
         tg__scheduler_set_steps(l->scheduler, o->steps, l->n, l->count, &s->error) != TG_OK)
         return;
-    if (o->preview && s->progress_function &&
-        tg__preview_prepare(s, l->count, l->h, l->w) != TG_OK)
+    if (o->preview && s->progress_function && tg__preview_prepare(s, l->count, l->h, l->w) != TG_OK)
         return;
     if (make_recipe(l) != TG_OK || allocate(l) != TG_OK || make_programs(l) != TG_OK ||
         count_macs(l) != TG_OK)
@@ -440,8 +440,8 @@ static tg_status check_prompts(tg_session *s, tg_prompt *const *prompts, int pro
     return TG_OK;
 }
 
-static void generate(tg_result **result, tg_session *s, tg_prompt *const *prompts,
-                     int prompt_count, const tg_generate_options *options)
+static void generate(tg_result **result, tg_session *s, tg_prompt *const *prompts, int prompt_count,
+                     const tg_generate_options *options)
 {
     tg_generate_options o;
     if (tg__read_generate_options(&o, s->model, options, &s->error) != TG_OK ||

@@ -141,7 +141,8 @@ tg_status tg__fail_size(tg__error *error, const char *what, size_t bytes)
     return tg__fail(error, TG_ERROR_MEMORY, "out of memory: %s takes %zu MiB", what, bytes >> 20);
 }
 
-/* Other memory of so many bytes (0: none) instead; false if there is none. Counts against the budget.
+/* Other memory of so many bytes (0: none) instead; false if there is none. Counts against the
+ * budget.
  */
 static bool replace_memory(tg_session *s, tg__memory *memory, size_t *held, size_t bytes)
 {
@@ -196,8 +197,7 @@ tg_status tg__session_reserve_kept(tg_session *s, int role, const tg__program *p
         return tg__fail_memory(&s->error);
     for (int i = TG__SLOT_KEPT; i < end; i++) {
         size_t bytes = backend->external_bytes(program, i);
-        if (bytes > kept->bytes[i] &&
-            !replace_memory(s, &kept->slots[i], &kept->bytes[i], bytes))
+        if (bytes > kept->bytes[i] && !replace_memory(s, &kept->slots[i], &kept->bytes[i], bytes))
             return tg__fail_size(&s->error, "what one layer keeps", bytes);
     }
     return TG_OK;

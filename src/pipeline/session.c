@@ -20,8 +20,8 @@ void tg_session_options_init_sized(tg_session_options *options, size_t size)
 static void check_options(const tg_session_options *o, tg__error *error)
 {
     if (o->threads < 0 || o->threads > MAX_THREADS)
-        tg__fail_about(error, TG_ERROR_ARGUMENT, "threads", "threads is %d, expected 1 to %d", o->threads,
-                 MAX_THREADS);
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "threads", "threads is %d, expected 1 to %d",
+                       o->threads, MAX_THREADS);
     if (o->dtype < TG_DTYPE_AUTO || o->dtype > TG_DTYPE_INT8)
         tg__fail_about(error, TG_ERROR_ARGUMENT, "dtype", "dtype is %d, expected a tg_dtype",
                        (int)o->dtype);
@@ -184,8 +184,8 @@ tg_status tg_session_trim(tg_session *s, unsigned what)
     if (tg__session_enter(s, &call) != TG_OK)
         return s ? s->error.status : TG_ERROR_ARGUMENT;
     if (what > TG_TRIM_ALL)
-        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "what", "what is %u, expected bits of TG_TRIM_*",
-                       what);
+        tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "what",
+                       "what is %u, expected bits of TG_TRIM_*", what);
     else if (what == TG_TRIM_ALL)
         release_networks(s, true);
     else if (what & TG_TRIM_TEXT_ENCODERS)

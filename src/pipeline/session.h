@@ -44,7 +44,7 @@ struct tg_session {
     size_t workspace_bytes;
     tg__kept kept[TG__MAX_NETWORKS];
     struct tg__profile *rows;               /* what tg_session_profile handed out last */
-    tg_peak peak;             /* what tg_session_measure_peak found */
+    tg_peak peak;                           /* what tg_session_measure_peak found */
     tg_progress_function progress_function; /* NULL: nobody listens */
     void *progress_user;
     tg_progress progress; /* what it is told of this call */
@@ -57,8 +57,9 @@ typedef struct tg__call {
     int threads_before;
 } tg__call;
 
-/* Begins a public call: clears the message, takes a turn, sets the threads. Fails for NULL, and, with
- * its first reason, for a session that could not be made. leave: only after an enter that did not. */
+/* Begins a public call: clears the message, takes a turn, sets the threads. Fails for NULL, and,
+ * with its first reason, for a session that could not be made. leave: only after an enter that did
+ * not. */
 tg_status tg__session_enter(tg_session *session, tg__call *call);
 tg_status tg__session_leave(tg_session *session, const tg__call *call);
 

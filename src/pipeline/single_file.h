@@ -73,6 +73,6 @@ void tg__single_file_names_init(tg__single_file_names *names, const tg__single_f
  * network has: matrices instead of 1x1 convolutions, a third of a fused projection. What does not
  * fit is passed on as it is, for the caller's check of the shape to name. */
 bool tg__single_file_lookup(const void *context, const char *name, int rank, const int64_t *shape,
-                            tg__disk_tensor *found);
+                            tg__weight *found);
 
 #endif

@@ -285,7 +285,7 @@ static bool translate_text(const tg__single_file_names *names, translation *t)
 
 /* --------------------------------------------------------------------------------------- views */
 
-static void drop_ones(tg__disk_tensor *tensor)
+static void drop_ones(tg__weight *tensor)
 {
     for (int i = 2; i < tensor->rank; i++)
         if (tensor->shape[i] != 1)
@@ -294,7 +294,7 @@ static void drop_ones(tg__disk_tensor *tensor)
         tensor->rank = 2;
 }
 
-static void add_ones(tg__disk_tensor *tensor)
+static void add_ones(tg__weight *tensor)
 {
     if (tensor->rank != 2)
         return;
@@ -302,16 +302,7 @@ static void add_ones(tg__disk_tensor *tensor)
     tensor->rank = 4;
 }
 
-static void take_third(tg__disk_tensor *tensor, int which)
-{
-    if (tensor->rank < 1 || tensor->shape[0] % 3 != 0)
-        return;
-    tensor->shape[0] /= 3;
-    tensor->bytes /= 3;
-    tensor->data = (const char *)tensor->data + (size_t)which * tensor->bytes;
-}
-
-static void apply_view(tg__disk_tensor *tensor, view how)
+static void apply_view(tg__weight *tensor, view how)
 {
     switch (how) {
     case AS_IS:
@@ -325,7 +316,7 @@ static void apply_view(tg__disk_tensor *tensor, view how)
     case THIRD_0:
     case THIRD_1:
     case THIRD_2:
-        take_third(tensor, (int)(how - THIRD_0));
+        tg__weight_take_part(tensor, (int)(how - THIRD_0), 3);
         return;
     }
 }
@@ -352,7 +343,7 @@ void tg__single_file_names_init(tg__single_file_names *names, const tg__single_f
 }
 
 bool tg__single_file_lookup(const void *context, const char *name, int rank, const int64_t *shape,
-                            tg__disk_tensor *found)
+                            tg__weight *found)
 {
     (void)rank; /* the caller checks the shape, and names what is off */
     (void)shape;
@@ -363,7 +354,7 @@ bool tg__single_file_lookup(const void *context, const char *name, int rank, con
                 {&tg__autoencoder_kl_class, translate_vae},
                 {&tg__clip_text_class, translate_text}};
     const tg__single_file_names *names = context;
-    const tg__disk_tensor *tensor;
+    const tg__weight *tensor;
     translation t = {.fits = true, .rest = name};
     size_t row = 0;
     while (rows[row].network != names->network)

@@ -18,7 +18,8 @@ static void check(tg_model *m)
                  unet->in_channels, vae->latent_channels);
     else if (unet->out_channels != unet->in_channels)
         tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                 "%s: out_channels is %d, expected %d as in_channels", config, unet->out_channels, unet->in_channels);
+                 "%s: out_channels is %d, expected %d as in_channels", config, unet->out_channels,
+                 unet->in_channels);
     else if (unet->text_width != text->text_width)
         tg__fail(&m->error, TG_ERROR_FORMAT,
                  "%s: cross_attention_dim is %d, expected %d as hidden_size in "

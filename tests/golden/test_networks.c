@@ -91,11 +91,11 @@ static void close_networks(networks *n)
 
 /* ------------------------------------------------------------------------------- comparison */
 
-static const tg__disk_tensor *golden(networks *n, const char *prefix, const char *what)
+static const tg__weight *golden(networks *n, const char *prefix, const char *what)
 {
     char name[256];
     snprintf(name, sizeof name, "%s.%s", prefix, what);
-    const tg__disk_tensor *x = tg__safetensors_find(n->golden, name);
+    const tg__weight *x = tg__safetensors_find(n->golden, name);
     if (!x)
         fail_msg("%s: no golden %s", n->name, name);
     return x;
@@ -103,7 +103,7 @@ static const tg__disk_tensor *golden(networks *n, const char *prefix, const char
 
 static float *golden_values(networks *n, const char *prefix, const char *what, size_t *count)
 {
-    const tg__disk_tensor *x = golden(n, prefix, what);
+    const tg__weight *x = golden(n, prefix, what);
     float *values = malloc(x->bytes);
     memcpy(values, x->data, x->bytes);
     if (count)
@@ -238,7 +238,7 @@ static int int_of(json_t *c, const char *key)
 static void text_case(networks *n, json_t *c)
 {
     const char *prefix = text_of(c, "prefix");
-    const tg__disk_tensor *ids = golden(n, prefix, "ids");
+    const tg__weight *ids = golden(n, prefix, "ids");
     int tokens = (int)(ids->bytes / sizeof(int32_t));
     size_t count = (size_t)tokens * (size_t)n->networks[TEXT_ENCODER]->facts.text_width;
     int32_t *copy = malloc(ids->bytes);

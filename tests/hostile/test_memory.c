@@ -196,13 +196,14 @@ static tg_status winograd_plan(void)
 {
     enum { SIDE = 8, C = 16 };
     static const float weights[9 * C * C], biases[C];
+    static const int64_t shape[] = {C, C, 3, 3};
     static tg__kernels kernels;
     tg__error error = {0};
     tg__kernels_init(&kernels, TG_CPU_AUTO);
     tg__context context = {.kernels = &kernels, .winograd_positions = 1};
     tg__layer layer = {.name = "conv",
-                       .weight = {{.data = weights, .bytes = sizeof weights}},
-                       .bias = {{.data = biases, .bytes = sizeof biases}},
+                       .weight = {tg__weight_in_memory("weight", weights, TG__F32, 4, shape)},
+                       .bias = {tg__weight_in_memory("bias", biases, TG__F32, 1, shape)},
                        .parts = 1,
                        .out = C,
                        .in = C,

@@ -78,7 +78,7 @@ static void test_attention(void **state)
 static void test_seen_keys(void **state)
 {
     (void)state;
-    skip_without_avx512();
+    tg_skip_without_avx512();
     seen_keys_pass(attention_tiles_plain, true, "amx in plain C");
 }
 

@@ -82,21 +82,18 @@ typedef struct data {
     int out_h, out_w;
 } data;
 
-/* Shared memory: what packs weights gives the pages back to the system, which must still have them.
- */
 static float *random_values(size_t n, double mean, double spread)
 {
-    float *values =
-        mmap(NULL, n * sizeof *values, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(values != MAP_FAILED);
+    float *values = malloc(n * sizeof *values);
+    assert_non_null(values);
     for (size_t i = 0; i < n; i++)
         values[i] = tg__from_bf16(tg__to_bf16((float)(mean + spread * random_value())));
     return values;
 }
 
-static tg__disk_tensor on_disk(const float *values, size_t n)
+static tg__weight weight_of(const float *values, size_t n)
 {
-    return (tg__disk_tensor){.dtype = TG__F32, .data = values, .bytes = n * sizeof *values};
+    return tg__weight_in_memory("test", values, TG__F32, 1, (int64_t[]){(int64_t)n});
 }
 
 static int padding_before(const shape *s) { return s->own_padding ? s->before : s->kernel / 2; }
@@ -121,8 +118,8 @@ static data data_new(shape s)
     for (size_t i = 0; i < d.weight_count; i++) /* outputs of different sizes */
         d.weight[i] *= (float)(1 << i / (d.weight_count / out) % 4);
     d.layer = (tg__layer){.name = "test",
-                          .weight = {on_disk(d.weight, d.weight_count)},
-                          .bias = {on_disk(d.bias, out)},
+                          .weight = {weight_of(d.weight, d.weight_count)},
+                          .bias = {weight_of(d.bias, out)},
                           .parts = 1,
                           .out = s.out,
                           .in = s.in,
@@ -133,10 +130,10 @@ static data data_new(shape s)
 
 static void data_free(data *d)
 {
-    munmap(d->x, d->x_count * sizeof(float));
-    munmap(d->weight, d->weight_count * sizeof(float));
-    munmap(d->bias, (size_t)d->s.out * sizeof(float));
-    munmap(d->residual, d->out_count * sizeof(float));
+    free(d->x);
+    free(d->weight);
+    free(d->bias);
+    free(d->residual);
 }
 
 /* ------------------------------------------------------------------------------- a small program

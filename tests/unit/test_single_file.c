@@ -274,7 +274,7 @@ static tg__single_file_names names_of(const tg__single_file *single,
     return names;
 }
 
-static void assert_shape(const tg__disk_tensor *found, shape expected)
+static void assert_shape(const tg__weight *found, shape expected)
 {
     assert_int_equal(found->rank, expected.rank);
     for (int i = 0; i < expected.rank; i++)
@@ -294,8 +294,8 @@ static int check_golden(const golden *g, const tg__safetensors *file, bool own_c
     for (int n = 0; n < 3; n++) {
         tg__single_file_names names = names_of(&single, network_classes[n], g->configs[n]);
         for (int i = 0; i < g->count; i++) {
-            const tg__disk_tensor *source;
-            tg__disk_tensor found;
+            const tg__weight *source;
+            tg__weight found;
             if (strcmp(g->expected[i].network, network_names[n]) != 0)
                 continue;
             if (!tg__single_file_lookup(&names, g->expected[i].name, -1, NULL, &found))
@@ -412,7 +412,7 @@ static void test_no_counterpart(void **state)
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
         const tg__network_class *network = questions[i].network;
         tg__single_file_names names = names_of(&single, network, g->configs[network_of(network)]);
-        tg__disk_tensor found;
+        tg__weight found;
         if (tg__single_file_lookup(&names, questions[i].name, -1, NULL, &found))
             fail_msg("%s is %s", questions[i].name, found.name);
         memset(longest, 'x', sizeof longest);
@@ -432,7 +432,7 @@ static void test_last_layer(void **state)
     tg__error error = {0};
     tg__single_file single;
     tg__single_file_names names;
-    tg__disk_tensor found;
+    tg__weight found;
     (void)state;
     tg__single_file_open(&single, file, "model.safetensors", true, &error);
     names = names_of(&single, &tg__clip_text_class, g->configs[network_of(&tg__clip_text_class)]);
@@ -464,7 +464,7 @@ static void test_layers_by_level(void **state)
     tg__error error = {0};
     tg__single_file single;
     tg__single_file_names unet;
-    tg__disk_tensor found;
+    tg__weight found;
     (void)state;
     for (int i = 0; i < NAMES; i++)
         add(c, names[i][1], "8");
@@ -496,7 +496,7 @@ static void check_view(const viewing *v)
     tg__error error = {0};
     tg__single_file single;
     tg__single_file_names names;
-    tg__disk_tensor found;
+    tg__weight found;
     tg__safetensors *file;
     assert_non_null(source);
     source->shape = parse_shape(v->dims);

@@ -316,16 +316,10 @@ static void operator_at(const conv_case *t, tg_cpu level, bool bf16, bool residu
     tg__kernels kernels;
     tg__kernels_init(&kernels, level);
     tg__context context = {.kernels = &kernels, .winograd_positions = 1};
-    /* a copy, for packing tells the system that it is not needed any more */
-    size_t weight_bytes = (size_t)t->out * (size_t)t->in * TAPS * sizeof(float);
-    float *weights = malloc(weight_bytes);
-    memcpy(weights, x.weights, weight_bytes);
-    tg__disk_tensor weight = {.data = weights, .bytes = weight_bytes, .dtype = TG__F32};
-    tg__disk_tensor bias = {
-        .data = x.bias, .bytes = (size_t)t->out * sizeof(float), .dtype = TG__F32};
+    const int64_t shape[] = {t->out, t->in, 3, 3};
     tg__layer layer = {.name = "conv",
-                       .weight = {weight},
-                       .bias = {bias},
+                       .weight = {tg__weight_in_memory("weight", x.weights, TG__F32, 4, shape)},
+                       .bias = {tg__weight_in_memory("bias", x.bias, TG__F32, 1, shape)},
                        .parts = 1,
                        .out = t->out,
                        .in = t->in,
@@ -362,7 +356,6 @@ static void operator_at(const conv_case *t, tg_cpu level, bool bf16, bool residu
     tg__program_free(program);
     tg__packs_free(&context.packs);
     free(workspace);
-    free(weights);
     numbers_free(&x);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* GroupNorm in two passes over slices of rows (sums, then apply); LayerNorm row by row. */
+/* GroupNorm in two passes over slices of rows: sums, then apply. */
 #include "core/parallel.h"
 #include "cpu/record.h"
 
@@ -104,11 +104,12 @@ static void apply_slice(void *context, size_t i, int thread)
 static void modulate(const group_norm_job *job, size_t image)
 {
     const float *scale = image_of(job->program, job->task->src[MODULATE], image);
+    const float *weight = job->state->weight, *bias = job->state->bias;
     image_scratch_parts parts = scratch_of(job, image);
     int c = job->task->dst.c;
     for (int i = 0; i < c; i++) {
-        parts.weight[i] = job->state->weight[i] * (1 + scale[i]);
-        parts.bias[i] = job->state->bias[i] * (1 + scale[i]) + scale[c + i];
+        parts.weight[i] = (weight ? weight[i] : 1) * (1 + scale[i]);
+        parts.bias[i] = (bias ? bias[i] : 0) * (1 + scale[i]) + scale[c + i];
     }
 }
 
@@ -132,8 +133,8 @@ static void group_norm_prepare(tg__program *program, tg__task *task)
 {
     enum { SLICE_VALUES = 1 << 16 };
     group_norm_state *state = task->state;
-    state->weight = tg__packed_f32(program, &state->norm->weight, 1);
-    state->bias = tg__packed_f32(program, &state->norm->bias, 1);
+    state->weight = tg__program_values(program, &state->norm->weight);
+    state->bias = tg__program_values(program, &state->norm->bias);
     size_t rows = (size_t)task->dst.h * (size_t)task->dst.w, c = (size_t)task->dst.c;
     state->slice = (SLICE_VALUES + c - 1) / c;
     state->slices = (rows + state->slice - 1) / state->slice;
@@ -162,69 +163,5 @@ tg__tensor tg__cpu_group_norm(tg__program *program, tg__tensor a, tg__tensor b,
     task->src[VECTOR] = options.vector;
     task->src[MODULATE] = options.modulate;
     tg__set_shape(program, task, "%dx%dx%dx%d", dst.n, dst.h, dst.w, dst.c);
-    return dst;
-}
-
-/* ---------------------------------------------------------------------------------- LayerNorm */
-
-typedef struct layer_norm_state {
-    const tg__norm *norm;
-    const float *weight, *bias;
-    float eps;
-} layer_norm_state;
-
-typedef struct layer_norm_job {
-    const tg__kernels *kernels;
-    const layer_norm_state *state;
-    char *dst;
-    const char *src;
-    int c;
-    size_t row_bytes;
-} layer_norm_job;
-
-static void layer_norm_rows(void *context, size_t row, size_t rows)
-{
-    const layer_norm_job *job = context;
-    size_t at = row * job->row_bytes;
-    job->kernels->layer_norm(job->dst + at, job->src + at, rows, job->c, job->state->weight,
-                             job->state->bias, job->state->eps,
-                             job->row_bytes == 2 * (size_t)job->c);
-}
-
-static void layer_norm_run(const tg__program *program, const tg__task *task)
-{
-    layer_norm_job job = {.kernels = tg__program_kernels(program),
-                          .state = task->state,
-                          .dst = tg__program_data(program, task->dst),
-                          .src = tg__program_data(program, task->src[0]),
-                          .c = task->dst.c,
-                          .row_bytes = (size_t)task->dst.c * tg__dtype_size(task->dst.dtype)};
-    tg__parallel_rows(tg__rows(task->dst), (1 << 16) / (size_t)task->dst.c + 1, layer_norm_rows,
-                      &job);
-}
-
-static void layer_norm_prepare(tg__program *program, tg__task *task)
-{
-    layer_norm_state *state = task->state;
-    state->weight = tg__packed_f32(program, &state->norm->weight, 1);
-    state->bias = tg__packed_f32(program, &state->norm->bias, 1);
-}
-
-static const tg__op layer_norm_op = {"layer_norm", layer_norm_prepare, layer_norm_run, NULL};
-
-tg__tensor tg__cpu_layer_norm(tg__program *program, tg__tensor x, const tg__norm *norm,
-                              tg__row_norm_options o)
-{
-    if (tg__program_failed(program) || !x.id)
-        return (tg__tensor){0};
-    tg__tensor dst = o.into.id ? o.into : tg__program_tensor(program, x.dtype, x.n, x.h, x.w, x.c);
-    tg__task *task =
-        tg__program_record(program, &layer_norm_op, norm->name, sizeof(layer_norm_state));
-    if (!task)
-        return (tg__tensor){0};
-    *(layer_norm_state *)task->state = (layer_norm_state){.norm = norm, .eps = o.eps};
-    task->dst = dst;
-    task->src[0] = x;
-    tg__set_shape(program, task, "%zux%d", tg__rows(x), x.c);
     return dst;
 }
