@@ -104,6 +104,7 @@ static void folders(void **state)
 static const char *const known_circles[][2] = {
     {"src/core/error", "src/core/utf8"},
     {"src/onednn/gather", "src/onednn/onednn"},
+    {"src/pipeline/preview", "src/pipeline/session"},
     {"src/samplers/class", "src/samplers/keys"},
     {"src/samplers/class", "src/samplers/scheduler"},
     {"src/samplers/keys", "src/samplers/scheduler"},
