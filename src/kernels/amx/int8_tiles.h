@@ -16,8 +16,8 @@
  *   tile_store(t, pointer, stride)
  *   tile_multiply_bytes(sum, a, b)  sum[i][j] += a[i][4k] b[k][4j] + ... + a[i][4k + 3] b[k][4j +
  * 3], a without a sign, b with one */
-#ifndef TG_KERNELS_AVX512_INT8_TILES_H
-#define TG_KERNELS_AVX512_INT8_TILES_H
+#ifndef TG_KERNELS_AMX_INT8_TILES_H
+#define TG_KERNELS_AMX_INT8_TILES_H
 
 #include "kernels/avx512/int8_finish.h"
 
