@@ -83,10 +83,10 @@ static void measure_level(tg_cpu level, int runs)
     tg__kernels k;
     tg__kernels_init(&k, level);
     double f32 = tg__peak_gmac(k.peak_f32, 0.2), bf16 = tg__peak_gmac(k.peak_bf16, 0.2);
-    measure_shapes(&k.attention_f32, tg__cpu_name((tg_cpu)level), "f32", false, f32, runs);
-    measure_shapes(&k.attention_bf16, tg__cpu_name((tg_cpu)level), "bf16", true, bf16, runs);
+    measure_shapes(&k.attention_f32, tg_cpu_name((tg_cpu)level), "f32", false, f32, runs);
+    measure_shapes(&k.attention_bf16, tg_cpu_name((tg_cpu)level), "bf16", true, bf16, runs);
     if (k.attention_int8.run) /* as a share of bf16's peak, for so half of the products are */
-        measure_shapes(&k.attention_int8, tg__cpu_name((tg_cpu)level), "bf16, scores int8", true,
+        measure_shapes(&k.attention_int8, tg_cpu_name((tg_cpu)level), "bf16, scores int8", true,
                        bf16, runs);
 }
 
@@ -96,7 +96,7 @@ int main(int argc, char **argv)
     if (runs < 1 || runs > MAX_RUNS)
         return 2;
     for (int level = TG_CPU_C; level <= (int)tg__cpu_level(); level++)
-        if (argc > 1 ? strcmp(argv[1], tg__cpu_name((tg_cpu)level)) == 0 : level > TG_CPU_C)
+        if (argc > 1 ? strcmp(argv[1], tg_cpu_name((tg_cpu)level)) == 0 : level > TG_CPU_C)
             measure_level((tg_cpu)level, runs);
     return 0;
 }

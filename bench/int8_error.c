@@ -15,6 +15,9 @@
 #include <string.h>
 
 #include "core/parallel.h"
+#include "cpu/backend.h"
+#include "cpu/lower.h"
+#include "models/unet.h"
 #include "pipeline/session.h"
 
 static void die(const char *message)
@@ -78,7 +81,7 @@ static options read_options(int argc, char **argv)
 /* The usual plan's evaluation: its inputs, and by node what it made. */
 typedef struct kept {
     tg_session *session;
-    const tg__cached_plan *entry;
+    const tg__made *entry;
     int step;                    /* at which it is kept */
     tg__tensor sample, timestep; /* of the plan */
     void *sample_data;
@@ -88,44 +91,44 @@ typedef struct kept {
     bool done;
 } kept;
 
-static bool is_product(const tg__node *node)
+static bool is_product(const tg__task *node)
 {
     return strcmp(node->op->kind, "conv2d") == 0 || strcmp(node->op->kind, "linear") == 0;
 }
 
 /* A layer's last node may lay its parts together, or multiply its halves. */
-static bool is_result(const tg__node *node)
+static bool is_result(const tg__task *node)
 {
     return is_product(node) || strcmp(node->op->kind, "interleave") == 0 ||
            strcmp(node->op->kind, "geglu") == 0;
 }
 
-static void *copy_of(const tg__plan *plan, tg__tensor x)
+static void *copy_of(const tg__program *plan, tg__tensor x)
 {
     void *copy = memory(1, tg__bytes(x));
-    memcpy(copy, tg__plan_data(plan, x), tg__bytes(x));
+    memcpy(copy, tg__program_data(plan, x), tg__bytes(x));
     return copy;
 }
 
-static void keep(void *context, const tg__plan *plan, const tg__node *node)
+static void keep(void *context, const tg__program *plan, const tg__task *node)
 {
     kept *k = context;
-    int last = tg__plan_node_count(plan) - 1;
+    int last = tg__program_task_count(plan) - 1;
     if (k->node == 0) {
         k->sample_data = copy_of(plan, k->sample);
-        k->timestep_value = *(const float *)tg__plan_data(plan, k->timestep);
+        k->timestep_value = *(const float *)tg__program_data(plan, k->timestep);
     }
     if (is_result(node) || k->node == last)
         k->results[k->node] = copy_of(plan, node->dst);
     k->done = k->node++ == last;
 }
 
-static const tg__cached_plan *unet_plan(const tg_session *s)
+static const tg__made *unet_program(const tg_session *s)
 {
-    for (const tg__cached_plan *entry = s->plans; entry; entry = entry->next)
-        if (entry->key.network == TG__UNET && entry->key.kind == TG__PASS_RUN)
+    for (const tg__made *entry = s->made; entry; entry = entry->next)
+        if (entry->role == s->model->class->denoiser && entry->pass.kind == TG__PASS_RUN)
             return entry;
-    die("the loop has no plan of the UNet");
+    die("the loop has no program of the UNet");
     return NULL;
 }
 
@@ -137,14 +140,17 @@ static bool at_step(void *user, const tg_progress *p)
         return true;
     if (p->step > k->step || k->step >= p->steps)
         return false;
-    k->entry = unet_plan(k->session);
-    const tg__plan_key *key = &k->entry->key;
-    int channels = k->session->model->unet.config.in_channels;
-    tg__plan *plan = k->entry->plan;
-    k->results = memory((size_t)tg__plan_node_count(plan), sizeof *k->results);
-    k->sample = tg__plan_external(plan, TG__UNET_SAMPLE, TG__F32, key->n, channels, key->h, key->w);
-    k->timestep = tg__plan_external(plan, TG__UNET_TIMESTEP, TG__F32, 1, 1, 1, 1);
-    tg__plan_observe(plan, keep, k);
+    if (k->entry)
+        return true; /* it is called more than once a step */
+    k->entry = unet_program(k->session);
+    const tg__pass *key = &k->entry->pass;
+    int channels = tg__denoiser(k->session->model)->facts.in_channels;
+    tg__program *plan = k->entry->program;
+    k->results = memory((size_t)tg__program_task_count(plan), sizeof *k->results);
+    k->sample =
+        tg__program_external(plan, TG__UNET_SAMPLE, TG__F32, key->n, channels, key->h, key->w);
+    k->timestep = tg__program_external(plan, TG__UNET_TIMESTEP, TG__F32, 1, 1, 1, 1);
+    tg__program_observe(plan, keep, k);
     return true;
 }
 
@@ -158,12 +164,11 @@ static void run_loop(kept *k, const options *o)
     g.seed = 1;
     g.decode = false;
     g.gate.gate_step = 0; /* all evaluations are alike */
-    g.progress = at_step;
-    g.progress_user = k;
+    tg_session_set_progress(k->session, at_step, k);
     k->step = o->step < 0 ? o->steps / 2 : o->step;
-    if (tg_prompt_encode(&prompt, k->session, o->prompt, "", 0) != TG_OK)
+    if (tg_prompt_encode(&prompt, k->session, o->prompt, "", NULL) != TG_OK)
         die(tg_session_message(k->session));
-    tg_status status = tg_generate(&result, k->session, prompt, &g);
+    tg_status status = tg_generate(&result, k->session, &prompt, 1, &g);
     if (status != TG_OK && status != TG_ERROR_CANCELLED)
         die(tg_session_message(k->session));
     if (!k->done)
@@ -176,8 +181,8 @@ static void run_loop(kept *k, const options *o)
  * comparison */
 
 typedef struct row {
-    const tg__node *node; /* of the int8 plan: the layer's last, and its last product */
-    const tg__node *product;
+    const tg__task *node; /* of the int8 plan: the layer's last, and its last product */
+    const tg__task *product;
     int kept; /* node of the usual plan */
     int64_t macs;
     double alone, accumulated;
@@ -191,12 +196,12 @@ typedef struct table {
 } table;
 
 /* Relative error of x, which the int8 plan has made. */
-static double error_of(const tg__plan *plan, tg__tensor x, const void *expected)
+static double error_of(const tg__program *plan, tg__tensor x, const void *expected)
 {
     size_t n = tg__count(x);
     float *a = memory(n, sizeof *a), *b = memory(n, sizeof *b);
     double off = 0, all = 0;
-    tg__to_f32_array(a, tg__plan_data(plan, x), x.dtype, n);
+    tg__to_f32_array(a, tg__program_data(plan, x), x.dtype, n);
     tg__to_f32_array(b, expected, x.dtype, n);
     for (size_t i = 0; i < n; i++) {
         double d = (double)a[i] - (double)b[i];
@@ -208,7 +213,7 @@ static double error_of(const tg__plan *plan, tg__tensor x, const void *expected)
     return off > 0 ? sqrt(off / all) : 0;
 }
 
-static void compare(void *context, const tg__plan *plan, const tg__node *node)
+static void compare(void *context, const tg__program *plan, const tg__task *node)
 {
     table *t = context;
     for (int i = 0; i < t->count; i++) {
@@ -218,7 +223,7 @@ static void compare(void *context, const tg__plan *plan, const tg__node *node)
         const void *expected = t->kept->results[r->kept];
         *(t->replace ? &r->alone : &r->accumulated) = error_of(plan, node->dst, expected);
         if (t->replace)
-            memcpy(tg__plan_data(plan, node->dst), expected, tg__bytes(node->dst));
+            memcpy(tg__program_data(plan, node->dst), expected, tg__bytes(node->dst));
     }
 }
 
@@ -226,8 +231,8 @@ static void compare(void *context, const tg__plan *plan, const tg__node *node)
 static int kept_node(const kept *k, const char *name)
 {
     int found = -1;
-    for (int i = 0; i < tg__plan_node_count(k->entry->plan); i++) {
-        const tg__node *node = tg__plan_node(k->entry->plan, i);
+    for (int i = 0; i < tg__program_task_count(k->entry->program); i++) {
+        const tg__task *node = tg__program_task(k->entry->program, i);
         if (is_result(node) && strcmp(node->name, name) == 0)
             found = i;
     }
@@ -237,12 +242,12 @@ static int kept_node(const kept *k, const char *name)
 }
 
 /* A row for each layer of the int8 plan. */
-static table make_table(const kept *k, const tg__plan *plan)
+static table make_table(const kept *k, const tg__program *plan)
 {
-    int nodes = tg__plan_node_count(plan);
+    int nodes = tg__program_task_count(plan);
     table t = {.kept = k, .rows = memory((size_t)nodes, sizeof *t.rows)};
     for (int i = 0; i < nodes; i++) {
-        const tg__node *node = tg__plan_node(plan, i);
+        const tg__task *node = tg__program_task(plan, i);
         if (!is_result(node))
             continue;
         int at = 0;
@@ -286,31 +291,35 @@ static void run_int8(const kept *k)
 {
     tg_session *s = k->session;
     tg__error error = {0};
-    tg__context context = {.kernels = &s->model->kernels, .dnnl = s->dnnl};
-    tg__plan *plan =
-        tg__record_plan(s->model, &context, &k->entry->key, tg__session_dtype(s), true, &error);
-    if (!plan || tg__plan_finish(plan) != TG_OK)
+    const tg__context *usual = tg__cpu_context(s->backend, k->entry->role);
+    tg__context context = {.kernels = usual->kernels, .dnnl = usual->dnnl};
+    tg__plan *recorded = tg__network_plan(tg__denoiser(s->model), &k->entry->pass, &error);
+    tg__program *plan = recorded ? tg__cpu_lower(&context, recorded,
+                                                 tg__program_dtype(k->entry->program), true, &error)
+                                 : NULL;
+    tg__plan_free(recorded);
+    if (!plan || tg__program_finish(plan, NULL) != TG_OK)
         die(error.message);
-    size_t bytes = tg__plan_external_bytes(plan, TG__UNET_OUTPUT);
+    size_t bytes = tg__program_external_bytes(plan, TG__UNET_OUTPUT);
     float *output = memory(1, bytes), timestep = k->timestep_value;
-    void *workspace = tg__aligned(tg__plan_workspace_bytes(plan));
+    void *workspace = tg__aligned(tg__program_workspace_bytes(plan));
     if (!workspace)
         die("out of memory");
-    tg__plan_bind_workspace(plan, workspace);
-    tg__session_bind_slots(s, plan, TG__SLOT_LAYERS);
-    tg__plan_bind(plan, TG__UNET_SAMPLE, k->sample_data);
-    tg__plan_bind(plan, TG__UNET_TIMESTEP, &timestep);
-    tg__plan_bind(plan, TG__UNET_OUTPUT, output);
+    tg__program_bind_workspace(plan, workspace);
+    tg__session_bind_kept(s, k->entry->role, plan);
+    tg__program_bind(plan, TG__UNET_SAMPLE, k->sample_data);
+    tg__program_bind(plan, TG__UNET_TIMESTEP, &timestep);
+    tg__program_bind(plan, TG__UNET_OUTPUT, output);
     table t = make_table(k, plan);
-    tg__plan_observe(plan, compare, &t);
+    tg__program_observe(plan, compare, &t);
     t.replace = true;
-    tg__plan_run(plan, false);
+    tg__program_run(plan, NULL);
     t.replace = false;
-    tg__plan_run(plan, false);
-    print_table(&t, tg__plan_macs(plan));
-    const float *expected = k->results[tg__plan_node_count(k->entry->plan) - 1];
+    tg__program_run(plan, NULL);
+    print_table(&t, tg__program_macs(plan));
+    const float *expected = k->results[tg__program_task_count(k->entry->program) - 1];
     printf("output: %.1f dB\n", decibels(output, expected, bytes / sizeof *output));
-    tg__plan_free(plan);
+    tg__program_free(plan);
     tg__packs_free(&context.packs);
     free(t.rows);
     free(workspace);
@@ -330,7 +339,7 @@ int main(int argc, char **argv)
     int before = tg__threads_enter(tg_session_threads(k.session));
     run_int8(&k);
     tg__threads_leave(before);
-    for (int i = 0; i < tg__plan_node_count(k.entry->plan); i++)
+    for (int i = 0; i < tg__program_task_count(k.entry->program); i++)
         free(k.results[i]);
     free(k.results);
     free(k.sample_data);

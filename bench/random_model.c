@@ -15,9 +15,7 @@
 #include <sys/stat.h>
 
 #include "io/file.h"
-#include "models/clip.h"
-#include "models/unet.h"
-#include "models/vae.h"
+#include "models/network.h"
 #include "text/clip_shipped.h"
 #include "text/clip_vocabulary.h"
 
@@ -34,10 +32,9 @@ typedef struct list {
 
 /* A lookup that has every tensor, and remembers which were asked for. */
 static bool remember(const void *context, const char *name, int rank, const int64_t *shape,
-                     tg__disk_tensor *found)
+                     tg__weight *found)
 {
     list *l = (list *)(uintptr_t)context;
-    int64_t count = 1;
     if (rank < 0)
         return false;
     if (l->count == l->room) {
@@ -49,13 +46,8 @@ static bool remember(const void *context, const char *name, int rank, const int6
     wanted *w = &l->items[l->count++];
     *w = (wanted){.rank = rank};
     snprintf(w->name, sizeof w->name, "%s", name);
-    *found = (tg__disk_tensor){
-        .name = "", .file = "", .dtype = TG__F32, .dtype_name = "F32", .rank = rank, .data = ""};
-    for (int i = 0; i < rank; i++) {
-        w->shape[i] = found->shape[i] = shape[i];
-        count *= shape[i];
-    }
-    found->bytes = (size_t)count * sizeof(float);
+    memcpy(w->shape, shape, (size_t)rank * sizeof *shape);
+    *found = tg__weight_in_memory("", "", TG__F32, rank, shape); /* which nobody reads */
     return true;
 }
 
@@ -127,31 +119,17 @@ static bool write_weights(const char *path, const list *l, tg__dtype dtype)
 }
 
 /* What the network NAME of the configs asks for. */
-static bool ask(const char *configs, const char *name, list *l, tg__error *error)
+static bool ask(const char *configs, const char *name, const tg__network_class *class, list *l,
+                tg__error *error)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s/config.json", configs, name);
     tg__config *config = tg__config_open(path, name, error);
     tg__weights *weights = tg__weights_from(remember, l, name, error);
-    if (config && weights && strcmp(name, "unet") == 0) {
-        tg__unet unet = {0};
-        tg__unet_config values;
-        if (tg__unet_read_config(&values, config) == TG_OK)
-            tg__unet_load(&unet, &values, weights, error);
-        tg__unet_free(&unet);
-    } else if (config && weights && strcmp(name, "vae") == 0) {
-        tg__vae vae = {0};
-        tg__vae_config values;
-        if (tg__vae_read_config(&values, config) == TG_OK)
-            tg__vae_load(&vae, &values, weights, error);
-        tg__vae_free(&vae);
-    } else if (config && weights) {
-        tg__clip clip = {0};
-        tg__clip_config values;
-        if (tg__clip_read_config(&values, config) == TG_OK)
-            tg__clip_load(&clip, &values, weights, error);
-        tg__clip_free(&clip);
-    }
+    tg__network *network = config && weights ? tg__network_new(class, name, error) : NULL;
+    if (network && class->read_config(network, config) == TG_OK)
+        class->load(network, weights, error);
+    tg__network_free(network);
     tg__weights_close(weights);
     tg__config_close(config);
     return !tg__failed(error);
@@ -216,6 +194,8 @@ static bool write_tokenizer(const char *folder, tg__error *error)
 int main(int argc, char **argv)
 {
     static const char *const folders[] = {"unet", "vae", "text_encoder", "scheduler", "tokenizer"};
+    static const tg__network_class *const classes[] = {&tg__unet_class, &tg__autoencoder_kl_class,
+                                                       &tg__clip_text_class};
     static const char *const bases[] = {"diffusion_pytorch_model", "diffusion_pytorch_model",
                                         "model"};
     static const char *const files[] = {"model_index.json", "unet/config.json", "vae/config.json",
@@ -242,7 +222,7 @@ int main(int argc, char **argv)
         return perror("tokenizer"), 1;
     for (int i = 0; i < 3; i++) {
         list l = {0};
-        if (!ask(argv[1], folders[i], &l, &error))
+        if (!ask(argv[1], folders[i], classes[i], &l, &error))
             return fprintf(stderr, "random_model: %s\n", error.message), 1;
         snprintf(path, sizeof path, "%s/%s/%s.safetensors", argv[2], folders[i], bases[i]);
         if (!write_weights(path, &l, dtype))

@@ -75,7 +75,7 @@ static void measure_level(tg_cpu level, int runs, size_t cache)
     tg__kernels_init(&kernels, level);
     double peak = tg__peak_gmac(kernels.peak_f32, 0.2);
     for (int bf16 = 0; bf16 < 2; bf16++) {
-        printf("%s, %s: peak %.1f GMAC/s\n", tg__cpu_name((tg_cpu)level), bf16 ? "bf16" : "f32",
+        printf("%s, %s: peak %.1f GMAC/s\n", tg_cpu_name((tg_cpu)level), bf16 ? "bf16" : "f32",
                peak);
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
             measure(bf16 ? &kernels.winograd_bf16 : &kernels.winograd_f32, &shapes[i], bf16, peak,
@@ -90,7 +90,7 @@ int main(int argc, char **argv)
     if (runs < 1 || runs > MAX_RUNS)
         return 2;
     for (int level = TG_CPU_AVX2; level <= (int)tg__cpu_level(); level++)
-        if (argc > 1 ? strcmp(argv[1], tg__cpu_name((tg_cpu)level)) == 0
+        if (argc > 1 ? strcmp(argv[1], tg_cpu_name((tg_cpu)level)) == 0
                      : level < TG_CPU_AVX512_BF16)
             measure_level((tg_cpu)level, runs, cache);
     return 0;

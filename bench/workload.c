@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tgate.h>
+#include <tgate_profile.h>
 #include <time.h>
 
 enum { LOOP_STEPS = 10, LOOP_GATE = 5, NOT_HERE = 3 };
@@ -51,13 +51,12 @@ static void say(const char *format, double value)
 /* 10^9 multiplications of all that ran so far. */
 static double profiled(work *w)
 {
-    const tg_profile_row *rows;
     int count;
     double gmac = 0;
-    if (tg_session_profile(w->session, &rows, &count) != TG_OK)
+    if (tg_session_profile(w->session, &count) != TG_OK)
         die(tg_session_message(w->session));
     for (int i = 0; i < count; i++)
-        gmac += rows[i].gmac;
+        gmac += tg_session_profile_row(w->session, i)->gmac;
     return gmac;
 }
 
@@ -65,10 +64,10 @@ static double profiled(work *w)
 static bool at_step(void *user, const tg_progress *p)
 {
     work *w = user;
-    if (p->phase != TG_PHASE_DENOISE)
+    if (!p->latents.data) /* not between two steps */
         return true;
     if (w->done == 1)
-        say("ready %.9g\n", tg_model_describe(w->model).step_gmac);
+        say("ready %.9g\n", tg_model_describe(w->model)->step_gmac);
     else if (w->done > 1)
         say("%.9g\n", now() - w->began);
     if (w->done++ > 0 && !asked())
@@ -91,9 +90,8 @@ static void steps(work *w)
 {
     tg_result *result;
     tg_generate_options o = loop_options(w, 500, 0);
-    o.progress = at_step;
-    o.progress_user = w;
-    if (tg_generate(&result, w->session, w->prompt, &o) != TG_ERROR_CANCELLED)
+    tg_session_set_progress(w->session, at_step, w);
+    if (tg_generate(&result, w->session, &w->prompt, 1, &o) != TG_ERROR_CANCELLED)
         die(tg_session_message(w->session));
 }
 
@@ -101,9 +99,9 @@ static double loop(work *w, int gate, double *gmac)
 {
     tg_result *result;
     tg_generate_options o = loop_options(w, LOOP_STEPS, gate);
-    if (tg_generate(&result, w->session, w->prompt, &o) != TG_OK)
+    if (tg_generate(&result, w->session, &w->prompt, 1, &o) != TG_OK)
         die(tg_session_message(w->session));
-    double seconds = tg_result_seconds(result).denoise;
+    double seconds = tg_result_seconds(result)->denoise;
     *gmac = tg_result_gmac(result);
     tg_result_free(result);
     return seconds;
@@ -111,18 +109,18 @@ static double loop(work *w, int gate, double *gmac)
 
 static double decode(work *w, double *gmac)
 {
-    tg_model_info info = tg_model_describe(w->model);
-    int h = info.height / info.size_multiple, width = info.width / info.size_multiple;
-    size_t n = (size_t)info.latent_channels * (size_t)h * (size_t)width;
+    const tg_model_info *info = tg_model_describe(w->model);
+    int h = info->height / info->size_multiple, width = info->width / info->size_multiple;
+    size_t n = (size_t)info->latent_channels * (size_t)h * (size_t)width;
     float *data = calloc(n, sizeof *data);
-    tg_array latents = {1, info.latent_channels, h, width, data};
+    tg_array latents = {1, info->latent_channels, h, width, data};
     tg_result *result;
     for (size_t i = 0; data && i < n; i++)
         data[i] = (float)(i * 7919 % 1000) * 1e-3f - .5f;
     double before = profiled(w);
     if (tg_decode(&result, w->session, &latents, false) != TG_OK)
         die(tg_session_message(w->session));
-    double seconds = tg_result_seconds(result).decode;
+    double seconds = tg_result_seconds(result)->decode;
     *gmac = profiled(w) - before;
     tg_result_free(result);
     free(data);
@@ -133,7 +131,7 @@ static double encode(work *w, double *gmac)
 {
     tg_prompt *prompt;
     double before = profiled(w), start = now();
-    if (tg_prompt_encode(&prompt, w->session, "a lighthouse in a storm", "blurry", 0) != TG_OK)
+    if (tg_prompt_encode(&prompt, w->session, "a lighthouse in a storm", "blurry", NULL) != TG_OK)
         die(tg_session_message(w->session));
     double seconds = now() - start;
     *gmac = profiled(w) - before;
@@ -153,12 +151,10 @@ static double once(work *w, double *gmac)
 
 static tg_dtype dtype_named(const char *name)
 {
-    static const char *const names[] = {"auto", "f32", "bf16", "int8"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0)
-            return (tg_dtype)i;
-    die("the dtype is none of f32, bf16, int8");
-    return TG_DTYPE_AUTO;
+    tg_dtype dtype = TG_DTYPE_AUTO;
+    if (!tg_dtype_from_name(name, &dtype))
+        die("the dtype is none of f32, bf16, int8");
+    return dtype;
 }
 
 int main(int argc, char **argv)
@@ -181,7 +177,7 @@ int main(int argc, char **argv)
     if (status != TG_OK)
         die(tg_session_message(w.session));
     bool denoises = strcmp(w.what, "unet_step") == 0 || strncmp(w.what, "loop", 4) == 0;
-    if (denoises && tg_prompt_encode(&w.prompt, w.session, "a lighthouse", "", 0) != TG_OK)
+    if (denoises && tg_prompt_encode(&w.prompt, w.session, "a lighthouse", "", NULL) != TG_OK)
         die(tg_session_message(w.session));
     if (denoises)
         tg_session_release_text_encoder(w.session);

@@ -22,7 +22,7 @@ static int finish(struct engine *engine, struct outputs *outputs, int code)
     if (code == EXIT_DONE)
         code = engine_check_interrupt(engine);
     if (code == EXIT_DONE)
-        code = outputs_commit(outputs);
+        code = outputs_write(outputs);
     if (code == EXIT_DONE)
         engine_report_files(engine, outputs);
     return code;
@@ -37,7 +37,7 @@ static int decode(struct engine *engine, struct outputs *outputs, const tg_array
         code = engine_session_result(
             engine, tg_decode(&result, engine->session, latents, options->unscaled));
     for (int i = 0; i < latents->count && code == EXIT_DONE; i++)
-        code = outputs_stage_picture(outputs, (size_t)i, tg_result_image(result, i), NULL);
+        code = outputs_keep_picture(outputs, (size_t)i, tg_result_image(result, i), NULL);
     tg_result_free(result);
     return finish(engine, outputs, code);
 }
@@ -51,7 +51,7 @@ static int encode(struct engine *engine, struct outputs *outputs, const tg_array
         code = engine_session_result(
             engine, tg_encode(&result, engine->session, picture, options->unscaled));
     if (code == EXIT_DONE)
-        code = outputs_stage_array(outputs, 0, tg_result_latents(result));
+        code = outputs_keep_array(outputs, 0, tg_result_latents(result));
     tg_result_free(result);
     return finish(engine, outputs, code);
 }
@@ -73,30 +73,28 @@ static int run_codec(const struct options *options, tg_array *input,
 
 int run_decode(const struct options *options)
 {
-    char message[1024] = "";
+    tg_error error;
     tg_array latents = {0};
     if (!options->latents || !options->output)
         return fail_usage(options->command, "expected both --latents FILE.npy and -o PICTURE");
     int code = output_check_picture(options->command, "output", options->output);
     if (code != EXIT_DONE)
         return code;
-    tg_status status = tg_npy_read(&latents, options->latents, message, sizeof message);
-    if (status != TG_OK)
-        return fail_status(options->command, status, message);
+    if (tg_npy_read(&latents, options->latents, &error) != TG_OK)
+        return fail_error(options->command, &error);
     return run_codec(options, &latents, decode);
 }
 
 int run_encode(const struct options *options)
 {
-    char message[1024] = "";
+    tg_error error;
     tg_array picture = {0};
     if (!options->save_latents)
         return fail_usage(options->command, "expected --save-latents FILE.npy");
     int code = output_check_array(options->command, "save-latents", options->save_latents);
     if (code != EXIT_DONE)
         return code;
-    tg_status status = tg_image_read(&picture, options->argument[1], message, sizeof message);
-    if (status != TG_OK)
-        return fail_status(options->command, status, message);
+    if (tg_image_read(&picture, options->argument[1], &error) != TG_OK)
+        return fail_error(options->command, &error);
     return run_codec(options, &picture, encode);
 }

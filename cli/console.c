@@ -94,10 +94,12 @@ static void write_time(char *text, size_t size, double seconds)
 bool console_progress(void *user, const tg_progress *progress)
 {
     static const char *const phases[] = {
+        [TG_PHASE_OPEN] = "opening",
         [TG_PHASE_LOAD] = "loading",
         [TG_PHASE_TEXT] = "reading the prompt",
         [TG_PHASE_DENOISE] = "denoising",
         [TG_PHASE_DECODE] = "decoding",
+        [TG_PHASE_ENCODE] = "encoding",
     };
     struct console *console = user;
     char text[200], left[32];

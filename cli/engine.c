@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "outputs.h"
 #include "report.h"
@@ -32,20 +31,10 @@ void engine_close(struct engine *engine)
 /* TG_CPU caps the instruction set; empty is as good as absent. */
 static int read_cpu(enum command command, tg_cpu *cpu)
 {
-    static const struct {
-        const char *name;
-        tg_cpu cpu;
-    } levels[] = {
-        {"", TG_CPU_AUTO},         {"c", TG_CPU_C},     {"avx2", TG_CPU_AVX2},
-        {"avx512", TG_CPU_AVX512}, {"amx", TG_CPU_AMX}, {"avx512_bf16", TG_CPU_AVX512_BF16},
-    };
     const char *text = getenv("TG_CPU");
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
-        if (strcmp(text ? text : "", levels[i].name) == 0) {
-            *cpu = levels[i].cpu;
-            return EXIT_DONE;
-        }
-    }
+    *cpu = TG_CPU_AUTO;
+    if (!text || !*text || tg_cpu_from_name(text, cpu))
+        return EXIT_DONE;
     return fail_usage(command, "TG_CPU=%s: expected c, avx2, avx512, avx512_bf16 or amx", text);
 }
 
@@ -62,6 +51,8 @@ int engine_open_model(struct engine *engine)
     model_options.prediction_type = options->prediction_type;
     model_options.log = console_log;
     model_options.log_user = &engine->console;
+    model_options.progress = console_progress;
+    model_options.progress_user = &engine->console;
     int code = read_cpu(options->command, &model_options.cpu);
     if (code != EXIT_DONE)
         return code;
@@ -78,6 +69,8 @@ int engine_open_session(struct engine *engine)
     session_options.vae_tiling = (tg_vae_tiling)engine->options->vae_tiling;
     session_options.profile = engine->options->profile;
     session_options.cache_dir = engine->options->cache_dir;
+    session_options.progress = console_progress;
+    session_options.progress_user = &engine->console;
     return engine_session_result(engine,
                                  tg_session_new(&engine->session, engine->model, &session_options));
 }
@@ -85,13 +78,16 @@ int engine_open_session(struct engine *engine)
 int engine_model_result(struct engine *engine, tg_status status)
 {
     console_clear(&engine->console);
-    return fail_status(engine->options->command, status, tg_model_message(engine->model));
+    return status == TG_OK ? EXIT_DONE
+                           : fail_error(engine->options->command, tg_model_error(engine->model));
 }
 
 int engine_session_result(struct engine *engine, tg_status status)
 {
     console_clear(&engine->console);
-    return fail_status(engine->options->command, status, tg_session_message(engine->session));
+    return status == TG_OK
+               ? EXIT_DONE
+               : fail_error(engine->options->command, tg_session_error(engine->session));
 }
 
 int engine_check_interrupt(struct engine *engine)
@@ -99,7 +95,7 @@ int engine_check_interrupt(struct engine *engine)
     if (!console_interrupted())
         return EXIT_DONE;
     console_clear(&engine->console);
-    return fail_status(engine->options->command, TG_ERROR_CANCELLED, NULL);
+    return fail_interrupted();
 }
 
 void engine_report_files(struct engine *engine, const struct outputs *outputs)
@@ -110,6 +106,5 @@ void engine_report_files(struct engine *engine, const struct outputs *outputs)
 
 const char *engine_dtype(const struct engine *engine)
 {
-    static const char *const names[] = {"auto", "f32", "bf16", "int8"};
-    return names[tg_session_dtype(engine->session)];
+    return tg_dtype_name(tg_session_dtype(engine->session));
 }

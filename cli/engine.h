@@ -32,7 +32,7 @@ int engine_check_interrupt(struct engine *engine);
 struct outputs;
 void engine_report_files(struct engine *engine, const struct outputs *outputs);
 
-/* "f32" or "bf16": what the session computes with. */
+/* "f32", "bf16" or "int8": what the session computes with. */
 const char *engine_dtype(const struct engine *engine);
 
 #endif

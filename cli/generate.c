@@ -17,7 +17,6 @@
 #include "profile.h"
 #include "prompts.h"
 #include "report.h"
-#include "utf8.h"
 
 /* The order of --rng's list. */
 _Static_assert(TG_RNG_TORCH_CPU == 0 && TG_RNG_TORCH_CUDA == 1, "torch-cpu|torch-cuda");
@@ -28,10 +27,11 @@ struct run {
     const struct options *options;
     struct engine engine;
     struct prompts prompts;
-    tg_prompt **encoded; /* one for each prompt */
-    tg_array latents;    /* of --latents */
-    tg_model_info info;
+    tg_prompt **encoded;       /* one for each prompt */
+    tg_array latents;          /* of --latents */
+    const tg_model_info *info; /* the model's */
     tg_generate_options generate;
+    tg_prompt_options prompt;
     struct outputs outputs; /* all pictures, then the latents of each prompt */
     size_t pictures;        /* how many of the outputs are pictures */
     double start, opened;   /* seconds on the clock; seconds it took to open model and session */
@@ -43,7 +43,7 @@ struct run {
 
 static int check_text(const struct options *options, const char *option, const char *text)
 {
-    if (!text || utf8_valid(text))
+    if (!text || tg_text_check(text, NULL) == TG_OK)
         return EXIT_DONE;
     return fail_usage(options->command, "--%s: expected UTF-8", option);
 }
@@ -74,13 +74,12 @@ static int check_options(struct run *run)
 static int read_inputs(struct run *run)
 {
     const struct options *options = run->options;
-    char message[1024] = "";
+    tg_error error;
     int code = prompts_read(&run->prompts, options);
     if (code != EXIT_DONE || !options->latents)
         return code;
-    return fail_status(options->command,
-                       tg_npy_read(&run->latents, options->latents, message, sizeof message),
-                       message);
+    tg_npy_read(&run->latents, options->latents, &error);
+    return fail_error(options->command, &error);
 }
 
 static int open_model(struct run *run)
@@ -106,8 +105,8 @@ static int take_size_of_latents(struct run *run)
 {
     const struct options *o = run->options;
     const tg_array *latents = &run->latents;
-    int64_t width = (int64_t)latents->width * run->info.size_multiple;
-    int64_t height = (int64_t)latents->height * run->info.size_multiple;
+    int64_t width = (int64_t)latents->width * run->info->size_multiple;
+    int64_t height = (int64_t)latents->height * run->info->size_multiple;
     int code = agree(run, "width", GIVEN(o, width), o->width, width);
     if (code == EXIT_DONE)
         code = agree(run, "height", GIVEN(o, height), o->height, height);
@@ -156,24 +155,23 @@ static void merge_options(struct run *run)
 #undef MERGE
     g->rng = (tg_rng)o->rng;
     g->decode = o->output || !o->save_latents;
-    g->progress = console_progress;
-    g->progress_user = &run->engine.console;
 }
 
 static int settle(struct run *run)
 {
     const struct options *options = run->options;
-    char message[1024] = "";
+    tg_error error;
     int code = EXIT_DONE;
+    tg_prompt_options_init(&run->prompt);
+    run->prompt.clip_skip = options->clip_skip;
     tg_generate_options_init(&run->generate, run->engine.model);
     merge_options(run);
     if (options->latents)
         code = take_size_of_latents(run);
-    if (code == EXIT_DONE)
-        code = fail_status(options->command,
-                           tg_generate_check(run->engine.model, &run->generate, options->clip_skip,
-                                             message, sizeof message),
-                           message);
+    if (code == EXIT_DONE) {
+        tg_generate_check(run->engine.model, &run->generate, &run->prompt, &error);
+        code = fail_error(options->command, &error);
+    }
     if (code == EXIT_DONE && !GIVEN(options, seed))
         code = draw_seed(run);
     return code;
@@ -217,26 +215,24 @@ static int encode_prompts(struct run *run)
     run->encoded = calloc((size_t)run->prompts.count, sizeof *run->encoded);
     if (!run->encoded)
         return fail_memory();
+    engine->console.prompts = run->prompts.count;
     for (int i = 0; i < run->prompts.count; i++) {
-        tg_progress progress = {TG_PHASE_TEXT, i, run->prompts.count, 0, 0};
-        if (!console_progress(&engine->console, &progress))
-            return engine_check_interrupt(engine);
-        int code = engine_session_result(
-            engine, tg_prompt_encode(&run->encoded[i], engine->session, run->prompts.items[i],
-                                     options->negative, options->clip_skip));
+        engine->console.prompt = i + 1;
+        int code = engine_session_result(engine, tg_prompt_encode(&run->encoded[i], engine->session,
+                                                                  run->prompts.items[i],
+                                                                  options->negative, &run->prompt));
         if (code != EXIT_DONE)
             return code;
     }
-    tg_session_release_text_encoder(engine->session);
-    return EXIT_DONE;
+    return engine_session_result(engine, tg_session_trim(engine->session, TG_TRIM_TEXT_ENCODERS));
 }
 
-static int stage_picture(struct run *run, const tg_result *result, int prompt, int index)
+static int keep_picture(struct run *run, const tg_result *result, int prompt, int index)
 {
     struct parameters parameters = {
         .options = run->options,
         .generate = &run->generate,
-        .scheduler = run->info.scheduler,
+        .scheduler = run->info->scheduler,
         .prompt = run->prompts.items[prompt],
         .index = index,
     };
@@ -244,29 +240,29 @@ static int stage_picture(struct run *run, const tg_result *result, int prompt, i
     char *text = parameters_text(&parameters);
     if (!text)
         return fail_memory();
-    int code = outputs_stage_picture(&run->outputs, output, tg_result_image(result, index), text);
+    int code = outputs_keep_picture(&run->outputs, output, tg_result_image(result, index), text);
     free(text);
     return code;
 }
 
-static int stage_result(struct run *run, const tg_result *result, int prompt)
+static int keep_result(struct run *run, const tg_result *result, int prompt)
 {
     int code = EXIT_DONE;
     for (int i = 0; run->pictures && i < run->generate.count && code == EXIT_DONE; i++)
-        code = stage_picture(run, result, prompt, i);
+        code = keep_picture(run, result, prompt, i);
     if (code == EXIT_DONE && run->options->save_latents)
-        code = outputs_stage_array(&run->outputs, run->pictures + (size_t)prompt,
-                                   tg_result_latents(result));
+        code = outputs_keep_array(&run->outputs, run->pictures + (size_t)prompt,
+                                  tg_result_latents(result));
     return code;
 }
 
 static void add_figures(struct run *run, const tg_result *result)
 {
-    tg_seconds seconds = tg_result_seconds(result);
-    run->seconds.load += seconds.load;
-    run->seconds.text += seconds.text;
-    run->seconds.denoise += seconds.denoise;
-    run->seconds.decode += seconds.decode;
+    const tg_seconds *seconds = tg_result_seconds(result);
+    run->seconds.load += seconds->load;
+    run->seconds.text += seconds->text;
+    run->seconds.denoise += seconds->denoise;
+    run->seconds.decode += seconds->decode;
     run->gmac += tg_result_gmac(result);
     run->gmac_plain += tg_result_gmac_plain(result);
 }
@@ -275,16 +271,15 @@ static int make_pictures(struct run *run)
 {
     struct engine *engine = &run->engine;
     int code = EXIT_DONE;
-    engine->console.prompts = run->prompts.count;
     for (int i = 0; i < run->prompts.count && code == EXIT_DONE; i++) {
         tg_result *result = NULL;
         engine->console.prompt = i + 1;
-        run->generate.release_unet = i + 1 == run->prompts.count;
+        run->generate.release_denoiser = i + 1 == run->prompts.count;
         code = engine_session_result(
-            engine, tg_generate(&result, engine->session, run->encoded[i], &run->generate));
+            engine, tg_generate(&result, engine->session, &run->encoded[i], 1, &run->generate));
         if (code == EXIT_DONE) {
             add_figures(run, result);
-            code = stage_result(run, result, i);
+            code = keep_result(run, result, i);
         }
         tg_result_free(result);
     }
@@ -307,7 +302,7 @@ static void print_settings(struct json *json, const struct run *run)
     json_integer(json, "count", g->count);
     json_integer(json, "steps", g->steps);
     json_real(json, "guidance", g->guidance);
-    json_text(json, "scheduler", run->info.scheduler);
+    json_text(json, "scheduler", run->info->scheduler);
     json_text(json, "dtype", engine_dtype(&run->engine));
     json_integer(json, "threads", tg_session_threads(run->engine.session));
     if (g->gate.gate_step == 0) {
@@ -377,9 +372,9 @@ static int report(struct run *run)
     return code == EXIT_DONE && run->options->profile ? profile_print(&run->engine) : code;
 }
 
-static int commit(struct run *run)
+static int write_files(struct run *run)
 {
-    int code = outputs_commit(&run->outputs);
+    int code = outputs_write(&run->outputs);
     if (code == EXIT_DONE)
         engine_report_files(&run->engine, &run->outputs);
     return code;
@@ -400,7 +395,7 @@ int run_generate(const struct options *options)
 {
     static int (*const stages[])(struct run *) = {
         check_options, read_inputs,    open_model,    settle, name_outputs,
-        open_session,  encode_prompts, make_pictures, report, commit,
+        open_session,  encode_prompts, make_pictures, report, write_files,
     };
     struct run run = {
         .options = options,

@@ -2,6 +2,7 @@
 /* The help: examples first, then the options from their table. */
 #include "help.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "options_table.h"

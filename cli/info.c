@@ -8,15 +8,16 @@
 #include "json.h"
 #include "report.h"
 
-static void print_json(const tg_model_info *info)
+static void print_json(const tg_model *model)
 {
+    const tg_model_info *info = tg_model_describe(model);
     struct json json = {.out = stdout};
     json_open(&json, NULL, '{');
     json_text(&json, "pipeline", info->pipeline);
     json_text(&json, "layout", info->layout);
     json_open(&json, "networks", '[');
     for (int i = 0; i < info->network_count; i++) {
-        const tg_network_info *network = &info->networks[i];
+        const tg_network_info *network = tg_model_network(model, i);
         json_open(&json, NULL, '{');
         json_text(&json, "name", network->name);
         json_text(&json, "class", network->class_name);
@@ -46,11 +47,12 @@ static void print_json(const tg_model_info *info)
 
 static double mebibytes(int64_t bytes) { return (double)bytes / (1 << 20); }
 
-static void print_table(const tg_model_info *info)
+static void print_table(const tg_model *model)
 {
+    const tg_model_info *info = tg_model_describe(model);
     printf("%-14s %-24s %14s  %-6s %10s\n", "network", "class", "parameters", "dtype", "MiB");
     for (int i = 0; i < info->network_count; i++) {
-        const tg_network_info *network = &info->networks[i];
+        const tg_network_info *network = tg_model_network(model, i);
         printf("%-14s %-24s %14" PRId64 "  %-6s %10.1f\n", network->name, network->class_name,
                network->parameters, network->dtype, mebibytes(network->bytes));
     }
@@ -69,10 +71,8 @@ int run_info(const struct options *options)
     struct engine engine;
     engine_init(&engine, options);
     int code = engine_open_model(&engine);
-    if (code == EXIT_DONE) {
-        tg_model_info info = tg_model_describe(engine.model);
-        (options->json ? print_json : print_table)(&info);
-    }
+    if (code == EXIT_DONE)
+        (options->json ? print_json : print_table)(engine.model);
     engine_close(&engine);
     return code;
 }

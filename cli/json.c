@@ -5,13 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "utf8.h"
+#include "tgate.h"
+
+/* Bytes of the UTF-8 sequence that text begins with, 1 to 4: the shortest beginning that is whole.
+ * 0 if it begins with none. */
+static int sequence_length(const char *text)
+{
+    char piece[5] = "";
+    for (int i = 0; i < 4 && text[i]; i++) {
+        piece[i] = text[i];
+        if (tg_text_check(piece, NULL) == TG_OK)
+            return i + 1;
+    }
+    return 0;
+}
 
 void json_quote(FILE *out, const char *text)
 {
     fputc('"', out);
     while (*text) {
-        int length = utf8_length(text);
+        int length = sequence_length(text);
         if (length == 0) {
             fputs("\\ufffd", out);
             length = 1;

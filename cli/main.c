@@ -7,7 +7,9 @@
 
 #include "commands.h"
 #include "help.h"
+#include "parser.h"
 #include "report.h"
+#include "waiting.h"
 
 /* A standard stream that is closed would give its number to the next file opened, and messages
  * would end up in that file. The stand-in is opened the wrong way round, so that using it fails. */
@@ -69,10 +71,12 @@ static int run_words(int count, char *const *words)
         return code;
     if (options.version)
         return run_version();
-    if (!options.help)
-        return run_command(&options);
-    help_command(stdout, command, *options.help);
-    return EXIT_DONE;
+    if (options.help) {
+        help_command(stdout, command, *options.help);
+        return EXIT_DONE;
+    }
+    wait_asleep(words - 1); /* all of argv */
+    return run_command(&options);
 }
 
 int main(int argc, char **argv)

@@ -6,12 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum command {
-#define COMMAND(id, ...) COMMAND_##id,
-#include "options.def"
-#undef COMMAND
-    COMMAND_COUNT
-};
+#include "command_table.h"
 
 enum option_id {
 #define OPTION(id, ...) OPTION_##id,
@@ -43,16 +38,5 @@ struct options {
 };
 
 #define GIVEN(options, id) ((options)->given[OPTION_##id])
-
-/* Finds a command by its name; COMMAND_COUNT if there is none. */
-enum command command_find(const char *name);
-const char *command_name(enum command command);
-
-/* Reads what follows the command's name. Returns an exit code: EXIT_DONE, or EXIT_USAGE after a
- * message. Reading stops at --help and --version; whatever follows them is not looked at. */
-int options_parse(struct options *options, enum command command, int count, char *const *words);
-
-/* Complains about a word that should have been a command. */
-int command_unknown(const char *word);
 
 #endif

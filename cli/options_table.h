@@ -3,9 +3,7 @@
 #ifndef TG_CLI_OPTIONS_TABLE_H
 #define TG_CLI_OPTIONS_TABLE_H
 
-#include <limits.h>
 #include <stddef.h>
-#include <stdio.h>
 
 #include "options.h"
 
@@ -50,14 +48,7 @@ struct option_row {
     size_t offset; /* of the field in struct options */
 };
 
-struct command_row {
-    const char *name, *usage;
-    int least;
-    const char *hint, *purpose;
-};
-
 extern const struct option_row option_rows[OPTION_COUNT];
-extern const struct command_row command_rows[COMMAND_COUNT];
 
 /* What the option takes, in words: "an integer from 1 to 1024". */
 void option_expects(char *text, size_t size, const struct option_row *row);

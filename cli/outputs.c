@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "outputs.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "report.h"
-
-#define PICTURE_SUFFIXES ".png .jpg .jpeg .webp .npy"
 
 /* ----------------------------------------------------------------------------------- names */
 
@@ -31,19 +25,9 @@ static const char *suffix_of(const char *path)
     return dot && dot > name ? dot : name + strlen(name);
 }
 
-bool output_suffix_is(const char *path, const char *suffixes)
-{
-    const char *suffix = suffix_of(path);
-    size_t length = strlen(suffix);
-    for (const char *s = suffixes; length && *s; s += strcspn(s, " "), s += *s == ' ')
-        if (strcspn(s, " ") == length && strncasecmp(s, suffix, length) == 0)
-            return true;
-    return false;
-}
-
 int output_check_picture(enum command command, const char *option, const char *path)
 {
-    if (output_suffix_is(path, PICTURE_SUFFIXES))
+    if (tg_image_format_from_path(path, NULL))
         return EXIT_DONE;
     return fail_usage(command,
                       "--%s %s: expected a name that ends in .png, .jpg, .jpeg, .webp or "
@@ -53,28 +37,21 @@ int output_check_picture(enum command command, const char *option, const char *p
 
 int output_check_array(enum command command, const char *option, const char *path)
 {
-    if (output_suffix_is(path, ".npy"))
+    tg_image_format format;
+    if (tg_image_format_from_path(path, &format) && format == TG_IMAGE_NPY)
         return EXIT_DONE;
     return fail_usage(command, "--%s %s: expected a name that ends in .npy", option, path);
 }
 
-/* The temporary name is short, so that it fits where the final one does, keeps the suffix, by which
- * the library knows what to write, and is nobody else's. */
-static bool make_names(struct output *output, const char *path, const char *number)
+static bool make_name(struct output *output, const char *path, const char *number)
 {
-    unsigned long long token = 0;
     const char *suffix = suffix_of(path);
-    size_t room = strlen(path) + strlen(number) + 48;
+    size_t room = strlen(path) + strlen(number) + 1;
     output->path = malloc(room);
-    output->temporary = malloc(room);
-    if (!output->path || !output->temporary || getrandom(&token, sizeof token, 0) < 0)
+    if (!output->path)
         return false;
     snprintf(output->path, room, "%.*s%s%s", (int)(suffix - path), path, number, suffix);
     output->name = base_name(output->path);
-    int n = snprintf(output->temporary, room, "%.*s.tgate-%016llx%s",
-                     (int)(output->name - output->path), output->path, token, suffix);
-    for (char *p = output->temporary + n - strlen(suffix); *p; p++)
-        *p = (char)tolower((unsigned char)*p);
     return true;
 }
 
@@ -91,7 +68,7 @@ int outputs_add(struct outputs *outputs, const char *path, size_t files)
             snprintf(number, sizeof number, "-%zu", i + 1);
         struct output *output = &items[outputs->count++];
         *output = (struct output){0};
-        if (!make_names(output, path, number))
+        if (!make_name(output, path, number))
             return fail_memory();
     }
     return EXIT_DONE;
@@ -173,64 +150,40 @@ int outputs_check(struct outputs *outputs, enum command command)
 
 /* --------------------------------------------------------------------------------- writing */
 
-/* The library's sentence begins with the temporary name, which means nothing to the user. */
-static int finish_staging(struct output *output, tg_status status, const char *message)
+static int report(const struct output *output, const tg_error *error)
 {
-    const char *temporary = base_name(output->temporary), *found = strstr(message, temporary);
-    if (status == TG_OK) {
-        output->staged = true;
-        return EXIT_DONE;
-    }
-    if (found)
-        return fail("%s%s", output->path, found + strlen(temporary));
-    return fail("%s: %s", output->path, *message ? message : tg_status_text(status));
+    return error->status == TG_OK ? EXIT_DONE : fail("%s: %s", output->path, error->message);
 }
 
-int outputs_stage_picture(struct outputs *outputs, size_t index, tg_array picture, const char *text)
+int outputs_keep_picture(struct outputs *outputs, size_t index, tg_array picture, const char *text)
 {
-    char message[1024] = "";
     struct output *output = &outputs->items[index];
-    tg_status status =
-        tg_image_write(picture, output->temporary, text, false, message, sizeof message);
-    return finish_staging(output, status, message);
+    tg_image_format format = TG_IMAGE_PNG;
+    tg_error error;
+    tg_image_format_from_path(output->path, &format);
+    tg_image_encode(&output->data, &output->bytes, picture, format, text, &error);
+    return report(output, &error);
 }
 
-int outputs_stage_array(struct outputs *outputs, size_t index, tg_array array)
+int outputs_keep_array(struct outputs *outputs, size_t index, tg_array array)
 {
-    char message[1024] = "";
     struct output *output = &outputs->items[index];
-    tg_status status = tg_npy_write(array, output->temporary, false, message, sizeof message);
-    return finish_staging(output, status, message);
+    tg_error error;
+    tg_npy_encode(&output->data, &output->bytes, array, &error);
+    return report(output, &error);
 }
 
-/* Without force a file that appeared meanwhile is not replaced. Some file systems cannot promise
- * that; there the look before has to do. */
-static int put_in_place(const struct output *output, bool force)
-{
-    if (force)
-        return rename(output->temporary, output->path);
-    int result = renameat2(AT_FDCWD, output->temporary, AT_FDCWD, output->path, RENAME_NOREPLACE);
-    if (result == 0 || (errno != EINVAL && errno != ENOSYS))
-        return result;
-    if (faccessat(AT_FDCWD, output->path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-        errno = EEXIST;
-        return -1;
-    }
-    return rename(output->temporary, output->path);
-}
-
-int outputs_commit(struct outputs *outputs)
+int outputs_write(struct outputs *outputs)
 {
     for (size_t i = 0; i < outputs->count; i++) {
         struct output *output = &outputs->items[i];
-        if (put_in_place(output, outputs->force) == 0) {
-            output->staged = false;
+        tg_error error;
+        if (tg_file_write(output->path, output->data, output->bytes, outputs->force, &error) ==
+            TG_OK)
             continue;
-        }
-        int reason = errno;
         while (!outputs->force && i-- > 0)
             unlink(outputs->items[i].path); /* ours, and new */
-        return fail("%s: cannot be written: %s", output->path, strerror(reason));
+        return fail("%s", error.message);
     }
     return EXIT_DONE;
 }
@@ -238,10 +191,8 @@ int outputs_commit(struct outputs *outputs)
 void outputs_free(struct outputs *outputs)
 {
     for (size_t i = 0; i < outputs->count; i++) {
-        if (outputs->items[i].staged)
-            unlink(outputs->items[i].temporary);
+        tg_free(outputs->items[i].data);
         free(outputs->items[i].path);
-        free(outputs->items[i].temporary);
     }
     free(outputs->items);
     *outputs = (struct outputs){0};

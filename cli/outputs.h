@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The files that a run writes. All names are settled and checked before anything is computed. What
- * is ready is kept under a temporary name beside its final one, and only when the whole run has
- * succeeded do all of them get their names: a run that fails leaves nothing behind and has replaced
- * nothing, and a long one does not hold its pictures in memory.
+ * is ready is kept in memory as its file will hold it (a picture takes longer to make than its few
+ * hundred KiB could matter), and written only when the whole run has succeeded: a run that fails
+ * leaves nothing behind and has replaced nothing.
  */
 #ifndef TG_CLI_OUTPUTS_H
 #define TG_CLI_OUTPUTS_H
@@ -15,11 +15,12 @@
 #include "tgate.h"
 
 struct output {
-    char *path, *temporary;
+    char *path;
     const char *name; /* in path, behind its folder */
     dev_t device;     /* of the folder */
     ino_t folder;
-    bool staged;
+    void *data; /* the file's content, once it is ready */
+    size_t bytes;
 };
 
 struct outputs {
@@ -27,10 +28,6 @@ struct outputs {
     size_t count;
     bool force;
 };
-
-/* Whether path ends in a suffix of a list such as ".png .jpg" and has a name before it. The case of
- * letters does not matter. */
-bool output_suffix_is(const char *path, const char *suffixes);
 
 /* Complaints about names that cannot be written for their suffix; option is the option's name. */
 int output_check_picture(enum command command, const char *option, const char *path);
@@ -45,14 +42,13 @@ int outputs_add(struct outputs *outputs, const char *path, size_t files);
  * folder can be written to. */
 int outputs_check(struct outputs *outputs, enum command command);
 
-int outputs_stage_picture(struct outputs *outputs, size_t index, tg_array picture,
-                          const char *text);
-int outputs_stage_array(struct outputs *outputs, size_t index, tg_array array);
+int outputs_keep_picture(struct outputs *outputs, size_t index, tg_array picture, const char *text);
+int outputs_keep_array(struct outputs *outputs, size_t index, tg_array array);
 
-/* Gives all staged files their names. */
-int outputs_commit(struct outputs *outputs);
+/* Writes all that is kept; if one cannot be written, those before it are removed again unless they
+ * may have replaced others (force). */
+int outputs_write(struct outputs *outputs);
 
-/* Removes what was staged and not committed. */
 void outputs_free(struct outputs *outputs);
 
 #endif

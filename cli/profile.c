@@ -4,14 +4,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "tgate_profile.h"
+
 /* A row beside what the machine could do: its roofline. */
 struct line {
     tg_profile_row row;
     double multiplying, at_best; /* seconds at least: multiplications alone, the tighter bound */
     const char *bound;           /* which that is; "-": not known */
 };
-
-static const char *const dtype_names[] = {"-", "f32", "bf16", "int8"};
 
 static struct line compare(const tg_profile_row *row, const tg_peak *peak)
 {
@@ -37,9 +37,11 @@ static void print_number(int width, int decimals, double x)
 
 static double ratio(double x, double y) { return y > 0 ? x / y : 0; }
 
+/* The sum of all rows is of no dtype. */
 static void print_line(const struct line *line)
 {
     const tg_profile_row *row = &line->row;
+    const char *dtype = row->dtype == TG_DTYPE_AUTO ? "-" : tg_dtype_name(row->dtype);
     fprintf(stderr, "%9.4f %8" PRId64, row->seconds, row->calls);
     print_number(10, 3, row->gmac);
     print_number(8, 1, ratio(row->gmac, row->seconds));
@@ -49,8 +51,7 @@ static void print_line(const struct line *line)
     fprintf(stderr, "  %-5s", line->bound);
     print_number(9, 4, line->at_best);
     print_number(6, 2, ratio(row->seconds, line->at_best));
-    fprintf(stderr, "  %s %s %s %s\n", dtype_names[row->dtype], row->network, row->operator_name,
-            row->shape);
+    fprintf(stderr, "  %s %s %s %s\n", dtype, row->network, row->operator_name, row->shape);
 }
 
 static void print_head(const struct engine *engine, const tg_peak *peak)
@@ -70,17 +71,18 @@ static void print_head(const struct engine *engine, const tg_peak *peak)
 
 int profile_print(struct engine *engine)
 {
-    const tg_profile_row *rows;
-    int count;
-    tg_peak peak = tg_session_measure_peak(engine->session);
-    int code = engine_session_result(engine, tg_session_profile(engine->session, &rows, &count));
+    const tg_peak *peak;
+    int count = 0;
+    int code = engine_session_result(engine, tg_session_measure_peak(engine->session, &peak));
+    if (code == 0)
+        code = engine_session_result(engine, tg_session_profile(engine->session, &count));
     if (code != 0)
         return code;
     struct line total = {.row = {.network = "all", .operator_name = "operators", .shape = ""},
                          .bound = "-"};
-    print_head(engine, &peak);
+    print_head(engine, peak);
     for (int i = 0; i < count; i++) {
-        struct line line = compare(&rows[i], &peak);
+        struct line line = compare(tg_session_profile_row(engine->session, i), peak);
         print_line(&line);
         total.row.calls += line.row.calls;
         total.row.seconds += line.row.seconds;

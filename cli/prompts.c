@@ -8,14 +8,13 @@
 
 #include "console.h"
 #include "report.h"
-#include "utf8.h"
 
 enum { MOST_BYTES = 16 << 20 };
 
-static int unreadable(const char *path, int reason, enum command command)
+static int unreadable(const char *path, int reason)
 {
     if (console_interrupted()) /* what standard input was waiting for */
-        return fail_status(command, TG_ERROR_CANCELLED, NULL);
+        return fail_interrupted();
     return fail("%s: cannot be read: %s", path, strerror(reason));
 }
 
@@ -34,7 +33,7 @@ static int read_file(char **text, size_t *length, FILE *file, const struct optio
     } while (*length == room && room < MOST_BYTES);
     (*text)[*length] = '\0';
     if (ferror(file))
-        return unreadable(options->prompts, errno, options->command);
+        return unreadable(options->prompts, errno);
     if (*length == room)
         return fail("%s: expected less than %d MiB of prompts", options->prompts, MOST_BYTES >> 20);
     return EXIT_DONE;
@@ -68,7 +67,7 @@ static int split(struct prompts *prompts, size_t length, const struct options *o
         if (stop > line && stop[-1] == '\r')
             stop--;
         *stop = '\0';
-        if (strlen(line) != (size_t)(stop - line) || !utf8_valid(line))
+        if (strlen(line) != (size_t)(stop - line) || tg_text_check(line, NULL) != TG_OK)
             return fail_usage(options->command, "%s: line %d: expected UTF-8 text", path, number);
         if (line[strspn(line, " \t\r\v\f")]) {
             int code = add(prompts, line);
@@ -90,7 +89,7 @@ int prompts_read(struct prompts *prompts, const struct options *options)
     bool standard = strcmp(options->prompts, "-") == 0;
     FILE *file = standard ? stdin : fopen(options->prompts, "rb");
     if (!file)
-        return unreadable(options->prompts, errno, options->command);
+        return unreadable(options->prompts, errno);
     int code = read_file(&prompts->text, &length, file, options);
     if (!standard)
         fclose(file);

@@ -57,17 +57,24 @@ int fail_usage(enum command command, const char *format, ...)
     return EXIT_USAGE;
 }
 
-int fail_status(enum command command, tg_status status, const char *message)
+int fail_error(enum command command, const tg_error *error)
 {
-    if (status == TG_OK)
+    switch (error->status) {
+    case TG_OK:
         return EXIT_DONE;
-    if (status == TG_ERROR_CANCELLED) {
-        say("interrupted");
-        return EXIT_INTERRUPTED;
+    case TG_ERROR_CANCELLED:
+        return fail_interrupted();
+    case TG_ERROR_ARGUMENT:
+        return fail_usage(command, "%s", error->message);
+    default:
+        return fail("%s", error->message);
     }
-    if (!message || !*message)
-        message = tg_status_text(status);
-    return status == TG_ERROR_ARGUMENT ? fail_usage(command, "%s", message) : fail("%s", message);
+}
+
+int fail_interrupted(void)
+{
+    say("interrupted");
+    return EXIT_INTERRUPTED;
 }
 
 int finish_output(void)

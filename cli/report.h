@@ -4,7 +4,7 @@
 #ifndef TG_CLI_REPORT_H
 #define TG_CLI_REPORT_H
 
-#include "options.h"
+#include "command_table.h"
 #include "tgate.h"
 
 enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
@@ -21,8 +21,11 @@ int fail_memory(void);
  * COMMAND_COUNT stands for the program as a whole. */
 int fail_usage(enum command command, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* For a call of the library that returned status and left this sentence. */
-int fail_status(enum command command, tg_status status, const char *message);
+/* For a call of the library: says what went wrong, if anything did. */
+int fail_error(enum command command, const tg_error *error);
+
+/* Says that the user wanted to stop; returns EXIT_INTERRUPTED. */
+int fail_interrupted(void);
 
 /* Flushes standard output; EXIT_FAILED after a message if anything written there was lost. */
 int finish_output(void);

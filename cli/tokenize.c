@@ -5,7 +5,6 @@
 #include "commands.h"
 #include "report.h"
 #include "tgate.h"
-#include "utf8.h"
 
 static void print_tokens(const tg_tokens *tokens, bool pieces)
 {
@@ -23,15 +22,15 @@ static void print_tokens(const tg_tokens *tokens, bool pieces)
 int run_tokenize(const struct options *options)
 {
     tg_tokenizer *tokenizer = NULL;
-    tg_tokens tokens;
-    if (!utf8_valid(options->argument[1]))
+    const tg_tokens *tokens;
+    if (tg_text_check(options->argument[1], NULL) != TG_OK)
         return fail_usage(options->command, "TEXT: expected UTF-8");
     tg_status status = tg_tokenizer_open(&tokenizer, options->argument[0], options->tokenizer);
     if (status == TG_OK)
         status = tg_tokenize(tokenizer, options->argument[1], &tokens);
     if (status == TG_OK)
-        print_tokens(&tokens, options->verbose);
-    int code = fail_status(options->command, status, tg_tokenizer_message(tokenizer));
+        print_tokens(tokens, options->verbose);
+    int code = fail_error(options->command, tg_tokenizer_error(tokenizer));
     tg_tokenizer_close(tokenizer);
     return code;
 }

@@ -12,7 +12,7 @@ int main(int argc, char **argv)
     tg_prompt *prompt = NULL;
     tg_result *result = NULL;
     tg_generate_options options;
-    char message[1024] = "";
+    tg_error error;
     const char *wrong = NULL;
     if (argc != 4) {
         fprintf(stderr, "usage: %s MODEL PROMPT PICTURE\n", argv[0]);
@@ -23,12 +23,11 @@ int main(int argc, char **argv)
     } else {
         tg_generate_options_init(&options, model);
         if (tg_session_new(&session, model, NULL) != TG_OK ||
-            tg_prompt_encode(&prompt, session, argv[2], NULL, 0) != TG_OK ||
-            tg_generate(&result, session, prompt, &options) != TG_OK)
+            tg_prompt_encode(&prompt, session, argv[2], NULL, NULL) != TG_OK ||
+            tg_generate(&result, session, &prompt, 1, &options) != TG_OK)
             wrong = tg_session_message(session);
-        else if (tg_image_write(tg_result_image(result, 0), argv[3], NULL, true, message,
-                                sizeof message) != TG_OK)
-            wrong = message;
+        else if (tg_image_write(tg_result_image(result, 0), argv[3], NULL, true, &error) != TG_OK)
+            wrong = error.message;
     }
     if (wrong)
         fprintf(stderr, "%s\n", wrong);

@@ -4,31 +4,54 @@
  *
  * How to use it: open a model, make a session, encode a prompt, generate, write the picture:
  *
- *     tg_model *model;
+ *     tg_model *model = NULL;
  *     tg_session *session = NULL;
  *     tg_prompt *prompt = NULL;
  *     tg_result *result = NULL;
  *     tg_generate_options options;
- *     if (tg_model_open(&model, "models/demo", NULL) != TG_OK)
- *         fprintf(stderr, "%s\n", tg_model_message(model));
+ *     tg_model_open(&model, "models/demo", NULL);
  *     tg_session_new(&session, model, NULL);
- *     tg_prompt_encode(&prompt, session, "a fox", "", 0);
+ *     tg_prompt_encode(&prompt, session, "a fox", "", NULL);
  *     tg_generate_options_init(&options, model);
- *     tg_generate(&result, session, prompt, &options);
- *     tg_image_write(tg_result_image(result, 0), "fox.png", NULL, true, NULL, 0);
+ *     if (tg_generate(&result, session, &prompt, 1, &options) == TG_OK)
+ *         tg_image_write(tg_result_image(result, 0), "fox.png", NULL, true, NULL);
+ *     else
+ *         fprintf(stderr, "%s\n", tg_session_message(session));
  *
- * Errors. Every function that can fail returns a tg_status; the sentence that says what was found,
- * what was expected and where is in the handle (tg_model_message, tg_session_message) or in the
- * buffer that the call was given. The library never prints, never exits, never aborts on input.
+ * Errors. Every function that can fail returns a tg_status; a tg_error has besides the sentence
+ * that says what was found, what was expected and where. It is in the handle (tg_model_error,
+ * tg_session_error), or in the tg_error that the call was given, which may be NULL. The library
+ * never prints, never exits, never aborts on input. What failed stays usable as an argument: every
+ * function takes NULL and handles whose making failed, does nothing, and answers with a status and
+ * the first reason. So a sequence like the one above needs one check, at its end: a session of a
+ * model that could not be opened says why the model could not be.
+ *
+ * Options. A struct of options is set to its defaults by its _init, which also notes its size, and
+ * then changed; so a program that was compiled against an older header keeps working. A struct
+ * that was not initialised is TG_ERROR_ARGUMENT. NULL stands for the defaults.
  *
  * Ownership. What a function returns through its first argument belongs to the caller and is given
  * back with the _free or _close function of its type; these accept NULL. A model must outlive its
- * sessions, a session its prompts. Strings and arrays that a function returns belong to the handle
- * they came from.
+ * sessions and its prompts. Strings, arrays and structs that a function returns a pointer to belong
+ * to the handle they came from, and live until its next call unless it says otherwise; read their
+ * fields, never copy or compare them as a whole: they may grow.
  *
- * Threads. Different models and sessions may be used from different threads at the same time; a
- * model is read-only once open, so its sessions may run side by side. One session, and what was
- * made with it, is used by one thread at a time.
+ * Threads. Different models and sessions may be used from different threads at the same time. A
+ * model is read-only once open; its sessions may run side by side, and share one set of packed
+ * weights for each dtype. Prompts and results are read-only once made. One session is used by one
+ * thread at a time, but for tg_session_cancel. A process has one budget of threads and one of
+ * memory for all its sessions (tg_process_configure).
+ *
+ * Waiting. The library computes in OpenMP's threads (oneDNN's are the same). Between pieces of work
+ * they wait, and how is libgomp's to decide, when it is loaded: by default it spins for
+ * milliseconds, which makes everything many times slower as soon as something else wants the cores.
+ * So start the process with GOMP_SPINCOUNT=1000 in its environment (libgomp reads it before main),
+ * as the command does for itself. Not with OMP_WAIT_POLICY=passive: where nothing spins at all,
+ * small pictures take up to twice as long.
+ *
+ * Files. Weights and packed weights are mapped, not read. While they are, nobody may shorten these
+ * files: the kernel answers a read behind the end with the signal SIGBUS. Replacing a file by
+ * renaming another onto it is safe. All writing goes to a temporary name and is then renamed.
  *
  * Pictures and latents are float32 arrays in (count, channels, height, width) order.
  */
@@ -49,7 +72,8 @@ extern "C" {
 #define TG_API
 #endif
 
-#define TG_VERSION "0.1.0"
+#define TG_VERSION "0.2.0"
+#define TG_VERSION_NUMBER 200 /* major * 10000 + minor * 100 + patch */
 
 /* ------------------------------------------------------------------------------------ status */
 
@@ -75,8 +99,25 @@ typedef enum tg_status {
 /* The short text of a status, such as "out of memory". Never NULL. */
 TG_API const char *tg_status_text(tg_status status);
 
-/* The library's version, such as "0.1.0". */
+/* What went wrong. All zero means nothing did; the struct never grows. */
+typedef struct tg_error {
+    tg_status status;
+    char subject[256];  /* what the message is about: an argument, an option's field, or a file;
+                         * "" where there is no such thing. UTF-8, cut with "..." if longer */
+    char message[1024]; /* the sentence, without a full stop; most begin with the subject */
+} tg_error;
+
+/* The version of the library, such as "0.2.0" and 200: TG_VERSION and TG_VERSION_NUMBER of the
+ * header that it was built with. */
 TG_API const char *tg_version(void);
+TG_API int tg_version_number(void);
+
+/* TG_ERROR_ARGUMENT unless text is UTF-8, strictly: no overlong forms, no surrogates. For error,
+ * here and below: it may be NULL; what it held is overwritten, by zeros if nothing is wrong. */
+TG_API tg_status tg_text_check(const char *text, tg_error *error);
+
+/* Gives back what a function has allocated for its caller, where it says so. NULL is fine. */
+TG_API void tg_free(void *data);
 
 /* ------------------------------------------------------------------------------------- model */
 
@@ -102,13 +143,72 @@ typedef enum tg_cpu {
     TG_CPU_AMX,
 } tg_cpu;
 
+/* "auto", "f32", …; "auto", "c", "avx2", …; "unknown" for another value. And the value of a name:
+ * false, and the value is left alone, if there is none. */
+TG_API const char *tg_dtype_name(tg_dtype dtype);
+TG_API bool tg_dtype_from_name(const char *name, tg_dtype *dtype);
+TG_API const char *tg_cpu_name(tg_cpu cpu);
+TG_API bool tg_cpu_from_name(const char *name, tg_cpu *cpu);
+
 typedef enum tg_log_level { TG_LOG_WARNING, TG_LOG_INFO } tg_log_level;
 
 /* Receives sentences meant for the user (a prompt that was cut, a config key that is not known).
  * Called on the thread that called the library. */
 typedef void (*tg_log_function)(void *user, tg_log_level level, const char *message);
 
+/* An array of float32, (count, channels, height, width), row-major. Never grows. */
+typedef struct tg_array {
+    int count, channels, height, width;
+    const float *data;
+} tg_array;
+
+typedef enum tg_phase {
+    TG_PHASE_OPEN, /* reading a model's files */
+    TG_PHASE_LOAD, /* packing weights, building programs */
+    TG_PHASE_TEXT,
+    TG_PHASE_DENOISE,
+    TG_PHASE_DECODE,
+    TG_PHASE_ENCODE,
+} tg_phase;
+
+/* Where a call is. */
+typedef struct tg_progress {
+    tg_phase phase;
+    int step, steps; /* done, of how many: inference steps, else networks, texts, pictures */
+    double seconds_per_step; /* median so far; 0 before the first */
+    double seconds_left;     /* of this phase; 0 where not known */
+    /* While denoising, between steps: the sample as it is (noisy; data NULL elsewhere), and, with
+     * the option preview, a small picture of it for each picture, one pixel a latent, -1 to 1. */
+    tg_array latents, preview;
+} tg_progress;
+
+/* Told where a call is: at the beginning of each phase, behind each step, and besides about fifty
+ * times a second between operators and pieces of them, on the thread that made the call. Returns
+ * false to cancel: the call then returns TG_ERROR_CANCELLED within a fraction of a second. progress
+ * belongs to the library and lives until the function returns. From inside it no function may be
+ * called with this session (its error included) but tg_session_cancel; other sessions, and
+ * functions without a session, may. */
+typedef bool (*tg_progress_function)(void *user, const tg_progress *progress);
+
+/* Limits for all sessions of the process together. */
+typedef struct tg_process_options {
+    size_t size;          /* set by tg_process_options_init */
+    int threads;          /* that compute at the same time; 0: one a core that may be used. Sessions
+                           * that want more together take turns between operators */
+    int64_t memory_bytes; /* of packed weights, workspaces and what layers keep; 0: no limit. What
+                           * would not fit is TG_ERROR_MEMORY */
+} tg_process_options;
+
+#define tg_process_options_init(options) tg_process_options_init_sized(options, sizeof *(options))
+TG_API void tg_process_options_init_sized(tg_process_options *options, size_t size);
+
+/* May be called at any time, from any thread; holds for what begins after it. */
+TG_API tg_status tg_process_configure(const tg_process_options *options, tg_error *error);
+/* Bytes that count against memory_bytes now. */
+TG_API int64_t tg_process_memory(void);
+
 typedef struct tg_model_options {
+    size_t size;               /* set by tg_model_options_init */
     const char *variant;       /* weights' variant, such as "fp16"; NULL: none, then fp16 */
     const char *config_dir;    /* folder with the configs of a single file; NULL: shipped ones */
     const char *tokenizer_dir; /* folder with the tokenizer's files; NULL: the model's */
@@ -118,26 +218,31 @@ typedef struct tg_model_options {
     tg_cpu cpu;          /* TG_CPU_AUTO; the cap holds for the whole process (oneDNN's does) */
     tg_log_function log; /* NULL: no messages */
     void *log_user;
+    tg_progress_function progress; /* of opening; NULL: none */
+    void *progress_user;
 } tg_model_options;
 
 typedef struct tg_model tg_model;
 
 /* Sets every field to its default. */
-TG_API void tg_model_options_init(tg_model_options *options);
+#define tg_model_options_init(options) tg_model_options_init_sized(options, sizeof *(options))
+TG_API void tg_model_options_init_sized(tg_model_options *options, size_t size);
 
 /* Opens a diffusers folder or a single .safetensors checkpoint, checks every config and every
- * tensor's shape, and maps the weights; nothing is copied yet. options may be NULL.
- * Whatever is returned, *model is a handle for tg_model_message and tg_model_close; it is NULL only
+ * tensor's shape, and maps the weights; nothing is copied yet.
+ * Whatever is returned, *model is a handle for tg_model_error and tg_model_close; it is NULL only
  * when there was no memory for the handle itself. */
 TG_API tg_status tg_model_open(tg_model **model, const char *path, const tg_model_options *options);
 TG_API void tg_model_close(tg_model *model);
 
-/* Why opening failed; "" if it did not; "out of memory" for NULL. */
+/* Why opening failed, all zero if it did not; TG_ERROR_MEMORY, "out of memory" for NULL. The
+ * message alone: the error's. */
+TG_API const tg_error *tg_model_error(const tg_model *model);
 TG_API const char *tg_model_message(const tg_model *model);
 
 /* One network of a model. */
 typedef struct tg_network_info {
-    const char *name;       /* "unet", "vae", "text_encoder" */
+    const char *name;       /* its role: "unet", "vae", "text_encoder" */
     const char *class_name; /* "UNet2DConditionModel", … */
     const char *dtype;      /* of the weights on disk: "f32", "f16", "bf16" or "mixed" */
     int64_t parameters;
@@ -147,7 +252,6 @@ typedef struct tg_network_info {
 typedef struct tg_model_info {
     const char *pipeline; /* "StableDiffusionPipeline" */
     const char *layout;   /* "diffusers folder" or "single file" */
-    const tg_network_info *networks;
     int network_count;
     const char *scheduler; /* diffusers' class name */
     const char *prediction_type;
@@ -162,8 +266,11 @@ typedef struct tg_model_info {
     double step_gmac; /* 10^9 multiplications of a step in f32 at that size with guidance */
 } tg_model_info;
 
-/* What there is to know of an open model; what it points to belongs to the model. */
-TG_API tg_model_info tg_model_describe(const tg_model *model);
+/* What there is to know of an open model; lives as long as it. Of one that is not open: all zero,
+ * strings "". Never NULL. */
+TG_API const tg_model_info *tg_model_describe(const tg_model *model);
+/* Network `index`, from 0; NULL beyond network_count. Lives as long as the model. */
+TG_API const tg_network_info *tg_model_network(const tg_model *model, int index);
 
 /* --------------------------------------------------------------------------------- tokenizer */
 
@@ -183,11 +290,12 @@ typedef struct tg_tokens {
 TG_API tg_status tg_tokenizer_open(tg_tokenizer **tokenizer, const char *path,
                                    const char *tokenizer_dir);
 TG_API void tg_tokenizer_close(tg_tokenizer *tokenizer);
+TG_API const tg_error *tg_tokenizer_error(const tg_tokenizer *tokenizer);
 TG_API const char *tg_tokenizer_message(const tg_tokenizer *tokenizer);
 
 /* Splits text (UTF-8; anything else is TG_ERROR_ARGUMENT). *tokens stays valid until the next call
- * with this tokenizer. */
-TG_API tg_status tg_tokenize(tg_tokenizer *tokenizer, const char *text, tg_tokens *tokens);
+ * with this tokenizer; NULL on failure. */
+TG_API tg_status tg_tokenize(tg_tokenizer *tokenizer, const char *text, const tg_tokens **tokens);
 
 /* ----------------------------------------------------------------------------------- session */
 
@@ -203,6 +311,7 @@ typedef enum tg_vae_tiling {
 } tg_vae_tiling;
 
 typedef struct tg_session_options {
+    size_t size;              /* set by tg_session_options_init */
     tg_dtype dtype;           /* TG_DTYPE_AUTO */
     int threads;              /* 0: one a core that this process may use; 1 to 1024 */
     bool profile;             /* measure every operator; costs a few microseconds each */
@@ -214,39 +323,84 @@ typedef struct tg_session_options {
      * that packed something, and replaced when the weights' files, the library or oneDNN differ
      * from what it was made from. It may be deleted at any time. What cannot be read or written is
      * a message to the model's log, never an error; a path that is too long is TG_ERROR_ARGUMENT.
-     */
+     * Sessions that share packed weights have the folder of the first. */
     const char *cache_dir;
+    tg_progress_function progress; /* of every call with the session; NULL: none */
+    void *progress_user;
 } tg_session_options;
 
 typedef struct tg_session tg_session;
 
-TG_API void tg_session_options_init(tg_session_options *options);
+#define tg_session_options_init(options) tg_session_options_init_sized(options, sizeof *(options))
+TG_API void tg_session_options_init_sized(tg_session_options *options, size_t size);
 
-/* A session owns packed weights and working memory; both are made when first needed and kept for
- * the next request. TG_ERROR_UNSUPPORTED if the CPU lacks what the dtype needs. *session is a
- * handle whatever is returned, as for tg_model_open. */
+/* A session owns working memory and shares packed weights with the model's other sessions of its
+ * dtype; both are made when first needed and kept for the next request. TG_ERROR_UNSUPPORTED if the
+ * CPU lacks what the dtype needs. *session is a handle whatever is returned, as for tg_model_open.
+ */
 TG_API tg_status tg_session_new(tg_session **session, tg_model *model,
                                 const tg_session_options *options);
 TG_API void tg_session_free(tg_session *session);
+/* Of the last call; where the session could not be made, always why. */
+TG_API const tg_error *tg_session_error(const tg_session *session);
 TG_API const char *tg_session_message(const tg_session *session);
 
-/* What TG_DTYPE_AUTO and 0 threads came to. */
+/* What TG_DTYPE_AUTO and 0 threads came to; TG_DTYPE_AUTO and 0 of a session that could not be
+ * made.
+ */
 TG_API tg_dtype tg_session_dtype(const tg_session *session);
 TG_API int tg_session_threads(const tg_session *session);
 
-/* Gives back the text encoder's packed weights and memory; they are made again when needed. */
-TG_API void tg_session_release_text_encoder(tg_session *session);
+/* Another progress function from the next call on. */
+TG_API void tg_session_set_progress(tg_session *session, tg_progress_function progress, void *user);
+/* The call that runs now, if one does, returns TG_ERROR_CANCELLED soon. From any thread, from a
+ * progress function, or from a signal handler. */
+TG_API void tg_session_cancel(tg_session *session);
+
+/* What tg_session_trim gives back; it is made again when needed. */
+enum {
+    TG_TRIM_TEXT_ENCODERS = 1, /* their packed weights (once no session needs them) and programs */
+    TG_TRIM_PROGRAMS = 2,      /* programs of all networks, workspace, what layers keep */
+    TG_TRIM_ALL = 3 | 4,       /* and all packed weights that no other session needs */
+};
+TG_API tg_status tg_session_trim(tg_session *session, unsigned what);
 
 /* ------------------------------------------------------------------------------------ prompt */
 
+/* What a denoiser is told besides the sample, for one picture: belongs to the model, works with all
+ * of its sessions. */
 typedef struct tg_prompt tg_prompt;
 
+typedef struct tg_prompt_options {
+    size_t size;   /* set by tg_prompt_options_init */
+    int clip_skip; /* as in diffusers: 0 the last layer, 1 the penultimate, up to the number of
+                    * layers; it holds for the positive text only */
+} tg_prompt_options;
+
+#define tg_prompt_options_init(options) tg_prompt_options_init_sized(options, sizeof *(options))
+TG_API void tg_prompt_options_init_sized(tg_prompt_options *options, size_t size);
+
 /* Encodes a prompt and its negative (NULL is ""), both UTF-8. A text that is longer than the
- * context is cut, and a warning names the lost words. clip_skip as in diffusers: 0 the last layer,
- * 1 the penultimate, up to the number of layers; it holds for the positive text only. */
+ * context is cut, and a warning names the lost words. *prompt is NULL on failure. */
 TG_API tg_status tg_prompt_encode(tg_prompt **prompt, tg_session *session, const char *text,
-                                  const char *negative, int clip_skip);
+                                  const char *negative, const tg_prompt_options *options);
 TG_API void tg_prompt_free(tg_prompt *prompt);
+
+/* One condition of a prompt: (rows, width) values for the prompt and for its negative. Never grows.
+ */
+typedef struct tg_embedding {
+    const char *name; /* "text": the text encoder's hidden states */
+    int rows, width;
+    const float *positive, *negative; /* negative NULL: zeros */
+} tg_embedding;
+
+/* A prompt of embeddings of the caller's own, which are copied; finite, one for each condition that
+ * the model's denoiser takes. */
+TG_API tg_status tg_prompt_from_embeddings(tg_prompt **prompt, const tg_model *model,
+                                           const tg_embedding *embeddings, int count,
+                                           tg_error *error);
+/* Condition `index`, from 0, for as long as the prompt lives; false beyond the last. */
+TG_API bool tg_prompt_embedding(const tg_prompt *prompt, int index, tg_embedding *embedding);
 
 /* ---------------------------------------------------------------------------------- generate */
 
@@ -255,13 +409,7 @@ typedef enum tg_rng {
     TG_RNG_TORCH_CUDA, /* the CUDA generator's Philox stream */
 } tg_rng;
 
-/* An array of float32, (count, channels, height, width), row-major. */
-typedef struct tg_array {
-    int count, channels, height, width;
-    const float *data;
-} tg_array;
-
-/* T-GATE, arXiv 2404.02747. */
+/* T-GATE, arXiv 2404.02747. Never grows. */
 typedef struct tg_gate {
     int gate_step;   /* 1 or more: from this step on cross-attention is reused; 0: no gate at all */
     int sp_interval; /* before the gate, self-attention is computed every so many steps; 1 or more
@@ -270,67 +418,63 @@ typedef struct tg_gate {
     int warm_up;     /* steps before the first reuse of self-attention; 0 or more */
 } tg_gate;
 
-typedef enum tg_phase { TG_PHASE_LOAD, TG_PHASE_TEXT, TG_PHASE_DENOISE, TG_PHASE_DECODE } tg_phase;
-
-typedef struct tg_progress {
-    tg_phase phase;
-    int step, steps;         /* steps done, of how many */
-    double seconds_per_step; /* median so far; 0 before the first */
-    double seconds_left;     /* of this phase; 0 where not known */
-} tg_progress;
-
-/* Returns false to cancel: the call then returns TG_ERROR_CANCELLED. */
-typedef bool (*tg_progress_function)(void *user, const tg_progress *progress);
-
 typedef struct tg_generate_options {
-    int steps;                     /* 25; 1 to num_train_timesteps */
-    double guidance;               /* 7.5; classifier-free guidance is on above 1 */
-    double guidance_rescale;       /* 0; 0 to 1, arXiv 2305.08891 section 3.4 */
-    int width, height;             /* the model's; multiples of its size_multiple */
-    int count;                     /* 1; pictures, made as one batch */
-    uint64_t seed;                 /* 0 */
-    tg_rng rng;                    /* TG_RNG_TORCH_CPU */
-    const tg_array *latents;       /* starting noise of unit variance; sets count, width and height.
-                                      NULL: drawn from the seed */
-    tg_gate gate;                  /* 10, 5, 1, 2 for Stable Diffusion */
-    bool decode;                   /* true; false stops at the latents */
-    bool release_unet;             /* false; true gives the UNet's packed weights back before
-                                      decoding, which lowers the peak of memory: for the last request
-                                      of a session, since they are made again when needed. Has no
-                                      effect with profile or cache_dir, which want them later */
-    tg_progress_function progress; /* NULL */
-    void *progress_user;
+    size_t size;             /* set by tg_generate_options_init */
+    int steps;               /* 25; 1 to num_train_timesteps */
+    double guidance;         /* 7.5; classifier-free guidance is on above 1 */
+    double guidance_rescale; /* 0; 0 to 1, arXiv 2305.08891 section 3.4 */
+    int width, height;       /* the model's; multiples of its size_multiple */
+    int count;               /* 1; pictures, made as one batch */
+    uint64_t seed;           /* 0; of one generator for the whole batch */
+    const uint64_t *seeds;   /* NULL; else count of them: picture i has a generator of its own, and
+                              * comes out as it does alone with seeds[i] */
+    tg_rng rng;              /* TG_RNG_TORCH_CPU */
+    const tg_array *latents; /* starting noise of unit variance; sets count, width and height.
+                                NULL: drawn from the seed */
+    tg_gate gate;            /* 10, 5, 1, 2 for Stable Diffusion */
+    bool decode;             /* true; false stops at the latents */
+    bool release_denoiser;   /* false; true gives the denoiser's packed weights back before
+                                decoding, which lowers the peak of memory: for the last request
+                                of a session, since they are made again when needed. Has no
+                                effect with profile or cache_dir, which want them later */
+    bool preview;            /* false; true: progress has a small picture at each step. It is a
+                                linear map of the latents, fitted once a session to what the VAE
+                                makes of a few, which takes about a sixteenth of a decoding */
 } tg_generate_options;
 
 typedef struct tg_result tg_result;
 
 typedef struct tg_seconds {
-    double load; /* packing weights, building plans */
+    double load; /* packing weights, building programs */
     double text, denoise, decode;
 } tg_seconds;
 
-/* The defaults for this model. */
-TG_API void tg_generate_options_init(tg_generate_options *options, const tg_model *model);
+/* The defaults for this model; those of Stable Diffusion for one that is not open. */
+#define tg_generate_options_init(options, model) \
+    tg_generate_options_init_sized(options, sizeof *(options), model)
+TG_API void tg_generate_options_init_sized(tg_generate_options *options, size_t size,
+                                           const tg_model *model);
 
-/* Whether the options can be carried out, without computing anything; if not, the sentence is
- * written to message (size bytes, may be NULL and 0). TG_ERROR_ARGUMENT names the field. clip_skip,
- * as for tg_prompt_encode, is checked with the rest. */
+/* Whether the options can be carried out, without computing anything. TG_ERROR_ARGUMENT names the
+ * field. Either may be NULL. */
 TG_API tg_status tg_generate_check(const tg_model *model, const tg_generate_options *options,
-                                   int clip_skip, char *message, size_t size);
+                                   const tg_prompt_options *prompt_options, tg_error *error);
 
-/* Makes count pictures. TG_ERROR_ARGUMENT for an unusable option, TG_ERROR_NUMERIC when the latents
- * are not finite, TG_ERROR_CANCELLED. *result is NULL on failure. */
-TG_API tg_status tg_generate(tg_result **result, tg_session *session, const tg_prompt *prompt,
-                             const tg_generate_options *options);
+/* Makes count pictures of prompt_count prompts: one for all, or one for each picture; of this
+ * session's model. TG_ERROR_ARGUMENT for an unusable option, TG_ERROR_NUMERIC when the latents are
+ * not finite, TG_ERROR_CANCELLED. *result is NULL on failure. */
+TG_API tg_status tg_generate(tg_result **result, tg_session *session, tg_prompt *const *prompts,
+                             int prompt_count, const tg_generate_options *options);
 TG_API void tg_result_free(tg_result *result);
 
+/* What follows takes NULL, which has no data and zeros. */
 /* After the loop, before the VAE, not divided by the scaling factor. */
 TG_API tg_array tg_result_latents(const tg_result *result);
 /* The VAE's output for all pictures, not clamped, about -1 to 1; data is NULL without decode. */
 TG_API tg_array tg_result_pictures(const tg_result *result);
-/* One picture of it (count 1); index from 0. */
+/* One picture of it (count 1); index from 0; data NULL beyond the last. */
 TG_API tg_array tg_result_image(const tg_result *result, int index);
-TG_API tg_seconds tg_result_seconds(const tg_result *result);
+TG_API const tg_seconds *tg_result_seconds(const tg_result *result);
 /* 10^9 multiplications of the denoising loop: done, and what it takes without the gate. */
 TG_API double tg_result_gmac(const tg_result *result);
 TG_API double tg_result_gmac_plain(const tg_result *result);
@@ -345,56 +489,51 @@ TG_API tg_status tg_decode(tg_result **result, tg_session *session, const tg_arr
 TG_API tg_status tg_encode(tg_result **result, tg_session *session, const tg_array *pictures,
                            bool unscaled);
 
-/* ----------------------------------------------------------------------------------- profile */
-
-/* One kind of operator at one shape, added up over a session with profile set. */
-typedef struct tg_profile_row {
-    const char *network;       /* "unet", … */
-    const char *operator_name; /* "conv2d", "linear", "attention", "group_norm", … */
-    const char *shape;         /* "2x64x64x320 k3" */
-    int64_t calls;
-    double seconds;
-    double gmac;    /* 10^9 multiplications, attention's products included */
-    double gbytes;  /* 10^9 bytes moved at least: sources, result and weights, each once a call */
-    tg_dtype dtype; /* of the factors that are multiplied; never TG_DTYPE_AUTO */
-} tg_profile_row;
-
-/* Rows by falling time; they belong to the session and are valid until its next call. */
-TG_API tg_status tg_session_profile(tg_session *session, const tg_profile_row **rows, int *count);
-
-/* What the machine can do at most with the session's threads and instructions. 10^9 multiplications
- * a second from registers alone, with the fastest instruction for each dtype (bf16 where it has
- * none of its own: f32's), 0 where there is none; 10^9 bytes a second read from memory beyond the
- * caches, 0 if there was no memory to measure with. */
-typedef struct tg_peak {
-    double f32_gmac_per_s, bf16_gmac_per_s, int8_gmac_per_s;
-    double gbytes_per_s;
-} tg_peak;
-
-/* Measures it with bare loops; takes about 0.5 s, and for that time 128 MiB to 1 GiB. */
-TG_API tg_peak tg_session_measure_peak(tg_session *session);
-
 /* ------------------------------------------------------------------------------------- files */
 
-/* Writes one picture (count 1; values about -1 to 1) as .png, .jpg, .jpeg, .webp or .npy by the
- * path's suffix, in upper or lower case; JPEG with quality 95 and full chroma, WebP lossy with
- * quality 90. text (UTF-8), if not NULL, is kept in the file as the field "parameters" (png). The
- * file appears whole or not at all; an existing one is replaced only with overwrite. A value that
- * is not finite is TG_ERROR_NUMERIC. On failure the sentence is written to message (size bytes, may
- * be NULL and 0), else "". */
+typedef enum tg_image_format {
+    TG_IMAGE_PNG,
+    TG_IMAGE_JPEG, /* quality 95, full chroma */
+    TG_IMAGE_WEBP, /* lossy, quality 90 */
+    TG_IMAGE_NPY,  /* the values as they are, see tg_npy_write */
+} tg_image_format;
+
+/* The format that a path's suffix stands for: .png, .jpg or .jpeg, .webp, .npy, in upper or lower
+ * case. False, and *format is left alone, for another, or where nothing stands before it. */
+TG_API bool tg_image_format_from_path(const char *path, tg_image_format *format);
+
+/* Makes a file's content of one picture: (1, 3, height, width), values about -1 to 1, which the
+ * formats but .npy clamp. text (UTF-8), if not NULL, is kept as the field "parameters" (png). A
+ * value that is not finite is TG_ERROR_NUMERIC. *data is given back with tg_free; on failure it is
+ * NULL and *bytes 0. */
+TG_API tg_status tg_image_encode(void **data, size_t *bytes, tg_array picture,
+                                 tg_image_format format, const char *text, tg_error *error);
+
+/* Reads the content of a PNG, JPEG, WebP or .npy file, told apart by how it begins, into
+ * (1, 3, height, width), -1 to 1 but for .npy; at most 2^26 pixels. Alpha is laid over white;
+ * colour profiles and orientation are ignored. *picture's data is given back with tg_array_free;
+ * on failure it is all zero. */
+TG_API tg_status tg_image_decode(tg_array *picture, const void *data, size_t bytes,
+                                 tg_error *error);
+
+/* The same to a file, in the format of its suffix, by tg_file_write. */
 TG_API tg_status tg_image_write(tg_array picture, const char *path, const char *text,
-                                bool overwrite, char *message, size_t size);
+                                bool overwrite, tg_error *error);
+/* The same from a file, whatever its name. */
+TG_API tg_status tg_image_read(tg_array *picture, const char *path, tg_error *error);
 
-/* Reads a PNG, JPEG or WebP picture, whatever its name, into (1, 3, height, width), -1 to 1; at
- * most 2^26 pixels. Alpha is laid over white; colour profiles and orientation are ignored.
- * *picture's data is given back with tg_array_free. */
-TG_API tg_status tg_image_read(tg_array *picture, const char *path, char *message, size_t size);
-
-/* NumPy's format, '<f4', C order, 4 dimensions, finite. */
-TG_API tg_status tg_npy_write(tg_array array, const char *path, bool overwrite, char *message,
-                              size_t size);
-TG_API tg_status tg_npy_read(tg_array *array, const char *path, char *message, size_t size);
+/* Any array in NumPy's format, '<f4', C order, 4 dimensions, finite; to and from memory and files
+ * as above. */
+TG_API tg_status tg_npy_encode(void **data, size_t *bytes, tg_array array, tg_error *error);
+TG_API tg_status tg_npy_decode(tg_array *array, const void *data, size_t bytes, tg_error *error);
+TG_API tg_status tg_npy_write(tg_array array, const char *path, bool overwrite, tg_error *error);
+TG_API tg_status tg_npy_read(tg_array *array, const char *path, tg_error *error);
 TG_API void tg_array_free(tg_array *array);
+
+/* Writes a file that appears whole or not at all; an existing one is replaced only with overwrite,
+ * and only if it is a regular file. data may be NULL with 0 bytes. */
+TG_API tg_status tg_file_write(const char *path, const void *data, size_t bytes, bool overwrite,
+                               tg_error *error);
 
 #ifdef __cplusplus
 }

@@ -50,3 +50,16 @@ void tg__arena_free(tg__arena *arena)
         arena->blocks = next;
     }
 }
+
+bool tg__grow(void **array, int count, int *room, size_t size)
+{
+    if (count < *room)
+        return true;
+    int more = *room ? *room * 2 : 64;
+    void *larger = realloc(*array, (size_t)more * size);
+    if (!larger)
+        return false;
+    *array = larger;
+    *room = more;
+    return true;
+}

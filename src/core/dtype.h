@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Number formats of weights on disk and of activations (TG__U8: bytes of an operator's own form).
- */
+/* Number formats of weights on disk and of activations. */
 #ifndef TG_CORE_DTYPE_H
 #define TG_CORE_DTYPE_H
 
@@ -8,9 +7,16 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef enum tg__dtype { TG__F32, TG__F16, TG__BF16, TG__OTHER, TG__U8 } tg__dtype;
+typedef enum tg__dtype {
+    TG__F32,
+    TG__F16,
+    TG__BF16,
+    TG__OTHER,       /* on disk: none that is read */
+    TG__U8,          /* bytes of an operator's own form */
+    TG__ACTIVATIONS, /* in a plan: what the backend computes in */
+} tg__dtype;
 
-/* Bytes of one element; not for TG__OTHER. */
+/* Bytes of one element; not for TG__OTHER and TG__ACTIVATIONS. */
 static inline size_t tg__dtype_size(tg__dtype dtype)
 {
     return dtype == TG__F32 ? 4 : dtype == TG__U8 ? 1 : 2;
@@ -18,7 +24,7 @@ static inline size_t tg__dtype_size(tg__dtype dtype)
 
 static inline const char *tg__dtype_name(tg__dtype dtype)
 {
-    static const char *const names[] = {"f32", "f16", "bf16", "other", "u8"};
+    static const char *const names[] = {"f32", "f16", "bf16", "other", "u8", "activations"};
     return names[dtype];
 }
 
@@ -60,5 +66,11 @@ static inline float tg__from_f16(uint16_t x)
 void tg__to_f32_array(float *dst, const void *src, tg__dtype dtype, size_t n);
 /* The same to f32 or bf16. */
 void tg__convert_array(void *dst, tg__dtype dst_dtype, const void *src, tg__dtype dtype, size_t n);
+
+/* What a CPU converts in vector code; the kernels' functions. */
+typedef struct tg__conversions {
+    void (*f32_from_f16)(float *dst, const void *src, size_t n); /* src may be unaligned */
+    void (*bf16_from_f32)(tg__bf16 *dst, const float *src, size_t n);
+} tg__conversions;
 
 #endif

@@ -3,25 +3,69 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/utf8.h"
 
+const tg__error tg__no_handle = {.status = TG_ERROR_MEMORY, .message = "out of memory"};
+
+static void record(tg__error *error, tg_status status, const char *subject, const char *format,
+                   va_list arguments)
+{
+    if (tg__failed(error))
+        return;
+    error->status = status;
+    tg__printable(error->subject, sizeof error->subject, subject);
+    vsnprintf(error->message, sizeof error->message, format, arguments);
+}
+
+/* What the first word of the format makes if it begins with "%s": "%s/config.json: …" has a subject
+ * of two parts. */
+static void subject_of(char *dst, size_t size, const char *format, va_list arguments)
+{
+    dst[0] = '\0';
+    if (strncmp(format, "%s", 2) != 0)
+        return;
+    size_t more = strcspn(format + 2, ":, %");
+    if (format[2 + more] == '%')
+        more = 0;
+    snprintf(dst, size, "%s%.*s", va_arg(arguments, const char *), (int)more, format + 2);
+}
+
 tg_status tg__fail(tg__error *error, tg_status status, const char *format, ...)
 {
-    if (error->status == TG_OK) {
-        va_list arguments;
-        va_start(arguments, format);
-        vsnprintf(error->message, sizeof error->message, format, arguments);
-        va_end(arguments);
-        error->status = status;
-    }
+    char subject[2 * sizeof error->subject];
+    va_list arguments, first;
+    va_start(arguments, format);
+    va_copy(first, arguments);
+    subject_of(subject, sizeof subject, format, first);
+    record(error, status, subject, format, arguments);
+    va_end(first);
+    va_end(arguments);
+    return error->status;
+}
+
+tg_status tg__fail_about(tg__error *error, tg_status status, const char *subject,
+                         const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    record(error, status, subject, format, arguments);
+    va_end(arguments);
     return error->status;
 }
 
 tg_status tg__fail_memory(tg__error *error)
 {
     return tg__fail(error, TG_ERROR_MEMORY, "out of memory");
+}
+
+bool tg__given(const void *pointer, const char *name, tg__error *error)
+{
+    if (!pointer)
+        tg__fail(error, TG_ERROR_ARGUMENT, "%s is NULL, expected an address", name);
+    return pointer != NULL;
 }
 
 void tg__error_where(tg__error *error, const char *prefix)
@@ -36,6 +80,20 @@ void tg__error_where(tg__error *error, const char *prefix)
     memcpy(error->message, prefix, shift - 2);
     memcpy(error->message + shift - 2, ": ", 2);
     error->message[shift + length] = '\0';
+    tg__printable(error->subject, sizeof error->subject, prefix);
+}
+
+void tg__error_in(tg__error *error, const char *name)
+{
+    if (tg__failed(error) && error->status != TG_ERROR_MEMORY)
+        tg__error_where(error, name);
+}
+
+tg__error *tg__error_begin(tg_error *error, tg__error *own)
+{
+    tg__error *used = error ? error : own;
+    *used = (tg__error){0};
+    return used;
 }
 
 const char *tg__printable(char *dst, size_t size, const char *text)
@@ -73,4 +131,7 @@ const char *tg_status_text(tg_status status)
     return "unknown status";
 }
 
+void tg_free(void *data) { free(data); }
+
 const char *tg_version(void) { return TG_VERSION; }
+int tg_version_number(void) { return TG_VERSION_NUMBER; }

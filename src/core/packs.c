@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/packs.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,16 +20,24 @@ struct tg__slab {
     size_t bytes, used;
 };
 
+tg__identity tg__identity_new(void)
+{
+    static atomic_ullong named; /* the process's, so that a name is never given again */
+    return (tg__identity){.source = atomic_fetch_add(&named, 1) + 1};
+}
+
 static tg__pack **bucket_of(const tg__packs *packs, tg__pack_key key)
 {
-    uint64_t hash = (uint64_t)(uintptr_t)key.data + (uint64_t)key.first * 31;
-    hash = (hash ^ hash >> 29) * UINT64_C(0x9E3779B97F4A7C15);
+    static const uint64_t factor = UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t hash = key.parts[0].source * factor + key.parts[0].at + (uint64_t)key.first * 31;
+    hash = (hash ^ hash >> 29) * factor;
     return (tg__pack **)&packs->buckets[hash >> 54];
 }
 
 static bool same(tg__pack_key a, tg__pack_key b)
 {
-    return a.data == b.data && a.first == b.first && a.count == b.count && a.form == b.form;
+    return memcmp(a.parts, b.parts, sizeof a.parts) == 0 && a.rows == b.rows &&
+           a.first == b.first && a.count == b.count && a.form == b.form && a.variant == b.variant;
 }
 
 tg__pack *tg__packs_find(const tg__packs *packs, tg__pack_key key, int n)
@@ -121,6 +130,17 @@ tg__pack *tg__packs_add(tg__packs *packs, tg__pack_key key, size_t bytes, const 
     pack->order = packs->added++;
     packs->bytes += bytes;
     return pack;
+}
+
+const void *tg__packs_get(tg__packs *packs, tg__pack_key key, size_t bytes, tg__pack_fill fill,
+                          void *context, tg__error *error)
+{
+    tg__pack *pack = tg__packs_find(packs, key, 0);
+    if (!pack)
+        pack = tg__packs_add(packs, key, bytes, NULL, 0, error);
+    if (pack && !pack->ready)
+        pack->ready = fill(context, pack->data, error);
+    return pack && pack->ready ? pack->data : NULL;
 }
 
 void tg__packs_free(tg__packs *packs)

@@ -1,15 +1,48 @@
 /* SPDX-License-Identifier: MIT */
-/* Weights in the form that computing wants, made once and shared by all plans of a network. */
+/* Weights in the form that computing wants, made once and shared by all plans of a network.
+ *
+ * Locks. Packs have none: whoever shares them between threads holds one lock of theirs while any
+ * function here that takes a tg__packs runs, and while a pack is filled: from the search for it
+ * until it is ready, so that nobody makes it twice. That is all of tg__program_finish, and
+ * tg__cache_save. The data of a pack that is ready neither move nor change until tg__packs_free:
+ * running a program takes no lock. Two tg__packs have nothing in common, nor have two threads that
+ * fill packs of different ones. */
 #ifndef TG_CORE_PACKS_H
 #define TG_CORE_PACKS_H
 
 #include "core/error.h"
 
-/* What a packed weight was made from: the data on disk, and which part of it in which form. */
+/* What names a weight's data. No two that may differ have the same, not even one after the other:
+ * an address would be given again. All zeros: no data. */
+typedef struct tg__identity {
+    uint64_t source; /* a file that is open, or what else tg__identity_new named */
+    uint64_t at;     /* a byte of it */
+} tg__identity;
+
+/* Differs from all others of this process; at is 0. Any thread. */
+tg__identity tg__identity_new(void);
+
+/* Every form of pack there is. Each has its layout in memory; what else decides how the data come
+ * out is the key's variant. io/cache.c's FORMAT is raised where one of them changes. */
+typedef enum tg__form {
+    TG__FORM_VALUES,     /* f32, one behind the other: norms, biases */
+    TG__FORM_PLAIN,      /* f32, (k, k, in, out): plain C */
+    TG__FORM_DNNL_F32,   /* as the pack's layout says; variant: the phase */
+    TG__FORM_DNNL_BF16,  /* the same */
+    TG__FORM_INT8,       /* cpu/int8_weights.c; variant: the phase */
+    TG__FORM_INT8_GATED, /* its outputs in pairs with their gates */
+    TG__FORM_WINOGRAD,   /* the kernel's; variant: its panel, and what its numbers are */
+} tg__form;
+
+enum { TG__MAX_PARTS = 3 };
+
+/* What a pack was made from, and which form it has. */
 typedef struct tg__pack_key {
-    const void *data;
-    int first, count; /* input channels */
-    int form;         /* the maker's own number */
+    tg__identity parts[TG__MAX_PARTS]; /* of stacked layers every one: any may be elsewhere too */
+    int rows;                          /* outputs: a part of a weight may begin where it does */
+    int first, count;                  /* input channels */
+    tg__form form;
+    int variant;
 } tg__pack_key;
 
 typedef struct tg__pack {
@@ -47,6 +80,13 @@ tg__pack *tg__packs_find(const tg__packs *packs, tg__pack_key key, int n);
  */
 tg__pack *tg__packs_add(tg__packs *packs, tg__pack_key key, size_t bytes, const void *layout,
                         size_t layout_bytes, tg__error *error);
+
+/* Fills a pack's data; false and an error if that fails. */
+typedef bool (*tg__pack_fill)(void *context, void *data, tg__error *error);
+/* The data of the pack that this key has alone: found, or added and filled. NULL and an error on
+ * failure. */
+const void *tg__packs_get(tg__packs *packs, tg__pack_key key, size_t bytes, tg__pack_fill fill,
+                          void *context, tg__error *error);
 /* Frees all packs; the store stays. */
 void tg__packs_free(tg__packs *packs);
 

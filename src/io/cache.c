@@ -17,7 +17,7 @@
 #include "io/file.h"
 
 /* FORMAT is raised whenever a form's data come out differently. */
-enum { FORMAT = 2, ALIGNMENT = 64, PIECE = 1 << 20, MOST_HEAD_BYTES = 64 << 20 };
+enum { FORMAT = 3, ALIGNMENT = 64, PIECE = 1 << 20, MOST_HEAD_BYTES = 64 << 20 };
 
 static const char magic[8] = "TGPACKS";
 
@@ -29,11 +29,12 @@ typedef struct head {
 } head;
 
 typedef struct entry {
-    uint64_t source; /* the key's data: a byte of file */
+    uint64_t source[TG__MAX_PARTS]; /* the key's parts: a byte of each one's file */
     uint64_t data, bytes, sum;
     uint64_t layout; /* in the head */
     uint32_t layout_bytes;
-    int32_t file, first, count, form, zero;
+    int32_t file[TG__MAX_PARTS]; /* -1: there is no such part */
+    int32_t rows, first, count, form, variant, zero;
 } entry;
 
 /* A file that was found good. Packs may point into an older one after a new one was written. */
@@ -55,7 +56,9 @@ struct tg__cache {
     const tg__log_sink *log;
     bool opened;
     image *images;
-    size_t made; /* packs that had been made when the file was last written */
+    /* Packs that were asked for in vain, and how many had been when the file was last written.
+     * Others, of patched weights say, are made too, but give no reason to write. */
+    size_t missed, written;
 };
 
 static size_t align(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -223,26 +226,45 @@ static void open_image(tg__cache *cache)
 
 /* ------------------------------------------------------------------------------- looking up */
 
-/* The entry that a pack has or would have, as far as the pack says; false if its key does not point
- * into the files. */
+/* Finds a part's file and place; false if it lies in none of the files, so that a later run could
+ * not tell it again: a caller's memory, a patched weight. */
+static bool describe_part(const tg__cache *cache, tg__identity part, int32_t *file, uint64_t *place)
+{
+    *file = -1;
+    *place = 0;
+    if (part.source == 0)
+        return true;
+    for (*file = 0; *file < cache->file_count; ++*file)
+        if (tg__safetensors_holds(cache->files[*file], part, place))
+            return true;
+    return false;
+}
+
+/* The entry that a pack has or would have, as far as the pack says; false if it is none that a file
+ * keeps. */
 static bool describe(const tg__cache *cache, const tg__pack *pack, entry *e)
 {
+    const tg__pack_key *key = &pack->key;
     *e = (entry){.bytes = pack->bytes,
                  .layout_bytes = (uint32_t)pack->layout_bytes,
-                 .first = pack->key.first,
-                 .count = pack->key.count,
-                 .form = pack->key.form};
-    for (; e->file < cache->file_count; e->file++)
-        if (tg__safetensors_offset(cache->files[e->file], pack->key.data, &e->source))
-            return pack->layout_bytes <= UINT32_MAX;
-    return false;
+                 .rows = key->rows,
+                 .first = key->first,
+                 .count = key->count,
+                 .form = (int32_t)key->form,
+                 .variant = key->variant};
+    for (int p = 0; p < TG__MAX_PARTS; p++)
+        if (!describe_part(cache, key->parts[p], &e->file[p], &e->source[p]))
+            return false;
+    return e->file[0] >= 0 && pack->layout_bytes <= UINT32_MAX;
 }
 
 static bool same(const entry *a, const void *layout_a, const entry *b, const void *layout_b)
 {
-    return a->source == b->source && a->bytes == b->bytes && a->layout_bytes == b->layout_bytes &&
-           a->file == b->file && a->first == b->first && a->count == b->count &&
-           a->form == b->form && memcmp(layout_a, layout_b, a->layout_bytes) == 0;
+    return memcmp(a->source, b->source, sizeof a->source) == 0 &&
+           memcmp(a->file, b->file, sizeof a->file) == 0 && a->bytes == b->bytes &&
+           a->layout_bytes == b->layout_bytes && a->rows == b->rows && a->first == b->first &&
+           a->count == b->count && a->form == b->form && a->variant == b->variant &&
+           memcmp(layout_a, layout_b, a->layout_bytes) == 0;
 }
 
 static const void *find(void *context, const tg__pack *wanted)
@@ -266,6 +288,7 @@ static const void *find(void *context, const tg__pack *wanted)
                     cache->where);
         }
     }
+    cache->missed++;
     return NULL;
 }
 
@@ -392,7 +415,7 @@ static void write_file(const tg__cache *cache, const head *h, const items *list,
 
 bool tg__cache_save(tg__cache *cache, const tg__packs *packs)
 {
-    if (!cache || packs->made == cache->made)
+    if (!cache || cache->missed == cache->written)
         return true;
     tg__error error = {0};
     items list = {0};
@@ -403,7 +426,7 @@ bool tg__cache_save(tg__cache *cache, const tg__packs *packs)
         write_file(cache, h, &list, &error);
     free(h);
     free(list.all);
-    cache->made = packs->made;
+    cache->written = cache->missed;
     if (tg__failed(&error))
         tg__log(cache->log, TG_LOG_WARNING, "%s; the next start will not be faster", error.message);
     else

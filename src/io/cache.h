@@ -21,7 +21,7 @@ typedef struct tg__cache_spec {
     const char *folder; /* made if it is not there, but its parent is */
     const char *name;   /* what the packs are: "unet-bf16"; the file's name begins with it */
     const char *maker;  /* what decides how packs come out: versions */
-    tg__safetensors *const *files; /* that the packs' keys point into; outlive the cache */
+    tg__safetensors *const *files; /* packs of their tensors alone are kept; outlive the cache */
     int file_count;
     const tg__log_sink *log; /* outlives the cache */
 } tg__cache_spec;
@@ -34,8 +34,11 @@ void tg__cache_free(tg__cache *cache);
 /* What tg__packs looks packs up in. The file is opened when it is first asked. */
 tg__pack_store tg__cache_store(tg__cache *cache);
 
-/* Writes all that are ready, and what the file had besides, if some were made since the last time.
- * False with a warning if that fails: trying again would hardly help. NULL is fine. */
+/* Writes all that are ready, and what the file had besides, if some that a file keeps were made
+ * since the last time: packs of the files' tensors alone. None is kept of a caller's memory or of a
+ * patched weight, or of layers that have such a part: a later run could not tell them again. Under
+ * the packs' lock. False with a warning if that fails: trying again would hardly help. NULL is
+ * fine. */
 bool tg__cache_save(tg__cache *cache, const tg__packs *packs);
 
 #endif

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "io/file.h"
-#include "io/json.h"
 
 enum { MOST_BYTES = 16 << 20, MOST_VALUES = 1 << 20, SHOWN_BYTES = 200 };
 
@@ -45,8 +44,7 @@ static tg__config *new_config(tg__json_text *text, const tg__json *object, const
     return config;
 }
 
-/* Takes over text, which ends in a zero byte. */
-static tg__config *parse(char *text, size_t length, const char *where, tg__error *error)
+tg__config *tg__config_take(char *text, size_t length, const char *where, tg__error *error)
 {
     tg__json_text *json = tg__json_parse(text, length, MOST_VALUES, where, error);
     if (!json)
@@ -65,7 +63,7 @@ tg__config *tg__config_open(const char *path, const char *where, tg__error *erro
 {
     size_t length;
     char *text = tg__file_read_as(path, where, MOST_BYTES, &length, error);
-    return text ? parse(text, length, where, error) : NULL;
+    return text ? tg__config_take(text, length, where, error) : NULL;
 }
 
 tg__config *tg__config_parse(const char *text, size_t length, const char *where, tg__error *error)
@@ -82,7 +80,7 @@ tg__config *tg__config_parse(const char *text, size_t length, const char *where,
     }
     memcpy(copy, text, length);
     copy[length] = '\0';
-    return parse(copy, length, where, error);
+    return tg__config_take(copy, length, where, error);
 }
 
 void tg__config_close(tg__config *config)
@@ -99,6 +97,12 @@ void tg__config_close(tg__config *config)
 
 const char *tg__config_where(const tg__config *config) { return config->where; }
 tg__error *tg__config_error(const tg__config *config) { return config->error; }
+const tg__json *tg__config_tree(const tg__config *config) { return config ? config->object : NULL; }
+
+const tg__json *tg__config_value(const tg__config *config, const char *key)
+{
+    return config ? tg__json_member(config->object, key) : NULL;
+}
 
 /* ------------------------------------------------------------------------- looking for keys */
 
@@ -182,6 +186,13 @@ static void fail_value(tg__config *config, place at, const tg__json *value, cons
     tg__fail(config->error, TG_ERROR_FORMAT, "%s: %s%s is %s, expected %s", config->where,
              tg__printable(key, sizeof key, at.key), index,
              tg__json_show(value, shown, sizeof shown), expected);
+}
+
+tg_status tg__config_fail(tg__config *config, const char *key, const tg__json *value,
+                          const char *expected)
+{
+    fail_value(config, (place){key, -1}, value, expected);
+    return config->error->status;
 }
 
 static void describe_integers(char *dst, size_t size, int64_t least, int64_t most)

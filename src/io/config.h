@@ -13,13 +13,17 @@
 #define TG_IO_CONFIG_H
 
 #include "core/error.h"
+#include "io/json.h"
 
 typedef struct tg__config tg__config;
 
 /* path: the file; where: what messages call it ("unet/config.json"). error must outlive the config.
  * NULL on failure. */
 tg__config *tg__config_open(const char *path, const char *where, tg__error *error);
-/* The same from a text. */
+/* The same from a text that was malloc()ed and ends in a zero byte behind its length; it belongs to
+ * the config from now on, and is freed on failure. */
+tg__config *tg__config_take(char *text, size_t length, const char *where, tg__error *error);
+/* The same from a copy of a text. */
 tg__config *tg__config_parse(const char *text, size_t length, const char *where, tg__error *error);
 void tg__config_close(tg__config *config);
 const char *tg__config_where(const tg__config *config);
@@ -80,6 +84,14 @@ tg__config *tg__config_object(tg__config *config, const char *key);
  * those); else TG_ERROR_UNSUPPORTED: "unet/config.json: class_embed_type "timestep" is not
  * implemented". */
 void tg__config_refuse(tg__config *config, const char *key, const char *accepted);
+
+/* For files whose keys are data: the object itself, and a value of it without any check; NULL where
+ * the config is NULL or the key absent. Marks nothing as read. */
+const tg__json *tg__config_tree(const tg__config *config);
+const tg__json *tg__config_value(const tg__config *config, const char *key);
+/* What all reads say of a value that is wrong: "WHERE: KEY is VALUE, expected EXPECTED". */
+tg_status tg__config_fail(tg__config *config, const char *key, const tg__json *value,
+                          const char *expected);
 
 /* Marks a key as read, whatever its value: it is known and changes nothing. */
 void tg__config_ignore(tg__config *config, const char *key);

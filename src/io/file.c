@@ -54,6 +54,12 @@ const char *tg__path_where(char *dst, size_t size, const char *path)
     return tg__printable(dst, size, where);
 }
 
+void tg__error_in_file(tg__error *error, const char *path)
+{
+    char where[TG__WHERE_BYTES];
+    tg__error_in(error, tg__path_where(where, sizeof where, path));
+}
+
 bool tg__is_folder(const char *path)
 {
     struct stat status;
@@ -165,7 +171,7 @@ static bool check_target(const char *path, const char *where, bool overwrite, tg
     struct stat status;
     size_t length = strlen(path);
     if (length == 0) {
-        tg__fail(error, TG_ERROR_ARGUMENT, "an empty name, expected that of a file");
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "path", "an empty name, expected that of a file");
     } else if (path[length - 1] == '/' || tg__is_folder(path)) {
         tg__fail(error, TG_ERROR_IO, "%s: is a folder, expected the name of a file", where);
     } else if (lstat(path, &status) != 0) {
@@ -354,4 +360,15 @@ void tg__output_abandon(tg__output *output)
     free(output->path);
     free(output->temporary);
     free(output);
+}
+
+tg_status tg_file_write(const char *path, const void *data, size_t bytes, bool overwrite,
+                        tg_error *given)
+{
+    tg__error own, *error = tg__error_begin(given, &own);
+    if (!tg__given(path, "path", error) || (bytes > 0 && !tg__given(data, "data", error)))
+        return error->status;
+    tg__output *output = tg__output_open(path, overwrite, error);
+    tg__output_write(output, data, bytes);
+    return tg__output_commit(output, error);
 }

@@ -17,6 +17,9 @@ bool tg__is_file(const char *path);
  * dst. */
 const char *tg__path_where(char *dst, size_t size, const char *path);
 
+/* Puts that in front of an error about the file's content, if there is one (see tg__error_in). */
+void tg__error_in_file(tg__error *error, const char *path);
+
 /* Opens a regular file to read it. Anything else (a folder, a device, a FIFO, which could block) is
  * an error. where: what messages call it. The descriptor and *size, or -1. */
 int tg__file_open(const char *path, const char *where, size_t *size, tg__error *error);

@@ -10,7 +10,7 @@
 
 #include <jerror.h>
 
-#include "io/image.h"
+#include "io/image_format.h"
 
 enum {
     QUALITY = 95,
@@ -39,7 +39,7 @@ typedef struct job {
     size_t bytes;
     tg__pixels *pixels;
     /* writing */
-    tg__output *output;
+    tg__buffer *output;
     const tg__pixels *source;
     unsigned char buffer[OUTPUT_BYTES];
 } job;
@@ -159,7 +159,7 @@ static void read_pixels(job *j)
     jpeg_finish_decompress(in);
 }
 
-void tg__jpeg_read(tg__pixels *pixels, const char *file, size_t bytes, tg__error *error)
+void tg__jpeg_decode(tg__pixels *pixels, const char *file, size_t bytes, tg__error *error)
 {
     job j = {.error = error, .file = file, .bytes = bytes, .pixels = pixels};
     j.status = TG_ERROR_FORMAT;
@@ -181,11 +181,17 @@ static void start_output(j_compress_ptr out)
     out->dest->free_in_buffer = sizeof j->buffer;
 }
 
+static void take_output(job *j, size_t bytes)
+{
+    if (!tg__buffer_add(j->output, j->buffer, bytes, j->error))
+        longjmp(j->back, 1);
+}
+
 /* Called when the buffer is full, whatever free_in_buffer says. */
 static boolean empty_output(j_compress_ptr out)
 {
     job *j = out->client_data;
-    tg__output_write(j->output, j->buffer, sizeof j->buffer);
+    take_output(j, sizeof j->buffer);
     start_output(out);
     return TRUE;
 }
@@ -193,7 +199,7 @@ static boolean empty_output(j_compress_ptr out)
 static void end_output(j_compress_ptr out)
 {
     job *j = out->client_data;
-    tg__output_write(j->output, j->buffer, sizeof j->buffer - out->dest->free_in_buffer);
+    take_output(j, sizeof j->buffer - out->dest->free_in_buffer);
 }
 
 static void write_pixels(job *j)
@@ -222,9 +228,9 @@ static void write_pixels(job *j)
     jpeg_finish_compress(out);
 }
 
-void tg__jpeg_write(tg__output *output, const tg__pixels *pixels, tg__error *error)
+void tg__jpeg_encode(tg__buffer *file, const tg__pixels *pixels, tg__error *error)
 {
-    job j = {.error = error, .output = output, .source = pixels};
+    job j = {.error = error, .output = file, .source = pixels};
     j.status = TG_ERROR_INTERNAL;
     j.complaint = "cannot be made as JPEG";
     if (pixels->width > JPEG_MAX_DIMENSION || pixels->height > JPEG_MAX_DIMENSION)

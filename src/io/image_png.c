@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/utf8.h"
-#include "io/image.h"
+#include "io/image_format.h"
 
 /* Deflate writes 258 bytes with two bits at best. */
 #define MOST_INFLATION 1032.0
@@ -25,7 +25,7 @@ typedef struct job {
     size_t bytes, at;
     tg__pixels *pixels;
     /* writing */
-    tg__output *output;
+    tg__buffer *output;
     const tg__pixels *source;
     char *text; /* as the chunk holds it */
     bool is_latin1;
@@ -120,7 +120,8 @@ static void read_pixels(job *j)
 static void write_bytes(png_structp png, png_bytep data, size_t bytes)
 {
     const job *j = png_get_io_ptr(png);
-    tg__output_write(j->output, data, bytes);
+    if (!tg__buffer_add(j->output, data, bytes, j->error))
+        png_longjmp(png, 1);
 }
 
 static void flush_bytes(png_structp png) { (void)png; }
@@ -149,7 +150,7 @@ static void write_pixels(job *j)
     png_write_end(j->png, NULL);
 }
 
-/* j->text: Latin-1 where all of it is, else the UTF-8 that it was. */
+/* j->text: Latin-1 where all of it is, else the UTF-8 that it is. */
 static bool encode_text(job *j, const char *text)
 {
     j->text = malloc(strlen(text) + 1);
@@ -161,10 +162,6 @@ static bool encode_text(job *j, const char *text)
     j->is_latin1 = true;
     for (const char *at = text; *at;) {
         int32_t code = tg__utf8_next(&at);
-        if (code < 0) {
-            tg__fail(j->error, TG_ERROR_ARGUMENT, "the text to be kept in it is not UTF-8");
-            return false;
-        }
         j->is_latin1 = j->is_latin1 && code < 0x100;
         *dst++ = (char)code;
     }
@@ -182,7 +179,7 @@ static void run(job *j, void (*work)(job *))
         work(j);
 }
 
-void tg__png_read(tg__pixels *pixels, const char *file, size_t bytes, tg__error *error)
+void tg__png_decode(tg__pixels *pixels, const char *file, size_t bytes, tg__error *error)
 {
     job j = {.error = error, .file = file, .bytes = bytes, .pixels = pixels};
     j.status = TG_ERROR_FORMAT;
@@ -203,9 +200,9 @@ void tg__png_read(tg__pixels *pixels, const char *file, size_t bytes, tg__error 
     }
 }
 
-void tg__png_write(tg__output *output, const tg__pixels *pixels, const char *text, tg__error *error)
+void tg__png_encode(tg__buffer *file, const tg__pixels *pixels, const char *text, tg__error *error)
 {
-    job j = {.error = error, .output = output, .source = pixels};
+    job j = {.error = error, .output = file, .source = pixels};
     j.status = TG_ERROR_INTERNAL;
     j.complaint = "cannot be made as PNG";
     if (text && !encode_text(&j, text))

@@ -5,7 +5,7 @@
 #include <webp/decode.h>
 #include <webp/encode.h>
 
-#include "io/image.h"
+#include "io/image_format.h"
 
 /* Lossy, a little above what the tools around Stable Diffusion save with (80): the difference is
  * not seen, and a lossless file would be as large as the PNG. */
@@ -53,7 +53,7 @@ static void decode(tg__pixels *pixels, const char *file, size_t bytes, WebPDecod
         tg__pixels_lay_over_white(pixels);
 }
 
-void tg__webp_read(tg__pixels *pixels, const char *file, size_t bytes, tg__error *error)
+void tg__webp_decode(tg__pixels *pixels, const char *file, size_t bytes, tg__error *error)
 {
     WebPDecoderConfig config;
     *pixels = (tg__pixels){0};
@@ -77,10 +77,15 @@ void tg__webp_read(tg__pixels *pixels, const char *file, size_t bytes, tg__error
 
 /* ------------------------------------------------------------------------------------ writing */
 
+typedef struct target {
+    tg__buffer *file;
+    tg__error *error;
+} target;
+
 static int write_bytes(const uint8_t *data, size_t bytes, const WebPPicture *picture)
 {
-    tg__output_write(picture->custom_ptr, data, bytes);
-    return 1;
+    const target *t = picture->custom_ptr;
+    return tg__buffer_add(t->file, data, bytes, t->error);
 }
 
 static void encode(WebPPicture *picture, const WebPConfig *config, const tg__pixels *pixels,
@@ -101,8 +106,9 @@ static void encode(WebPPicture *picture, const WebPConfig *config, const tg__pix
     }
 }
 
-void tg__webp_write(tg__output *output, const tg__pixels *pixels, tg__error *error)
+void tg__webp_encode(tg__buffer *file, const tg__pixels *pixels, tg__error *error)
 {
+    target to = {file, error};
     WebPConfig config;
     WebPPicture picture;
     if (pixels->width > WEBP_MAX_DIMENSION || pixels->height > WEBP_MAX_DIMENSION) {
@@ -117,7 +123,7 @@ void tg__webp_write(tg__output *output, const tg__pixels *pixels, tg__error *err
     picture.width = pixels->width;
     picture.height = pixels->height;
     picture.writer = write_bytes;
-    picture.custom_ptr = output;
+    picture.custom_ptr = &to;
     encode(&picture, &config, pixels, error);
     WebPPictureFree(&picture);
 }

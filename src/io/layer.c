@@ -18,16 +18,16 @@ tg__scope tg__at(const tg__scope *scope, const char *format, ...)
     return child;
 }
 
-static tg__disk_tensor get(const tg__scope *scope, const char *key, const char *suffix, int rank,
-                           const int64_t *shape)
+static tg__weight get(const tg__scope *scope, const char *key, const char *suffix, int rank,
+                      const int64_t *shape)
 {
     char name[KEY_BYTES];
     if (tg__failed(scope->error))
-        return (tg__disk_tensor){0};
+        return (tg__weight){0};
     snprintf(name, sizeof name, "%s%s%s", scope->prefix, key, suffix);
-    tg__disk_tensor tensor = tg__weights_get(scope->weights, name, rank, shape, scope->error);
+    tg__weight tensor = tg__weights_get(scope->weights, name, rank, shape, scope->error);
     if (tensor.data) {
-        int64_t count = (int64_t)(tensor.bytes / tg__dtype_size(tensor.dtype));
+        int64_t count = (int64_t)tg__weight_count(&tensor);
         scope->tally->parameters += count;
         scope->tally->bytes += (int64_t)tensor.bytes;
         scope->tally->by_dtype[tensor.dtype] += count;
@@ -100,9 +100,15 @@ tg__norm tg__load_norm(const tg__scope *scope, const char *key, int c)
     return norm;
 }
 
-tg__disk_tensor tg__load_table(const tg__scope *scope, const char *key, int rows, int columns)
+tg__weight tg__load_table(const tg__scope *scope, const char *key, int rows, int columns)
 {
     return get(scope, key, "", 2, (int64_t[]){rows, columns});
+}
+
+void tg__layer_drop(const tg__layer *layer)
+{
+    for (int i = 0; i < layer->parts; i++)
+        tg__weight_drop(&layer->weight[i]);
 }
 
 void *tg__load_array(const tg__scope *scope, int count, size_t size)

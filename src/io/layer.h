@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The weights of one layer as they are on disk, and the loading of a network's layers by key. */
+/* The weights of one layer as they come, and the loading of a network's layers by key. */
 #ifndef TG_IO_LAYER_H
 #define TG_IO_LAYER_H
 
@@ -10,16 +10,19 @@
  * input may be stacked along their outputs: parts > 1, as q, k and v are. */
 typedef struct tg__layer {
     const char *name; /* key without ".weight" */
-    tg__disk_tensor weight[3], bias[3];
+    tg__weight weight[TG__MAX_PARTS], bias[TG__MAX_PARTS];
     int parts;
     int out, in, kernel; /* out: of all parts */
     bool has_bias;
 } tg__layer;
 
+/* What is packed of it leaves memory, as far as it is a file's mapping. */
+void tg__layer_drop(const tg__layer *layer);
+
 /* The affine part of a norm. */
 typedef struct tg__norm {
     const char *name;
-    tg__disk_tensor weight, bias; /* data NULL: not affine */
+    tg__weight weight, bias; /* data NULL: there is none, which counts as 1, as 0 */
     int c;
 } tg__norm;
 
@@ -51,7 +54,7 @@ tg__layer tg__load_projection(const tg__scope *scope, const char *key, int in, i
 tg__layer tg__load_stacked(const tg__scope *scope, const char *const *keys, int count, int in,
                            int out, bool bias);
 tg__norm tg__load_norm(const tg__scope *scope, const char *key, int c);
-tg__disk_tensor tg__load_table(const tg__scope *scope, const char *key, int rows, int columns);
+tg__weight tg__load_table(const tg__scope *scope, const char *key, int rows, int columns);
 
 /* Zeroed memory from the scope's arena; NULL is an error that sticks. */
 void *tg__load_array(const tg__scope *scope, int count, size_t size);

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/image.h"
+#include "io/array.h"
+#include "io/file.h"
+#include "io/npy.h"
 
-#define MAGIC "\x93NUMPY"
 #define MOST_FILE_BYTES ((size_t)1 << 32)
 
 enum {
@@ -186,7 +187,7 @@ static const char *show(char *dst, size_t size, span s)
 static bool take_header(span *file, span *header, tg__error *error)
 {
     size_t bytes = (size_t)(file->end - file->at);
-    if (bytes < MAGIC_BYTES || memcmp(file->at, MAGIC, MAGIC_BYTES) != 0) {
+    if (bytes < MAGIC_BYTES || memcmp(file->at, TG__NPY_MAGIC, MAGIC_BYTES) != 0) {
         tg__fail(error, TG_ERROR_FORMAT,
                  "is no .npy file, expected one that begins with \\x93NUMPY");
         return false;
@@ -259,38 +260,55 @@ static bool check_size(span data, const int sizes[4], tg__error *error)
     return false;
 }
 
-tg_status tg_npy_read(tg_array *array, const char *path, char *message, size_t size)
+void tg__npy_decode(tg_array *array, const char *data, size_t bytes, tg__error *error)
 {
-    tg__error error = {0};
-    size_t bytes = 0;
     int sizes[4] = {0};
-    span header;
+    span header, file = {data, data + bytes};
     *array = (tg_array){0};
-    char *memory = tg__file_read(path, MOST_FILE_BYTES, &bytes, &error);
-    if (!memory)
-        return tg__image_report(&error, message, size);
-    span file = {memory, memory + bytes};
-    if (take_header(&file, &header, &error) && check_header(header, sizes, &error) &&
-        check_size(file, sizes, &error)) {
-        /* The array takes over the file's memory, moved to where it is aligned. */
-        memmove(memory, file.at, (size_t)(file.end - file.at));
-        *array = (tg_array){sizes[0], sizes[1], sizes[2], sizes[3], (const float *)memory};
-        tg__array_check(array, TG_ERROR_FORMAT, &error);
+    if (!take_header(&file, &header, error) || !check_header(header, sizes, error) ||
+        !check_size(file, sizes, error))
+        return;
+    size_t left = (size_t)(file.end - file.at);
+    float *values = malloc(left);
+    if (!values) {
+        tg__fail_memory(error);
+        return;
     }
-    if (tg__failed(&error)) {
-        tg__image_where(&error, path);
-        *array = (tg_array){0};
-        free(memory);
-    }
-    return tg__image_report(&error, message, size);
+    memcpy(values, file.at, left);
+    *array = (tg_array){sizes[0], sizes[1], sizes[2], sizes[3], values};
+    if (!tg__array_check(array, TG_ERROR_FORMAT, error))
+        tg_array_free(array);
 }
 
-void tg_array_free(tg_array *array)
+tg_status tg_npy_decode(tg_array *array, const void *data, size_t bytes, tg_error *given)
 {
-    if (!array)
-        return;
-    free((void *)array->data);
+    tg__error own, *error = tg__error_begin(given, &own);
+    if (!tg__given(array, "array", error))
+        return error->status;
     *array = (tg_array){0};
+    if (!tg__given(data, "data", error))
+        return error->status;
+    tg__npy_decode(array, data, bytes, error);
+    tg__error_in(error, "data");
+    return error->status;
+}
+
+tg_status tg_npy_read(tg_array *array, const char *path, tg_error *given)
+{
+    tg__error own, *error = tg__error_begin(given, &own);
+    size_t bytes = 0;
+    if (!tg__given(array, "array", error))
+        return error->status;
+    *array = (tg_array){0};
+    if (!tg__given(path, "path", error))
+        return error->status;
+    char *file = tg__file_read(path, MOST_FILE_BYTES, &bytes, error);
+    if (file) {
+        tg__npy_decode(array, file, bytes, error);
+        tg__error_in_file(error, path);
+    }
+    free(file);
+    return error->status;
 }
 
 /* ------------------------------------------------------------------------------------ writing */
@@ -310,27 +328,44 @@ static size_t make_header(char dst[4 * ALIGNMENT], const tg_array *a)
     size_t total = (filled / ALIGNMENT + 1) * ALIGNMENT;
     memset(text + length, ' ', total - filled);
     dst[total - 1] = '\n';
-    memcpy(dst, MAGIC "\x01\x00", MAGIC_BYTES + 2);
+    memcpy(dst, TG__NPY_MAGIC "\x01\x00", MAGIC_BYTES + 2);
     dst[MAGIC_BYTES + 2] = (char)((total - PREFIX) & 0xFF);
     dst[MAGIC_BYTES + 3] = (char)((total - PREFIX) >> 8);
     return total;
 }
 
-tg_status tg_npy_write(tg_array array, const char *path, bool overwrite, char *message, size_t size)
+void tg__npy_encode(tg__buffer *file, const tg_array *array, tg__error *error)
 {
-    tg__error error = {0};
     char header[4 * ALIGNMENT];
-    if (!tg__array_check(&array, TG_ERROR_NUMERIC, &error)) {
-        tg__image_where(&error, path);
-        return tg__image_report(&error, message, size);
-    }
-    tg__output *output = tg__output_open(path, overwrite, &error);
-    if (output) {
-        tg__output_write(output, header, make_header(header, &array));
-        tg__output_write(output, array.data,
-                         (size_t)array.count * (size_t)array.channels * (size_t)array.height *
-                             (size_t)array.width * sizeof *array.data);
-        tg__output_commit(output, &error);
-    }
-    return tg__image_report(&error, message, size);
+    if (!tg__array_check(array, TG_ERROR_NUMERIC, error))
+        return;
+    size_t values = (size_t)array->count * (size_t)array->channels * (size_t)array->height *
+                    (size_t)array->width;
+    if (tg__buffer_add(file, header, make_header(header, array), error))
+        tg__buffer_add(file, array->data, values * sizeof *array->data, error);
+}
+
+tg_status tg_npy_encode(void **data, size_t *bytes, tg_array array, tg_error *given)
+{
+    tg__error own, *error = tg__error_begin(given, &own);
+    tg__buffer file = {0};
+    if (!tg__buffer_asked(data, bytes, error))
+        return error->status;
+    tg__npy_encode(&file, &array, error);
+    tg__error_in(error, "array");
+    return tg__buffer_hand_out(&file, data, bytes, error);
+}
+
+tg_status tg_npy_write(tg_array array, const char *path, bool overwrite, tg_error *given)
+{
+    tg__error own, *error = tg__error_begin(given, &own);
+    tg__buffer file = {0};
+    if (!tg__given(path, "path", error))
+        return error->status;
+    tg__npy_encode(&file, &array, error);
+    tg__error_in_file(error, path);
+    if (!tg__failed(error))
+        tg_file_write(path, file.data, file.bytes, overwrite, error);
+    tg__buffer_free(&file);
+    return error->status;
 }

@@ -14,7 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/packs.h"
 #include "io/file.h"
 #include "io/json.h"
 
@@ -25,14 +24,15 @@ struct tg__safetensors {
     char where[TG__WHERE_BYTES];
     char *path;
     struct timespec written, changed; /* its data; its data or its names and rights */
+    tg__identity identity;            /* of its first byte */
     const unsigned char *map;
     size_t size;
     const unsigned char *data; /* in map, behind the header */
     size_t data_bytes;
     tg__json_text *header;
     const tg__json *metadata; /* NULL: none */
-    tg__disk_tensor *tensors; /* in the order of their data */
-    const tg__disk_tensor **by_name;
+    tg__weight *tensors;      /* in the order of their data */
+    const tg__weight **by_name;
     size_t count;
 };
 
@@ -96,7 +96,7 @@ static bool is_count(const tg__json *value)
     return value->type == TG__JSON_INTEGER && value->integer >= 0;
 }
 
-static bool read_shape(const tg__json *shape, tg__disk_tensor *tensor)
+static bool read_shape(const tg__json *shape, tg__weight *tensor)
 {
     if (!shape || shape->type != TG__JSON_LIST || shape->count > TG__MAX_RANK)
         return false;
@@ -110,7 +110,7 @@ static bool read_shape(const tg__json *shape, tg__disk_tensor *tensor)
 }
 
 /* The bytes that the shape takes; false if they are not a whole number that fits. */
-static bool needed_bytes(const tg__disk_tensor *tensor, const format *stored, size_t *bytes)
+static bool needed_bytes(const tg__weight *tensor, const format *stored, size_t *bytes)
 {
     size_t bits = stored->bits;
     for (int i = 0; i < tensor->rank; i++)
@@ -120,8 +120,7 @@ static bool needed_bytes(const tg__disk_tensor *tensor, const format *stored, si
     return bits % 8 == 0;
 }
 
-static bool read_offsets(const tg__safetensors *file, const tg__json *offsets,
-                         tg__disk_tensor *tensor)
+static bool read_offsets(const tg__safetensors *file, const tg__json *offsets, tg__weight *tensor)
 {
     if (!offsets || offsets->type != TG__JSON_LIST || offsets->count != 2 ||
         !is_count(&offsets->items[0]) || !is_count(&offsets->items[1]))
@@ -131,10 +130,16 @@ static bool read_offsets(const tg__safetensors *file, const tg__json *offsets,
         return false;
     tensor->data = file->data + begin;
     tensor->bytes = end - begin;
+    tensor->identity = file->identity;
+    tensor->identity.at = (uint64_t)(file->data - file->map) + begin;
     return true;
 }
 
-static bool read_tensor(const tg__safetensors *file, const tg__json *entry, tg__disk_tensor *tensor,
+static void drop(const tg__weight *tensor) { tg__drop_pages(tensor->data, tensor->bytes); }
+
+static const tg__weight_source mapped = {tg__weight_read_stored, drop};
+
+static bool read_tensor(const tg__safetensors *file, const tg__json *entry, tg__weight *tensor,
                         tg__error *error)
 {
     char expected[96];
@@ -148,10 +153,11 @@ static bool read_tensor(const tg__safetensors *file, const tg__json *entry, tg__
         dtype && dtype->type == TG__JSON_STRING ? find_format(dtype->string) : NULL;
     if (!stored)
         return refuse_value(file, entry->key, error, "dtype", dtype, "F32, F16, BF16 or the like");
-    *tensor = (tg__disk_tensor){.name = entry->key,
-                                .file = file->where,
-                                .dtype = stored->dtype,
-                                .dtype_name = stored->name};
+    *tensor = (tg__weight){.name = entry->key,
+                           .file = file->where,
+                           .dtype = stored->dtype,
+                           .dtype_name = stored->name,
+                           .source = &mapped};
     if (!read_shape(shape, tensor)) {
         snprintf(expected, sizeof expected, "a list of at most %d sizes, none negative",
                  TG__MAX_RANK);
@@ -174,7 +180,7 @@ static bool read_tensor(const tg__safetensors *file, const tg__json *entry, tg__
 
 static int by_place(const void *a, const void *b)
 {
-    const tg__disk_tensor *x = a, *y = b;
+    const tg__weight *x = a, *y = b;
     const char *p = x->data, *q = y->data;
     if (p != q)
         return p < q ? -1 : 1;
@@ -185,8 +191,7 @@ static int by_place(const void *a, const void *b)
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const tg__disk_tensor *const *)a)->name,
-                  (*(const tg__disk_tensor *const *)b)->name);
+    return strcmp((*(const tg__weight *const *)a)->name, (*(const tg__weight *const *)b)->name);
 }
 
 /* Each tensor has to begin where the one before it ends, the last to end with the file. */
@@ -194,7 +199,7 @@ static bool check_cover(const tg__safetensors *file, tg__error *error)
 {
     size_t end = 0;
     for (size_t i = 0; i < file->count; i++) {
-        const tg__disk_tensor *tensor = &file->tensors[i];
+        const tg__weight *tensor = &file->tensors[i];
         size_t begin = (size_t)((const unsigned char *)tensor->data - file->data);
         if (begin != end)
             return refuse(file, tensor->name, error, "begins at byte %zu of the data, expected %zu",
@@ -369,6 +374,7 @@ tg__safetensors *tg__safetensors_open(const char *path, tg__error *error)
         tg__fail_memory(error);
         return NULL;
     }
+    file->identity = tg__identity_new();
     tg__path_where(file->where, sizeof file->where, path);
     if (map_file(file, path, error) && read_header(file, error) && read_tensors(file, error))
         return file;
@@ -391,24 +397,23 @@ void tg__safetensors_close(tg__safetensors *file)
 
 size_t tg__safetensors_count(const tg__safetensors *file) { return file->count; }
 
-const tg__disk_tensor *tg__safetensors_at(const tg__safetensors *file, size_t index)
+const tg__weight *tg__safetensors_at(const tg__safetensors *file, size_t index)
 {
     return &file->tensors[index];
 }
 
-const tg__disk_tensor *tg__safetensors_find(const tg__safetensors *file, const char *name)
+const tg__weight *tg__safetensors_find(const tg__safetensors *file, const char *name)
 {
-    const tg__disk_tensor wanted = {.name = name}, *key = &wanted;
-    const tg__disk_tensor **found =
+    const tg__weight wanted = {.name = name}, *key = &wanted;
+    const tg__weight **found =
         bsearch(&key, file->by_name, file->count, sizeof *file->by_name, by_name);
     return found ? *found : NULL;
 }
 
-bool tg__safetensors_offset(const tg__safetensors *file, const void *data, uint64_t *offset)
+bool tg__safetensors_holds(const tg__safetensors *file, tg__identity identity, uint64_t *offset)
 {
-    uintptr_t first = (uintptr_t)file->map, at = (uintptr_t)data;
-    *offset = at - first;
-    return at >= first && at - first < file->size;
+    *offset = identity.at;
+    return identity.source == file->identity.source;
 }
 
 const char *tg__safetensors_path(const tg__safetensors *file) { return file->path; }

@@ -5,22 +5,7 @@
 #ifndef TG_IO_SAFETENSORS_H
 #define TG_IO_SAFETENSORS_H
 
-#include "core/dtype.h"
-#include "core/error.h"
-
-enum { TG__MAX_RANK = 8 };
-
-/* A tensor on disk. A small value; name and data belong to the file. */
-typedef struct tg__disk_tensor {
-    const char *name;
-    const char *file;       /* the file's name, for messages */
-    tg__dtype dtype;        /* TG__OTHER: integers, f64, f8 …; dtype_name says which */
-    const char *dtype_name; /* as in the file: "F32", "I64", … */
-    int rank;
-    int64_t shape[TG__MAX_RANK];
-    const void *data; /* may be unaligned; NULL never */
-    size_t bytes;
-} tg__disk_tensor;
+#include "io/weight.h"
 
 typedef struct tg__safetensors tg__safetensors;
 
@@ -34,12 +19,13 @@ bool tg__fail_pickle(const char *where, tg__error *error);
 void tg__safetensors_close(tg__safetensors *file);
 
 size_t tg__safetensors_count(const tg__safetensors *file);
-/* In the order of their data. */
-const tg__disk_tensor *tg__safetensors_at(const tg__safetensors *file, size_t index);
+/* In the order of their data. Name and data belong to the file, and data is never NULL. */
+const tg__weight *tg__safetensors_at(const tg__safetensors *file, size_t index);
 /* NULL if it is not there. */
-const tg__disk_tensor *tg__safetensors_find(const tg__safetensors *file, const char *name);
-/* Whether data points into the file, and at which of its bytes. */
-bool tg__safetensors_offset(const tg__safetensors *file, const void *data, uint64_t *offset);
+const tg__weight *tg__safetensors_find(const tg__safetensors *file, const char *name);
+/* Whether an identity is one of this file's tensors (or of a part of one), and the byte of the file
+ * that it begins at. */
+bool tg__safetensors_holds(const tg__safetensors *file, tg__identity identity, uint64_t *offset);
 /* The file's absolute path without links, as it was when it was opened. */
 const char *tg__safetensors_path(const tg__safetensors *file);
 /* The file's length and when it was last changed, as it was when it was opened. */

@@ -22,7 +22,7 @@ struct tg__weights {
     const void *context;
     tg__safetensors **files;
     int file_count;
-    const tg__disk_tensor **tensors; /* by name; NULL where there is one file alone */
+    const tg__weight **tensors; /* by name; NULL where there is one file alone */
     size_t tensor_count;
 };
 
@@ -117,8 +117,8 @@ static tg__safetensors *shard(shards *open, const char *name, tg__error *error)
 }
 
 /* The tensor that the index names; NULL on failure. */
-static const tg__disk_tensor *indexed_tensor(shards *open, tg__config *map, const char *name,
-                                             tg__error *error)
+static const tg__weight *indexed_tensor(shards *open, tg__config *map, const char *name,
+                                        tg__error *error)
 {
     char shown[SHOWN_BYTES], where[TG__WHERE_BYTES], path[PATH_MAX];
     const char *file_name = tg__config_string(map, name, "");
@@ -132,7 +132,7 @@ static const tg__disk_tensor *indexed_tensor(shards *open, tg__config *map, cons
         return NULL;
     }
     tg__safetensors *file = shard(open, file_name, error);
-    const tg__disk_tensor *tensor = file ? tg__safetensors_find(file, name) : NULL;
+    const tg__weight *tensor = file ? tg__safetensors_find(file, name) : NULL;
     if (file && !tensor && tg__path_join(path, sizeof path, open->folder, file_name, error))
         tg__fail(error, TG_ERROR_FORMAT, "%s: %s is missing, expected it as the index says",
                  tg__path_where(where, sizeof where, path),
@@ -194,7 +194,8 @@ static bool find(candidate *found, const char *folder, const char *base, const c
     struct stat status;
     int length = snprintf(name, sizeof name, "%s%s%s%s", base, middle, variant, suffix);
     if (length < 0 || (size_t)length >= sizeof name) {
-        tg__fail(error, TG_ERROR_ARGUMENT, "the variant's name is too long for a file's");
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "variant",
+                       "the variant's name is too long for a file's");
         return false;
     }
     if (!tg__path_join(found->path, sizeof found->path, folder, name, error))
@@ -271,8 +272,9 @@ tg__weights *tg__weights_open(const char *folder, const char *base, const char *
     candidate wanted, other;
     if (variant && strchr(variant, '/')) {
         char shown[SHOWN_BYTES];
-        tg__fail(error, TG_ERROR_ARGUMENT, "the variant is \"%s\", expected a name without '/'",
-                 tg__printable(shown, sizeof shown, variant));
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "variant",
+                       "the variant is \"%s\", expected a name without '/'",
+                       tg__printable(shown, sizeof shown, variant));
         return NULL;
     }
     if (variant)
@@ -289,22 +291,21 @@ tg__weights *tg__weights_open(const char *folder, const char *base, const char *
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const tg__disk_tensor *const *)a)->name,
-                  (*(const tg__disk_tensor *const *)b)->name);
+    return strcmp((*(const tg__weight *const *)a)->name, (*(const tg__weight *const *)b)->name);
 }
 
 /* rank -1: any shape. */
 static bool find_as(const tg__weights *weights, const char *name, int rank, const int64_t *shape,
-                    tg__disk_tensor *found)
+                    tg__weight *found)
 {
     if (weights->lookup)
         return weights->lookup(weights->context, name, rank, shape, found);
-    const tg__disk_tensor wanted = {.name = name}, *key = &wanted, *tensor = NULL;
+    const tg__weight wanted = {.name = name}, *key = &wanted, *tensor = NULL;
     if (!weights->tensors) {
         tensor = tg__safetensors_find(weights->files[0], name);
     } else {
-        const tg__disk_tensor **at = bsearch(&key, weights->tensors, weights->tensor_count,
-                                             sizeof *weights->tensors, by_name);
+        const tg__weight **at = bsearch(&key, weights->tensors, weights->tensor_count,
+                                        sizeof *weights->tensors, by_name);
         tensor = at ? *at : NULL;
     }
     if (tensor)
@@ -312,34 +313,22 @@ static bool find_as(const tg__weights *weights, const char *name, int rank, cons
     return tensor != NULL;
 }
 
-bool tg__weights_find(const tg__weights *weights, const char *name, tg__disk_tensor *found)
+bool tg__weights_find(const tg__weights *weights, const char *name, tg__weight *found)
 {
     return find_as(weights, name, -1, NULL, found);
 }
 
-/* "[320,4,3,3]" */
-static const char *show_shape(char *dst, size_t size, int rank, const int64_t *shape)
+tg__weight tg__weights_get(const tg__weights *weights, const char *name, int rank,
+                           const int64_t *shape, tg__error *error)
 {
-    size_t used = (size_t)snprintf(dst, size, "[");
-    for (int i = 0; i < rank && used < size; i++)
-        used +=
-            (size_t)snprintf(dst + used, size - used, "%s%lld", i ? "," : "", (long long)shape[i]);
-    if (used < size)
-        snprintf(dst + used, size - used, "]");
-    return dst;
-}
-
-tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, int rank,
-                                const int64_t *shape, tg__error *error)
-{
-    static const tg__disk_tensor none = {0};
-    tg__disk_tensor tensor = none;
+    static const tg__weight none = {0};
+    tg__weight tensor = none;
     char shown[SHOWN_BYTES], found[TG__MAX_RANK * 21 + 3], expected[sizeof found];
     if (!find_as(weights, name, rank, shape, &tensor)) {
         tg__fail(error, TG_ERROR_FORMAT, "%s: %s%s is missing, expected it with shape %s",
                  weights->where, weights->lookup ? "what diffusers calls " : "",
                  tg__printable(shown, sizeof shown, name),
-                 show_shape(expected, sizeof expected, rank, shape));
+                 tg__show_shape(expected, sizeof expected, rank, shape));
         return none;
     }
     if (tensor.dtype == TG__OTHER) {
@@ -350,8 +339,8 @@ tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, in
     if (tensor.rank != rank || memcmp(tensor.shape, shape, (size_t)rank * sizeof *shape) != 0) {
         tg__fail(error, TG_ERROR_FORMAT, "%s: %s is %s, expected %s", tensor.file,
                  tg__printable(shown, sizeof shown, tensor.name),
-                 show_shape(found, sizeof found, tensor.rank, tensor.shape),
-                 show_shape(expected, sizeof expected, rank, shape));
+                 tg__show_shape(found, sizeof found, tensor.rank, tensor.shape),
+                 tg__show_shape(expected, sizeof expected, rank, shape));
         return none;
     }
     return tensor;

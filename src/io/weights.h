@@ -20,7 +20,7 @@ tg__weights *tg__weights_open(const char *folder, const char *base, const char *
  * network expects, checked later by the caller; rank -1 where it only asks whether there is one.
  * context outlives the weights. */
 typedef bool (*tg__weights_lookup)(const void *context, const char *name, int rank,
-                                   const int64_t *shape, tg__disk_tensor *found);
+                                   const int64_t *shape, tg__weight *found);
 
 /* Weights that are looked up elsewhere (a single file with the original keys). where: the file's
  * name for messages. */
@@ -29,13 +29,13 @@ tg__weights *tg__weights_from(tg__weights_lookup lookup, const void *context, co
 void tg__weights_close(tg__weights *weights);
 
 /* False if it is not there. Does not fail. */
-bool tg__weights_find(const tg__weights *weights, const char *name, tg__disk_tensor *found);
+bool tg__weights_find(const tg__weights *weights, const char *name, tg__weight *found);
 
 /* The tensor, which must be f32, f16 or bf16 and of this shape (rank dimensions); else an error
  * such as "unet/x.safetensors: conv_in.weight is [320,4,3], expected [320,4,3,3]", and a zeroed
  * value. */
-tg__disk_tensor tg__weights_get(const tg__weights *weights, const char *name, int rank,
-                                const int64_t *shape, tg__error *error);
+tg__weight tg__weights_get(const tg__weights *weights, const char *name, int rank,
+                           const int64_t *shape, tg__error *error);
 
 /* The files that tg__weights_open opened; none for weights that are looked up elsewhere. */
 tg__safetensors *const *tg__weights_files(const tg__weights *weights, int *count);

@@ -66,24 +66,14 @@ static tg_cpu level_of(unsigned has)
 {
     tg_cpu level = TG_CPU_C;
     unsigned needed = 0;
-#define TG_LEVEL(cap, name, needs, flags) \
-    needed |= needs;                      \
+#define TG_LEVEL(cap, needs, flags) \
+    needed |= needs;                \
     level = has_all(has, needed) ? TG_CPU_##cap : level;
 #include "kernels/levels.def"
     return level;
 }
 
 tg_cpu tg__cpu_level(void) { return level_of(features()); }
-
-const char *tg__cpu_name(tg_cpu level)
-{
-    static const char *const names[] = {
-        [TG_CPU_AUTO] = "auto",
-#define TG_LEVEL(cap, name, needs, flags) [TG_CPU_##cap] = name,
-#include "kernels/levels.def"
-    };
-    return names[level];
-}
 
 void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
 {

@@ -213,10 +213,14 @@ void tg__kernels_init(tg__kernels *kernels, tg_cpu cap);
 const tg__attention_kernel *tg__attention_kernel_for(const tg__kernels *kernels,
                                                      const tg__attention *a, bool int8);
 
+/* What reading weights takes of the table. */
+static inline tg__conversions tg__kernels_conversions(const tg__kernels *kernels)
+{
+    return (tg__conversions){kernels->f32_from_f16, kernels->bf16_from_f32};
+}
+
 /* What this CPU has, without a cap. */
 tg_cpu tg__cpu_level(void);
-/* As TG_CPU spells it; "auto" too. */
-const char *tg__cpu_name(tg_cpu level);
 
 /* Folds slices of sums (slices * 2 * (a_c + b_c) doubles, as group_norm_sums left them) into scale
  * and offset (a_c + b_c floats each). */

@@ -70,18 +70,19 @@ static tg__attn load_attention(const tg__scope *scope, const char *key, const ch
 static tg__tensor attend(tg__plan *plan, tg__tensor x, const tg__attn *w, float eps,
                          int text_tokens)
 {
-    tg__tensor h = tg__layer_norm(plan, x, &w->norm, eps);
+    tg__tensor h = tg__layer_norm(plan, x, &w->norm, (tg__row_norm_options){.eps = eps});
     int c = w->heads * w->head_dim;
+    tg__attention_options options = {.heads = w->heads, .head_dim = w->head_dim};
     if (w->cross) {
-        tg__tensor kv = tg__plan_external(plan, tg__slot_kv(w->index), tg__plan_dtype(plan), x.n, 1,
+        tg__tensor kv = tg__plan_external(plan, tg__slot_kv(w->index), TG__ACTIVATIONS, x.n, 1,
                                           text_tokens, 2 * (int64_t)c);
         tg__tensor q = tg__linear(plan, h, &w->to_q, (tg__product_options){0});
         return tg__attention_op(plan, w->to_q.name, (tg__slice){q, 0}, (tg__slice){kv, 0},
-                                (tg__slice){kv, c}, w->heads, w->head_dim, false);
+                                (tg__slice){kv, c}, options);
     }
     tg__tensor qkv = tg__linear(plan, h, &w->to_qkv, (tg__product_options){0});
     return tg__attention_op(plan, w->to_qkv.name, (tg__slice){qkv, 0}, (tg__slice){qkv, c},
-                            (tg__slice){qkv, 2 * c}, w->heads, w->head_dim, false);
+                            (tg__slice){qkv, 2 * c}, options);
 }
 
 tg__tensor tg__gated_attention(tg__plan *plan, tg__tensor x, const tg__attn *w, float eps,
@@ -144,7 +145,8 @@ tg__transformer tg__load_transformer(const tg__scope *scope, const tg__transform
 
 static tg__tensor feed_forward(tg__plan *plan, tg__tensor x, const tg__transformer_block *w)
 {
-    tg__tensor h = tg__layer_norm(plan, x, &w->norm3, layer_norm_eps);
+    tg__tensor h =
+        tg__layer_norm(plan, x, &w->norm3, (tg__row_norm_options){.eps = layer_norm_eps});
     h = tg__linear(plan, h, &w->ff_proj, (tg__product_options){.activation = TG__GEGLU});
     return tg__linear(plan, h, &w->ff_out, (tg__product_options){.residual = x});
 }
@@ -168,7 +170,7 @@ static void text_keys_values(tg__plan *plan, tg__tensor text, const tg__attn *w)
 {
     if (!w->cross || !text.id)
         return;
-    tg__tensor kv = tg__plan_external(plan, tg__slot_kv(w->index), tg__plan_dtype(plan), text.n, 1,
+    tg__tensor kv = tg__plan_external(plan, tg__slot_kv(w->index), TG__ACTIVATIONS, text.n, 1,
                                       text.w, w->to_kv.out);
     tg__linear(plan, text, &w->to_kv, (tg__product_options){.into = kv});
 }

@@ -4,7 +4,7 @@
 #ifndef TG_MODELS_BLOCKS_H
 #define TG_MODELS_BLOCKS_H
 
-#include "accel/gate.h"
+#include "models/network.h"
 #include "ops/ops.h"
 
 /* ------------------------------------------------------------------------- residual block */
@@ -51,10 +51,9 @@ typedef struct tg__attn {
     int index; /* among the network's attention layers: names its slots */
 } tg__attn;
 
-/* External memory of attention layer i, in a plan's slots. */
-enum { TG__SLOT_LAYERS = 16 };
-static inline int tg__slot_stored(int i) { return TG__SLOT_LAYERS + 2 * i; }
-static inline int tg__slot_kv(int i) { return TG__SLOT_LAYERS + 2 * i + 1; }
+/* Kept memory of attention layer i, in a plan's slots. */
+static inline int tg__slot_stored(int i) { return TG__SLOT_KEPT + 2 * i; }
+static inline int tg__slot_kv(int i) { return TG__SLOT_KEPT + 2 * i + 1; }
 
 /* x + to_out(attention(norm(x))), or what the gate keeps of it. text_tokens: of the keys and values
  * in the layer's kv slot. */
@@ -89,5 +88,18 @@ tg__tensor tg__transformer_2d(tg__plan *plan, tg__tensor x, const tg__transforme
                               tg__gate_step gate, int text_tokens);
 /* Keys and values of every cross-attention of the transformer. */
 void tg__transformer_text(tg__plan *plan, tg__tensor text, const tg__transformer *w);
+
+/* ------------------------------------------------------------------------------------ levels */
+
+enum { TG__MAX_LEVELS = 16 };
+
+/* One level of a UNet or an autoencoder, on the way down or up. */
+typedef struct tg__level {
+    int layers;
+    tg__resnet *resnets;
+    tg__transformer *attentions; /* NULL: none */
+    bool has_sampler;
+    tg__layer sampler; /* downsamplers.0.conv or upsamplers.0.conv */
+} tg__level;
 
 #endif

@@ -10,27 +10,34 @@ enum { MAX_LAYERS = 256, MAX_POSITIONS = 65536, MAX_VOCABULARY = 1 << 24 };
 static tg__tensor encoder_layer(tg__plan *p, tg__tensor x, const tg__clip_layer *w,
                                 const tg__clip_config *c)
 {
-    tg__tensor h = tg__layer_norm(p, x, &w->layer_norm1, c->eps);
+    tg__row_norm_options norm = {.eps = c->eps};
+    tg__attention_options causal = {
+        .heads = c->heads, .head_dim = c->width / c->heads, .causal = true};
+    tg__tensor h = tg__layer_norm(p, x, &w->layer_norm1, norm);
     tg__tensor qkv = tg__linear(p, h, &w->qkv_proj, (tg__product_options){0});
     h = tg__attention_op(p, w->qkv_proj.name, (tg__slice){qkv, 0}, (tg__slice){qkv, c->width},
-                         (tg__slice){qkv, 2 * c->width}, c->heads, c->width / c->heads, true);
+                         (tg__slice){qkv, 2 * c->width}, causal);
     x = tg__linear(p, h, &w->out_proj, (tg__product_options){.residual = x});
-    h = tg__layer_norm(p, x, &w->layer_norm2, c->eps);
+    h = tg__layer_norm(p, x, &w->layer_norm2, norm);
     h = tg__linear(p, h, &w->fc1, (tg__product_options){.activation = c->activation});
     return tg__linear(p, h, &w->fc2, (tg__product_options){.residual = x});
 }
 
-void tg__clip_record(tg__plan *p, const tg__clip *clip, int n, int tokens, int skip)
+/* n texts of `tokens` ids below the vocabulary's size; the last `skip` layers are left out, the
+ * final norm is not. */
+static void record(tg__plan *p, const tg__network *network, const tg__pass *pass)
 {
+    const tg__clip *clip = (const tg__clip *)network;
     const tg__clip_config *c = &clip->config;
+    int n = pass->n, tokens = pass->tokens, skip = pass->skip;
     tg__tensor ids = tg__plan_external(p, TG__CLIP_IDS, TG__F32, n, 1, tokens, 1);
     tg__tensor x =
         tg__embed_tokens(p, ids, &clip->token_embedding, &clip->position_embedding, c->width);
     for (int i = 0; i < c->layers - skip; i++)
         x = encoder_layer(p, x, &clip->layers[i], c);
-    tg__tensor out =
-        tg__plan_external(p, TG__CLIP_OUTPUT, tg__plan_dtype(p), n, 1, tokens, c->width);
-    tg__layer_norm_into(p, x, &clip->final_layer_norm, c->eps, out);
+    x = tg__layer_norm(p, x, &clip->final_layer_norm, (tg__row_norm_options){.eps = c->eps});
+    tg__to_f32(p, "hidden_states", x,
+               tg__plan_external(p, TG__CLIP_OUTPUT, TG__F32, n, 1, tokens, c->width));
 }
 
 /* ------------------------------------------------------------------------------------- config */
@@ -47,8 +54,9 @@ static void ignore_keys(tg__config *c)
         tg__config_ignore(c, keys[i]);
 }
 
-tg_status tg__clip_read_config(tg__clip_config *clip, tg__config *c)
+static tg_status read_config(tg__network *network, tg__config *c)
 {
+    tg__clip_config *clip = &((tg__clip *)network)->config;
     *clip = (tg__clip_config){0};
     clip->vocabulary = (int)tg__config_int(c, "vocab_size", 1, MAX_VOCABULARY, 49408);
     clip->positions = (int)tg__config_int(c, "max_position_embeddings", 2, MAX_POSITIONS, 77);
@@ -68,6 +76,10 @@ tg_status tg__clip_read_config(tg__clip_config *clip, tg__config *c)
                  "%s: num_attention_heads is %d, expected a divisor of hidden_size %d that leaves "
                  "at most 512",
                  tg__config_where(c), clip->heads, clip->width);
+    network->facts = (tg__facts){.text_width = clip->width,
+                                 .layers = clip->layers,
+                                 .positions = clip->positions,
+                                 .vocabulary = clip->vocabulary};
     return tg__config_error(c)->status;
 }
 
@@ -87,12 +99,11 @@ static tg__clip_layer load_layer(const tg__scope *s, const tg__clip_config *c)
     return w;
 }
 
-tg_status tg__clip_load(tg__clip *clip, const tg__clip_config *config, const tg__weights *weights,
-                        tg__error *error)
+static tg_status load(tg__network *network, const tg__weights *weights, tg__error *error)
 {
-    clip->config = *config;
+    tg__clip *clip = (tg__clip *)network;
     const tg__clip_config *c = &clip->config;
-    tg__scope root = {weights, &clip->arena, error, &clip->tally, ""};
+    tg__scope root = {weights, &network->arena, error, &network->tally, ""};
     tg__scope s = tg__at(&root, "text_model"), embeddings = tg__at(&s, "embeddings");
     clip->token_embedding =
         tg__load_table(&embeddings, "token_embedding.weight", c->vocabulary, c->width);
@@ -107,8 +118,17 @@ tg_status tg__clip_load(tg__clip *clip, const tg__clip_config *config, const tg_
     return error->status;
 }
 
-void tg__clip_free(tg__clip *clip)
-{
-    tg__arena_free(&clip->arena);
-    *clip = (tg__clip){0};
-}
+static const tg__port ports[] = {
+    {"ids", TG__CLIP_IDS, NULL}, {"hidden_states", TG__CLIP_OUTPUT, NULL}, {NULL, 0, NULL}};
+
+const tg__network_class tg__clip_text_class = {
+    .names = (const char *const[]){"CLIPTextModel", NULL},
+    .library = "transformers",
+    .weights = "model",
+    .bytes = sizeof(tg__clip),
+    .use = TG__USE_ONCE,
+    .ports = ports,
+    .read_config = read_config,
+    .load = load,
+    .record = record,
+};

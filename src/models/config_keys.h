@@ -4,7 +4,7 @@
 #define TG_MODELS_CONFIG_KEYS_H
 
 #include "io/config.h"
-#include "onednn/onednn.h"
+#include "ops/activation.h"
 
 enum { TG__MAX_CHANNELS = 1 << 16 };
 

@@ -42,7 +42,7 @@ static tg__tensor attention(const pass *s, tg__tensor x, const tg__transformer *
 static tg__tensor push(pass *s, tg__tensor x) { return s->skips[s->skip_count++] = x; }
 static tg__tensor pop(pass *s) { return s->skips[--s->skip_count]; }
 
-static tg__tensor down_level(pass *s, tg__tensor x, const tg__unet_level *level)
+static tg__tensor down_level(pass *s, tg__tensor x, const tg__level *level)
 {
     int padding = s->unet->config.downsample_padding;
     tg__product_options halve = {.stride = 2,
@@ -71,7 +71,7 @@ static tg__tensor mid_block(const pass *s, tg__tensor x)
     return tg__resnet_block(s->plan, x, (tg__tensor){0}, s->time, &w[1], &c->resnet, c->mid_scale);
 }
 
-static tg__tensor up_level(pass *s, tg__tensor x, const tg__unet_level *level)
+static tg__tensor up_level(pass *s, tg__tensor x, const tg__level *level)
 {
     for (int j = 0; j < level->layers; j++) {
         x = resnet(s, x, pop(s), &level->resnets[j]);
@@ -92,20 +92,21 @@ static int skip_total(const tg__unet_config *c)
     return total;
 }
 
-void tg__unet_record(tg__plan *p, const tg__unet *u, tg__gate_step gate, int n, int h, int w,
-                     int text_tokens)
+/* One evaluation for n pictures of h x w latents. */
+static void record_run(tg__plan *p, const tg__unet *u, const tg__pass *how)
 {
     const tg__unet_config *c = &u->config;
-    pass s = {.plan = p, .unet = u, .gate = gate, .text_tokens = text_tokens};
+    int n = how->n, h = how->h, w = how->w;
+    pass s = {.plan = p, .unet = u, .gate = how->gate, .text_tokens = how->tokens};
     s.skips = tg__arena_take(tg__plan_arena(p), (size_t)skip_total(c), sizeof *s.skips);
     if (!s.skips) {
         tg__fail_memory(tg__plan_error(p));
         return;
     }
-    int copies = gate.guided ? 2 : 1;
-    tg__tensor x = tg__plan_external(p, TG__UNET_SAMPLE, TG__F32, n, c->in_channels, h, w);
-    x = tg__from_nchw(p, (tg__tensor){x.id, x.n, x.w, x.c, x.h, x.dtype}, copies,
-                      c->center_input_sample ? 2.f : 1.f, c->center_input_sample ? -1.f : 0.f);
+    int copies = how->gate.guided ? 2 : 1;
+    tg__tensor x = tg__external_nchw(p, TG__UNET_SAMPLE, n, c->in_channels, h, w);
+    x = tg__from_nchw(p, x, copies, c->center_input_sample ? 2.f : 1.f,
+                      c->center_input_sample ? -1.f : 0.f);
     s.time = time_embedding(p, u);
 
     x = push(&s, tg__conv2d(p, x, &u->conv_in, (tg__product_options){0}));
@@ -118,28 +119,38 @@ void tg__unet_record(tg__plan *p, const tg__unet *u, tg__gate_step gate, int n, 
     tg__group_norm_options norm = {.groups = c->resnet.groups, .eps = c->resnet.eps};
     x = tg__norm_activation(p, x, (tg__tensor){0}, &u->conv_norm_out, norm, c->resnet.activation);
     x = tg__conv2d(p, x, &u->conv_out, (tg__product_options){.f32 = true});
-    tg__tensor out =
-        tg__plan_external(p, TG__UNET_OUTPUT, TG__F32, (int64_t)copies * n, c->out_channels, h, w);
-    tg__to_nchw(p, x, out);
+    tg__to_nchw(p, x,
+                tg__external_nchw(p, TG__UNET_OUTPUT, (int64_t)copies * n, c->out_channels, h, w));
 }
 
-static void level_text(tg__plan *p, tg__tensor text, const tg__unet_level *level)
+static void level_text(tg__plan *p, tg__tensor text, const tg__level *level)
 {
     for (int j = 0; level->attentions && j < level->layers; j++)
         tg__transformer_text(p, text, &level->attentions[j]);
 }
 
-void tg__unet_record_text(tg__plan *p, const tg__unet *u, int n, int text_tokens)
+/* What depends on the text alone: keys and values for a batch of n texts. */
+static void record_text(tg__plan *p, const tg__unet *u, const tg__pass *how)
 {
     const tg__unet_config *c = &u->config;
     tg__tensor text =
-        tg__plan_external(p, TG__UNET_TEXT, tg__plan_dtype(p), n, 1, text_tokens, c->cross_dim[0]);
+        tg__plan_external(p, TG__UNET_TEXT, TG__F32, how->n, 1, how->tokens, c->cross_dim[0]);
+    text = tg__to_activations(p, "encoder_hidden_states", text);
     for (int i = 0; i < c->levels; i++) {
         level_text(p, text, &u->down[i]);
         level_text(p, text, &u->up[i]);
     }
     if (c->mid == TG__MID_CROSS_ATTENTION)
         tg__transformer_text(p, text, &u->mid_attention);
+}
+
+static void record(tg__plan *plan, const tg__network *network, const tg__pass *how)
+{
+    const tg__unet *unet = (const tg__unet *)network;
+    if (how->kind == TG__PASS_TEXT)
+        record_text(plan, unet, how);
+    else
+        record_run(plan, unet, how);
 }
 
 /* ------------------------------------------------------------------------------------ loading */
@@ -150,7 +161,7 @@ typedef struct level_shape {
 } level_shape;
 
 /* in(j): input channels of residual block j, from the two lists. */
-static void load_level(tg__unet_level *level, const tg__scope *s, tg__unet *u, level_shape shape,
+static void load_level(tg__level *level, const tg__scope *s, tg__unet *u, level_shape shape,
                        const int *in)
 {
     const tg__unet_config *c = &u->config;
@@ -232,12 +243,11 @@ static void load_mid(tg__unet *u, const tg__scope *root)
     u->mid_resnets[1] = tg__load_resnet(&second, &c->resnet, channels, channels);
 }
 
-tg_status tg__unet_load(tg__unet *u, const tg__unet_config *config, const tg__weights *weights,
-                        tg__error *error)
+static tg_status load(tg__network *network, const tg__weights *weights, tg__error *error)
 {
-    u->config = *config;
+    tg__unet *u = (tg__unet *)network;
     const tg__unet_config *c = &u->config;
-    tg__scope s = {weights, &u->arena, error, &u->tally, ""};
+    tg__scope s = {weights, &network->arena, error, &network->tally, ""};
     int first = c->channels[0], time = c->time_channels;
     u->conv_in = tg__load_conv(&s, "conv_in", c->in_channels, first, c->conv_in_kernel);
     u->time_linear_1 = tg__load_linear(&s, "time_embedding.linear_1", first, time, true);
@@ -252,8 +262,24 @@ tg_status tg__unet_load(tg__unet *u, const tg__unet_config *config, const tg__we
     return error->status;
 }
 
-void tg__unet_free(tg__unet *u)
-{
-    tg__arena_free(&u->arena);
-    *u = (tg__unet){0};
-}
+static int text_width(const tg__network *network) { return network->facts.text_width; }
+
+static const tg__port ports[] = {{"sample", TG__UNET_SAMPLE, NULL},
+                                 {"timestep", TG__UNET_TIMESTEP, NULL},
+                                 {"output", TG__UNET_OUTPUT, NULL},
+                                 {"text", TG__UNET_TEXT, text_width},
+                                 {NULL, 0, NULL}};
+
+const tg__network_class tg__unet_class = {
+    .names = (const char *const[]){"UNet2DConditionModel", NULL},
+    .library = "diffusers",
+    .weights = "diffusion_pytorch_model",
+    .bytes = sizeof(tg__unet),
+    .use = TG__USE_A_STEP,
+    .rough = 1 << TG__PASS_RUN,
+    .text_pass = true,
+    .ports = ports,
+    .read_config = tg__unet_read_config,
+    .load = load,
+    .record = record,
+};

@@ -201,11 +201,22 @@ static void refuse_nulls(tg__config *c)
     tg__config_refuse_null(c, "resnet_time_scale_shift", "a string");
 }
 
-tg_status tg__unet_read_config(tg__unet_config *u, tg__config *c)
+static void set_facts(tg__network *network, const tg__unet_config *u)
 {
+    /* Early diffusers said 32 or less of models that were made for 64. */
+    int size = u->old && u->sample_size > 0 && u->sample_size < 64 ? 64 : u->sample_size;
+    network->facts = (tg__facts){.in_channels = u->in_channels,
+                                 .out_channels = u->out_channels,
+                                 .sample_size = size,
+                                 .text_width = u->cross_dim[0]};
+}
+
+tg_status tg__unet_read_config(tg__network *network, tg__config *c)
+{
+    tg__unet_config *u = &((tg__unet *)network)->config;
     *u = (tg__unet_config){0};
     refuse_nulls(c);
-    tg__check_class(c, "UNet2DConditionModel");
+    tg__check_class(c, network->class->names[0]);
     u->old = older_than_0_9(c);
     u->in_channels = (int)tg__config_int(c, "in_channels", 1, 1024, 4);
     u->out_channels = (int)tg__config_int(c, "out_channels", 1, 1024, 4);
@@ -222,5 +233,6 @@ tg_status tg__unet_read_config(tg__unet_config *u, tg__config *c)
     read_time(u, c);
     read_resnet(u, c);
     read_mid(u, c);
+    set_facts(network, u);
     return tg__config_error(c)->status;
 }

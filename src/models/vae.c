@@ -23,7 +23,8 @@ static tg__tensor mid_attention(tg__plan *p, tg__tensor x, const tg__vae_half *w
     tg__tensor h = tg__group_norm_op(p, x, (tg__tensor){0}, &w->attention_norm, norm);
     tg__tensor qkv = tg__linear(p, h, &w->to_qkv, (tg__product_options){0});
     h = tg__attention_op(p, w->to_qkv.name, (tg__slice){qkv, 0}, (tg__slice){qkv, x.c},
-                         (tg__slice){qkv, 2 * x.c}, 1, x.c, false);
+                         (tg__slice){qkv, 2 * x.c},
+                         (tg__attention_options){.heads = 1, .head_dim = x.c});
     return tg__linear(p, h, &w->to_out, (tg__product_options){.residual = x});
 }
 
@@ -42,25 +43,19 @@ static tg__tensor norm_out(tg__plan *p, tg__tensor x, const tg__vae_half *w, con
     return tg__norm_activation(p, x, (tg__tensor){0}, &w->conv_norm_out, norm, TG__SILU);
 }
 
-/* An external f32 tensor (n, c, h, w): its dimensions under the names that a plan has for them. */
-static tg__tensor external(tg__plan *p, int slot, int64_t n, int64_t c, int64_t h, int64_t w)
-{
-    tg__tensor x = tg__plan_external(p, slot, TG__F32, n, c, h, w);
-    return (tg__tensor){x.id, x.n, x.w, x.c, x.h, x.dtype};
-}
-
-void tg__vae_record_decode(tg__plan *p, const tg__vae *v, float factor, int n, int h, int w)
+/* n latents of h x w, times factor, to pictures (-1 to 1). */
+static void record_decode(tg__plan *p, const tg__vae *v, const tg__pass *how)
 {
     const tg__vae_half *d = &v->decoder;
     const tg__vae_config *c = &v->config;
-    tg__tensor in = external(p, TG__VAE_INPUT, n, c->latent_channels, h, w);
-    tg__tensor x = tg__from_nchw(p, in, 1, factor, 0.f);
+    tg__tensor in = tg__external_nchw(p, TG__VAE_INPUT, how->n, c->latent_channels, how->h, how->w);
+    tg__tensor x = tg__from_nchw(p, in, 1, how->factor, 0.f);
     if (c->post_quant_conv)
         x = tg__conv2d(p, x, &d->quant, (tg__product_options){0});
     x = tg__conv2d(p, x, &d->conv_in, (tg__product_options){0});
     x = mid_block(p, x, d, v);
     for (int i = 0; i < c->levels; i++) {
-        const tg__unet_level *level = &d->levels[i];
+        const tg__level *level = &d->levels[i];
         for (int j = 0; j < level->layers; j++)
             x = resnet(p, x, &level->resnets[j], v);
         if (level->has_sampler)
@@ -68,20 +63,22 @@ void tg__vae_record_decode(tg__plan *p, const tg__vae *v, float factor, int n, i
     }
     x = norm_out(p, x, d, v);
     x = tg__conv2d(p, x, &d->conv_out, (tg__product_options){.f32 = true});
-    tg__to_nchw(p, x, external(p, TG__VAE_OUTPUT, n, c->out_channels, x.h, x.w));
+    tg__to_nchw(p, x, tg__external_nchw(p, TG__VAE_OUTPUT, how->n, c->out_channels, x.h, x.w));
 }
 
-void tg__vae_record_encode(tg__plan *p, const tg__vae *v, int n, int h, int w)
+/* n pictures of h x w to the moments (mean, then log variance) of their latents. */
+static void record_encode(tg__plan *p, const tg__vae *v, const tg__pass *how)
 {
     const tg__product_options halve = {
         .stride = 2, .own_padding = true, .pad_before = 0, .pad_after = 1};
     const tg__vae_half *e = &v->encoder;
     const tg__vae_config *c = &v->config;
-    tg__tensor x =
-        tg__from_nchw(p, external(p, TG__VAE_INPUT, n, c->in_channels, h, w), 1, 1.f, 0.f);
+    tg__tensor x = tg__from_nchw(
+        p, tg__external_nchw(p, TG__VAE_INPUT, how->n, c->in_channels, how->h, how->w), 1, 1.f,
+        0.f);
     x = tg__conv2d(p, x, &e->conv_in, (tg__product_options){0});
     for (int i = 0; i < c->levels; i++) {
-        const tg__unet_level *level = &e->levels[i];
+        const tg__level *level = &e->levels[i];
         for (int j = 0; j < level->layers; j++)
             x = resnet(p, x, &level->resnets[j], v);
         if (level->has_sampler)
@@ -92,13 +89,17 @@ void tg__vae_record_encode(tg__plan *p, const tg__vae *v, int n, int h, int w)
     x = tg__conv2d(p, x, &e->conv_out, (tg__product_options){.f32 = !c->quant_conv});
     if (c->quant_conv)
         x = tg__conv2d(p, x, &e->quant, (tg__product_options){.f32 = true});
-    tg__to_nchw(p, x, external(p, TG__VAE_OUTPUT, n, 2 * c->latent_channels, x.h, x.w));
+    tg__to_nchw(p, x,
+                tg__external_nchw(p, TG__VAE_OUTPUT, how->n, 2 * c->latent_channels, x.h, x.w));
 }
 
-void tg__vae_latent_size(const tg__vae_config *v, int h, int w, int *latent_h, int *latent_w)
+static void record(tg__plan *plan, const tg__network *network, const tg__pass *pass)
 {
-    *latent_h = h >> (v->levels - 1);
-    *latent_w = w >> (v->levels - 1);
+    const tg__vae *vae = (const tg__vae *)network;
+    if (pass->kind == TG__PASS_ENCODE)
+        record_encode(plan, vae, pass);
+    else
+        record_decode(plan, vae, pass);
 }
 
 /* ------------------------------------------------------------------------------------- config */
@@ -147,10 +148,11 @@ static void read_channels(tg__vae_config *v, tg__config *c)
                  tg__config_where(c), v->channels[v->levels - 1]);
 }
 
-tg_status tg__vae_read_config(tg__vae_config *v, tg__config *c)
+static tg_status read_config(tg__network *network, tg__config *c)
 {
+    tg__vae_config *v = &((tg__vae *)network)->config;
     *v = (tg__vae_config){0};
-    tg__check_class(c, "AutoencoderKL");
+    tg__check_class(c, network->class->names[0]);
     v->in_channels = (int)tg__config_int(c, "in_channels", 1, 1024, 3);
     v->out_channels = (int)tg__config_int(c, "out_channels", 1, 1024, 3);
     v->latent_channels = (int)tg__config_int(c, "latent_channels", 1, 1024, 4);
@@ -172,10 +174,15 @@ tg_status tg__vae_read_config(tg__vae_config *v, tg__config *c)
                  "%s: scaling_factor is 0, expected another number", tg__config_where(c));
     if (!tg__failed(tg__config_error(c)))
         read_channels(v, c);
+    network->facts = (tg__facts){.in_channels = v->in_channels,
+                                 .out_channels = v->out_channels,
+                                 .sample_size = v->sample_size,
+                                 .latent_channels = v->latent_channels,
+                                 .factor = 1 << (v->levels > 0 ? v->levels - 1 : 0),
+                                 .moments = 2 * v->latent_channels,
+                                 .scaling_factor = v->scaling_factor};
     return tg__config_error(c)->status;
 }
-
-int tg__vae_factor(const tg__vae_config *v) { return 1 << (v->levels - 1); }
 
 /* ------------------------------------------------------------------------------------ loading */
 
@@ -185,7 +192,7 @@ static void load_attention(tg__vae_half *w, const tg__scope *mid, int channels)
     static const char *const names[] = {"to_q", "to_k", "to_v"};
     static const char *const old_names[] = {"query", "key", "value"};
     tg__scope s = tg__at(mid, "attentions.0");
-    tg__disk_tensor found;
+    tg__weight found;
     char key[200];
     snprintf(key, sizeof key, "%squery.weight", s.prefix);
     bool old = tg__weights_find(s.weights, key, &found);
@@ -207,8 +214,8 @@ static void load_mid(tg__vae_half *w, const tg__scope *half, const tg__vae_confi
 }
 
 /* sampler: its key, or NULL. */
-static void load_level(tg__unet_level *level, const tg__scope *s, const tg__vae_config *c,
-                       int layers, int in, int out, const char *sampler)
+static void load_level(tg__level *level, const tg__scope *s, const tg__vae_config *c, int layers,
+                       int in, int out, const char *sampler)
 {
     level->resnets = tg__load_array(s, layers, sizeof *level->resnets);
     for (int j = 0; level->resnets && j < layers; j++, level->layers++) {
@@ -261,18 +268,26 @@ static void load_decoder(tg__vae *v, const tg__scope *root)
     d->conv_out = tg__load_conv(&s, "conv_out", c->channels[0], c->out_channels, 3);
 }
 
-tg_status tg__vae_load(tg__vae *v, const tg__vae_config *config, const tg__weights *weights,
-                       tg__error *error)
+static tg_status load(tg__network *network, const tg__weights *weights, tg__error *error)
 {
-    v->config = *config;
-    tg__scope s = {weights, &v->arena, error, &v->tally, ""};
+    tg__vae *v = (tg__vae *)network;
+    tg__scope s = {weights, &network->arena, error, &network->tally, ""};
     load_encoder(v, &s);
     load_decoder(v, &s);
     return error->status;
 }
 
-void tg__vae_free(tg__vae *v)
-{
-    tg__arena_free(&v->arena);
-    *v = (tg__vae){0};
-}
+static const tg__port ports[] = {
+    {"input", TG__VAE_INPUT, NULL}, {"output", TG__VAE_OUTPUT, NULL}, {NULL, 0, NULL}};
+
+const tg__network_class tg__autoencoder_kl_class = {
+    .names = (const char *const[]){"AutoencoderKL", NULL},
+    .library = "diffusers",
+    .weights = "diffusion_pytorch_model",
+    .bytes = sizeof(tg__vae),
+    .use = TG__USE_A_PICTURE,
+    .ports = ports,
+    .read_config = read_config,
+    .load = load,
+    .record = record,
+};

@@ -4,7 +4,6 @@
 #include "onednn/onednn.h"
 
 #include "core/parallel.h"
-#include "onednn/gather.h"
 #include "onednn/pairs.h"
 
 #include <dnnl.h>
@@ -15,7 +14,7 @@ struct tg__dnnl {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     const tg__kernels *kernels;
-    void *plain; /* a layer's weights on their way */
+    void *plain; /* a layer's weights on their way; under the packs' lock */
     size_t plain_bytes;
 };
 
@@ -142,6 +141,8 @@ static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, const tg__product_
         status = dnnl_post_ops_append_eltwise(ops, 1.f, dnnl_eltwise_swish, 1.702f, 0.f);
     else if (s->activation == TG__GELU)
         status = dnnl_post_ops_append_eltwise(ops, 1.f, dnnl_eltwise_gelu_erf, 0.f, 0.f);
+    else if (s->activation == TG__GELU_TANH)
+        status = dnnl_post_ops_append_eltwise(ops, 1.f, dnnl_eltwise_gelu_tanh, 0.f, 0.f);
     else if (s->activation == TG__RELU)
         status = dnnl_post_ops_append_eltwise(ops, 1.f, dnnl_eltwise_relu, 0.f, 0.f);
     else if (s->activation == TG__MISH)
@@ -212,8 +213,9 @@ static dnnl_status_t reorder(const tg__dnnl *dnnl, const dnnl_memory_desc_t *fro
 }
 
 typedef struct gather_job {
-    const tg__dnnl *dnnl;
+    tg__conversions conversions;
     const tg__product_spec *spec;
+    tg__layer_part part;
     size_t row_bytes;
     char *rows;    /* plain, all of them or some for each thread */
     tg__bf16 *dst; /* pairs */
@@ -222,7 +224,7 @@ typedef struct gather_job {
 
 static void gather_row(const gather_job *job, char *dst, size_t row)
 {
-    tg__gather_row(dst, job->spec->dtype, job->dnnl->kernels, job->spec, row);
+    tg__gather_row(dst, job->spec->dtype, &job->part, row, &job->conversions);
 }
 
 static void gather_plain(void *context, size_t row, int thread)
@@ -287,7 +289,10 @@ static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_
 {
     const tg__layer *layer = s->layer;
     size_t k = (size_t)tg__product_kernel(s);
-    gather_job job = {.dnnl = dnnl, .spec = s, .dst = pack->data};
+    gather_job job = {.conversions = tg__kernels_conversions(dnnl->kernels),
+                      .spec = s,
+                      .part = tg__product_part(s),
+                      .dst = pack->data};
     job.row_bytes = (size_t)s->in_count * k * k * tg__dtype_size(s->dtype);
     if (tg__pairs_match(pack->layout, &job.width)) {
         job.rows = plain_memory(dnnl, (size_t)tg__threads() * TG__PAIR_ROWS * job.row_bytes);
@@ -297,8 +302,7 @@ static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_
     } else if (reorder_weights(dnnl, pack, &job, error) != TG_OK) {
         return error->status;
     }
-    for (int p = 0; p < layer->parts; p++)
-        tg__drop_pages(layer->weight[p].data, layer->weight[p].bytes);
+    tg__layer_drop(layer);
     return TG_OK;
 }
 
@@ -306,8 +310,9 @@ static tg_status fill_weights(tg__dnnl *dnnl, tg__pack *pack, const tg__product_
 static tg__pack *find_or_pack(tg__dnnl *dnnl, tg__packs *packs, const tg__product_spec *s,
                               shapes *d, dnnl_primitive_desc_t *pd, tg__error *error)
 {
-    tg__pack_key key = {s->layer->weight[0].data, s->in_first, s->in_count,
-                        (int)s->dtype + 16 * s->phase};
+    const tg__layer_part part = tg__product_part(s);
+    tg__form form = s->dtype == TG__BF16 ? TG__FORM_DNNL_BF16 : TG__FORM_DNNL_F32;
+    tg__pack_key key = tg__part_key(&part, form, s->phase);
     dnnl_memory_desc_t any = d->weights;
     tg__pack *pack;
     for (int i = 0; (pack = tg__packs_find(packs, key, i)); i++) {
@@ -329,27 +334,10 @@ static tg__pack *find_or_pack(tg__dnnl *dnnl, tg__packs *packs, const tg__produc
     return pack && pack->ready ? pack : NULL;
 }
 
-static tg__pack *pack_bias(tg__packs *packs, const tg__layer *layer, tg__error *error)
-{
-    tg__pack_key key = {layer->bias[0].data, 0, layer->out, -1};
-    tg__pack *pack = tg__packs_find(packs, key, 0);
-    if (pack)
-        return pack;
-    pack = tg__packs_add(packs, key, (size_t)layer->out * sizeof(float), NULL, 0, error);
-    if (!pack || pack->ready)
-        return pack;
-    int rows = layer->out / layer->parts;
-    for (int p = 0; p < layer->parts; p++)
-        tg__to_f32_array((float *)pack->data + p * rows, layer->bias[p].data, layer->bias[p].dtype,
-                         (size_t)rows);
-    pack->ready = true;
-    return pack;
-}
-
 /* ------------------------------------------------------------------------------------ products */
 
 static dnnl_status_t make(tg__product *product, const tg__dnnl *dnnl, dnnl_primitive_desc_t pd,
-                          const shapes *d, void *weights, void *bias)
+                          const shapes *d, const void *weights, const void *bias)
 {
     const dnnl_memory_desc_t *scratchpad =
         dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
@@ -362,9 +350,11 @@ static dnnl_status_t make(tg__product *product, const tg__dnnl *dnnl, dnnl_primi
     if (status == dnnl_success)
         status = dnnl_memory_create(&product->src, &d->src, dnnl->engine, NULL);
     if (status == dnnl_success)
-        status = dnnl_memory_create(&product->weights, &d->weights, dnnl->engine, weights);
+        status = dnnl_memory_create(&product->weights, &d->weights, dnnl->engine,
+                                    (void *)(uintptr_t)weights);
     if (status == dnnl_success && bias)
-        status = dnnl_memory_create(&product->bias, &d->bias, dnnl->engine, bias);
+        status =
+            dnnl_memory_create(&product->bias, &d->bias, dnnl->engine, (void *)(uintptr_t)bias);
     if (status == dnnl_success)
         status = dnnl_memory_create(&product->dst, &d->dst, dnnl->engine, NULL);
     if (status == dnnl_success)
@@ -377,16 +367,17 @@ tg__product *tg__product_new(tg__dnnl *dnnl, tg__packs *packs, const tg__product
 {
     shapes d = shapes_of(spec);
     dnnl_primitive_desc_t pd = NULL;
-    tg__pack *bias = NULL;
+    const float *bias = NULL;
     tg__product *product = calloc(1, sizeof *product);
     tg__pack *weights = product ? find_or_pack(dnnl, packs, spec, &d, &pd, error) : NULL;
+    const tg__conversions c = tg__kernels_conversions(dnnl->kernels);
     if (weights && d.has_bias)
-        bias = pack_bias(packs, spec->layer, error);
+        bias = tg__packed_bias(packs, spec->layer, &c, error);
     if (!product)
         tg__fail_memory(error);
     if (!weights || (d.has_bias && !bias))
         goto fail;
-    dnnl_status_t status = make(product, dnnl, pd, &d, weights->data, bias ? bias->data : NULL);
+    dnnl_status_t status = make(product, dnnl, pd, &d, weights->data, bias);
     if (status != dnnl_success) {
         refuse(error, status, spec->layer->name);
         goto fail;

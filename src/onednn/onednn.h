@@ -5,22 +5,12 @@
 
 #include "core/dtype.h"
 #include "core/packs.h"
-#include "io/layer.h"
+#include "io/gather.h"
 #include "kernels/kernels.h"
+#include "ops/activation.h"
 
 typedef struct tg__dnnl tg__dnnl;       /* engine and stream of a session */
 typedef struct tg__product tg__product; /* one prepared convolution or matrix product */
-
-typedef enum tg__activation {
-    TG__LINEAR, /* none */
-    TG__SILU,
-    TG__GELU,       /* x * Phi(x), with erf */
-    TG__QUICK_GELU, /* x * sigmoid(1.702 x) */
-    TG__RELU,
-    TG__MISH,  /* x * tanh(log(1 + e^x)) */
-    TG__GEGLU, /* half as many channels: the first half times the gelu of the second; of an operator
-                * alone, not for oneDNN */
-} tg__activation;
 
 /* dst (n, out_h, out_w, layer->out) = activation(layer(src) + bias), or that + dst, src being
  * (n, h, w, in_count), all dense and channels innermost. Kernel 1 without stride or padding is a
@@ -33,10 +23,7 @@ typedef struct tg__product_spec {
     tg__dtype dst_dtype;    /* f32 or dtype */
     int n, h, w, out_h, out_w;
     int stride, pad_top, pad_left, pad_bottom, pad_right;
-    /* 0, or 1 + 2 * py + px: the outputs at (2y + py, 2x + px) of the layer's 3x3 convolution after
-     * a nearest doubling of src. Taps that meet the same source pixel are added beforehand, which
-     * leaves a 2x2 convolution on the small map. */
-    int phase;
+    int phase; /* as tg__layer_part has it */
     tg__activation activation;
     bool accumulate; /* add to what dst holds */
 } tg__product_spec;
@@ -47,8 +34,13 @@ tg__dnnl *tg__dnnl_new(const tg__kernels *kernels, tg_cpu cap, tg__error *error)
 void tg__dnnl_free(tg__dnnl *dnnl);
 /* oneDNN's version and the instructions that it uses, once there is a tg__dnnl. */
 void tg__dnnl_describe(char *dst, size_t size);
-/* Gives back what packing needed; NULL is fine. */
+/* Gives back what packing needed, under the packs' lock (below); NULL is fine. */
 void tg__dnnl_trim(tg__dnnl *dnnl);
+
+static inline tg__layer_part tg__product_part(const tg__product_spec *spec)
+{
+    return (tg__layer_part){spec->layer, spec->in_first, spec->in_count, spec->phase};
+}
 
 /* The kernel's width: the layer's, or 2 for a phase. */
 static inline int tg__product_kernel(const tg__product_spec *spec)
@@ -57,7 +49,8 @@ static inline int tg__product_kernel(const tg__product_spec *spec)
 }
 
 /* Packs the weights the first time they are asked for, in the layout that the first product wants;
- * later products are made for that layout. NULL on failure. */
+ * later products are made for that layout. NULL on failure. Under the packs' lock (core/packs.h),
+ * which guards also what dnnl keeps for packing: one dnnl goes with one packs at a time. */
 tg__product *tg__product_new(tg__dnnl *dnnl, tg__packs *packs, const tg__product_spec *spec,
                              tg__error *error);
 void tg__product_free(tg__product *product);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The operators. Each call records one (sometimes two) nodes of the plan and returns the tensor
- * that they make. On a failed plan, or with a null tensor, they record nothing and return a null
- * tensor. */
+/* The operators. Each call records one node (sometimes two) of the plan and returns the tensor that
+ * it makes; nothing is computed, and nothing is decided that a backend could decide otherwise. On a
+ * failed plan, or with a null tensor, they record nothing and return a null tensor. */
 #ifndef TG_OPS_OPS_H
 #define TG_OPS_OPS_H
 
 #include "core/plan.h"
 #include "io/layer.h"
-#include "ops/context.h"
+#include "ops/activation.h"
 
 /* ------------------------------------------------------------- convolutions and linear layers */
 
@@ -18,8 +18,8 @@ typedef struct tg__product_options {
     tg__activation activation; /* before the residual; TG__GEGLU for a linear layer */
     tg__tensor residual;       /* added; null: none */
     tg__tensor into;           /* where the result goes; null: a new tensor */
-    bool f32;                  /* a new tensor is f32 whatever the plan's dtype */
-    bool exact;                /* never in int8 */
+    bool f32;                  /* a new tensor is f32 whatever activations are */
+    bool exact;                /* sensitive: in no format rougher than activations' */
 } tg__product_options;
 
 /* x's channels are the layer's input. Kernel 1 makes it a linear layer over all positions. */
@@ -28,16 +28,19 @@ tg__tensor tg__conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer,
 /* The same under the name that the field gives it where x is a token matrix. */
 tg__tensor tg__linear(tg__plan *plan, tg__tensor x, const tg__layer *layer,
                       tg__product_options options);
-/* The layer applied to a's channels followed by b's, without laying them side by side: two
- * accumulated products. Kernel 1. b null: a alone. */
+/* The layer applied to a's channels followed by b's, without laying them side by side. Kernel 1. b
+ * null: a alone. */
 tg__tensor tg__conv2d_pair(tg__plan *plan, tg__tensor a, tg__tensor b, const tg__layer *layer);
-
-/* A nearest upsampling to h x w and the layer behind it. Where that doubles both sides of x, it is
- * four 2x2 convolutions on the small map: 2.25 times fewer multiplications than the 3x3 on the
- * large; or, in f32 on large maps, Winograd's: four times fewer. */
+/* A nearest upsampling to h x w and the layer behind it. */
 tg__tensor tg__upsample_conv2d(tg__plan *plan, tg__tensor x, const tg__layer *layer, int h, int w);
 
 /* -------------------------------------------------------------------------------------- norms */
+
+/* Channels [first, first + c) of a tensor. */
+typedef struct tg__slice {
+    tg__tensor tensor;
+    int first;
+} tg__slice;
 
 typedef struct tg__group_norm_options {
     int groups;
@@ -50,44 +53,62 @@ typedef struct tg__group_norm_options {
 /* Over a's channels followed by b's (b null: a alone); the result has them side by side. */
 tg__tensor tg__group_norm_op(tg__plan *plan, tg__tensor a, tg__tensor b, const tg__norm *norm,
                              tg__group_norm_options options);
-tg__tensor tg__layer_norm(tg__plan *plan, tg__tensor x, const tg__norm *norm, float eps);
-tg__tensor tg__layer_norm_into(tg__plan *plan, tg__tensor x, const tg__norm *norm, float eps,
-                               tg__tensor into);
+
+typedef struct tg__row_norm_options {
+    float eps;
+    tg__slice shift, scale; /* (1 or n, k) f32: norm * (1 + scale) + shift; both or none */
+    tg__tensor into;        /* where the result goes; null: a new tensor */
+} tg__row_norm_options;
+
+/* Of each position's channels. norm may be without weight and bias. */
+tg__tensor tg__layer_norm(tg__plan *plan, tg__tensor x, const tg__norm *norm,
+                          tg__row_norm_options options);
+/* x / sqrt(mean(x^2) + eps) * weight. */
+tg__tensor tg__rms_norm(tg__plan *plan, tg__tensor x, const tg__norm *norm, float eps);
 
 /* ---------------------------------------------------------------------------------- attention */
 
-/* Channels [first, first + heads * head_dim) of a token matrix. */
-typedef struct tg__slice {
-    tg__tensor tensor;
-    int first;
-} tg__slice;
+typedef struct tg__attention_options {
+    int heads, head_dim; /* head_dim 1 to 512 */
+    float scale;         /* 0: 1 / sqrt(head_dim) */
+    bool causal;         /* position i sees keys up to i */
+    tg__tensor mask;     /* (n, 1, keys, 1) f32: where it is 0 a key is not seen; null: all are */
+    tg__tensor bias;     /* (heads, 1, q, keys) f32, added to the scaled scores; null: none */
+} tg__attention_options;
 
-/* softmax(q k^T / sqrt(head_dim)) v; the result has q's positions and heads * head_dim channels. */
+/* softmax(scale q k^T + bias) v; the result has q's positions and heads * head_dim channels. */
 tg__tensor tg__attention_op(tg__plan *plan, const char *name, tg__slice q, tg__slice k, tg__slice v,
-                            int heads, int head_dim, bool causal);
+                            tg__attention_options options);
 
 /* -------------------------------------------------------------------------------- elementwise */
 
-tg__tensor tg__geglu(tg__plan *plan, const char *name, tg__tensor x); /* 2c channels to c */
+/* b has a's shape, or is one image that is added to each of a's. */
 tg__tensor tg__add(tg__plan *plan, const char *name, tg__tensor a, tg__tensor b);
+/* residual + x * gate; gate (1 or n, k) f32. */
+tg__tensor tg__gated_add(tg__plan *plan, const char *name, tg__tensor residual, tg__tensor x,
+                         tg__slice gate);
 /* x * factor; x itself where factor is 1. */
 tg__tensor tg__scale(tg__plan *plan, const char *name, tg__tensor x, float factor);
 /* into = (first half of x's images + second half) / 2. */
 tg__tensor tg__mean_halves(tg__plan *plan, const char *name, tg__tensor x, tg__tensor into);
+/* x itself where activation is TG__LINEAR. */
 tg__tensor tg__activate(tg__plan *plan, const char *name, tg__tensor x, tg__activation activation);
+/* x in the format of activations; x itself where it is. */
+tg__tensor tg__to_activations(tg__plan *plan, const char *name, tg__tensor x);
+/* x in f32, into an external tensor. */
+tg__tensor tg__to_f32(tg__plan *plan, const char *name, tg__tensor x, tg__tensor into);
 
 /* ------------------------------------------------------------------------------------- layout */
 
-/* f32 (n, c, h, w) at an external tensor given as (n, c, h, w) -> (copies * n, h, w, c) in the
- * plan's dtype, x * factor + offset; the copies follow one another. */
+/* An external f32 tensor (n, c, h, w), for the two below: its dimensions under a plan's names. */
+tg__tensor tg__external_nchw(tg__plan *plan, int slot, int64_t n, int64_t c, int64_t h, int64_t w);
+/* f32 (n, c, h, w) -> (copies * n, h, w, c) in the format of activations, x * factor + offset; the
+ * copies follow one another. */
 tg__tensor tg__from_nchw(tg__plan *plan, tg__tensor x, int copies, float factor, float offset);
-/* x (f32) -> into, an external f32 tensor given as (n, c, h, w). */
+/* The first of x's channels (f32) -> into. */
 tg__tensor tg__to_nchw(tg__plan *plan, tg__tensor x, tg__tensor into);
 /* Nearest neighbour to h x w. */
 tg__tensor tg__upsample(tg__plan *plan, const char *name, tg__tensor x, int h, int w);
-/* Four maps of one size to one of twice its sides: phases[2 * py + px] has the pixels (2y + py,
- * 2x + px). */
-tg__tensor tg__interleave(tg__plan *plan, const char *name, const tg__tensor phases[4]);
 
 /* ------------------------------------------------------------------------------------- inputs */
 
@@ -96,8 +117,9 @@ tg__tensor tg__interleave(tg__plan *plan, const char *name, const tg__tensor pha
 tg__tensor tg__timestep_embedding(tg__plan *plan, tg__tensor timestep, int c, bool flip_sin_to_cos,
                                   float freq_shift);
 /* ids: external (n, 1, tokens, 1) int32 bound as f32's size; table (entries, c), positions
- * (>= tokens, c) -> (n, 1, tokens, c) = table[id] + positions[i]. Ids are checked by the caller. */
-tg__tensor tg__embed_tokens(tg__plan *plan, tg__tensor ids, const tg__disk_tensor *table,
-                            const tg__disk_tensor *positions, int c);
+ * (>= tokens, c; NULL: none) -> (n, 1, tokens, c) = table[id] + positions[i]. Ids are checked by
+ * the caller. */
+tg__tensor tg__embed_tokens(tg__plan *plan, tg__tensor ids, const tg__weight *table,
+                            const tg__weight *positions, int c);
 
 #endif

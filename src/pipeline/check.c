@@ -3,21 +3,37 @@
 #include "pipeline/check.h"
 
 #include <math.h>
-#include <stdio.h>
+
+#include "core/options.h"
 
 enum { MAX_SIZE = 16384, MAX_COUNT = 4096 };
 
-void tg_generate_options_init(tg_generate_options *options, const tg_model *m)
+static tg_generate_options defaults_of(const tg_model *m)
 {
-    *options = (tg_generate_options){
-        .steps = 25,
-        .guidance = 7.5,
-        .width = m->default_size,
-        .height = m->default_size,
-        .count = 1,
-        .gate = {.gate_step = 10, .sp_interval = 5, .fi_interval = 1, .warm_up = 2},
-        .decode = true,
-    };
+    const tg__pipeline_class *class =
+        m && m->class && !tg__failed(&m->error) ? m->class : tg__pipeline_classes[0];
+    int size = m ? m->default_size : 0;
+    return (tg_generate_options){.size = sizeof(tg_generate_options),
+                                 .steps = class->steps,
+                                 .guidance = class->guidance,
+                                 .width = size,
+                                 .height = size,
+                                 .count = 1,
+                                 .gate = class->gate,
+                                 .decode = true};
+}
+
+void tg_generate_options_init_sized(tg_generate_options *options, size_t size, const tg_model *m)
+{
+    tg_generate_options defaults = defaults_of(m);
+    tg__options_init(options, size, &defaults, sizeof defaults);
+}
+
+tg_status tg__read_generate_options(tg_generate_options *o, const tg_model *m,
+                                    const tg_generate_options *options, tg__error *error)
+{
+    *o = defaults_of(m);
+    return tg__options_read(o, sizeof *o, options, "tg_generate_options", error);
 }
 
 static void check_number(tg__error *error, const char *name, double value, double least,
@@ -46,11 +62,13 @@ static void check_size(tg__error *error, const char *name, int value, int multip
 
 static void check_latents(const tg_model *m, const tg_array *x, tg__error *error)
 {
-    int channels = m->unet.config.in_channels, most = MAX_SIZE / tg__vae_factor(&m->vae.config);
+    int channels = tg__denoiser(m)->facts.in_channels;
+    int most = MAX_SIZE / tg__autoencoder(m)->facts.factor;
     if (!x->data || x->channels != channels) {
-        tg__fail(error, TG_ERROR_ARGUMENT,
-                 "latents are (%d, %d, %d, %d), expected %d channels (count, %d, height, width)",
-                 x->count, x->channels, x->height, x->width, channels, channels);
+        tg__fail_about(
+            error, TG_ERROR_ARGUMENT, "latents",
+            "latents are (%d, %d, %d, %d), expected %d channels (count, %d, height, width)",
+            x->count, x->channels, x->height, x->width, channels, channels);
         return;
     }
     check_int(error, "latents' count", x->count, 1, MAX_COUNT);
@@ -59,36 +77,38 @@ static void check_latents(const tg_model *m, const tg_array *x, tg__error *error
     size_t n = (size_t)x->count * (size_t)x->channels * (size_t)x->height * (size_t)x->width;
     for (size_t i = 0; !tg__failed(error) && i < n; i++)
         if (!isfinite(x->data[i]))
-            tg__fail(error, TG_ERROR_ARGUMENT, "latents hold %g at %zu, expected finite numbers",
-                     (double)x->data[i], i);
+            tg__fail_about(error, TG_ERROR_ARGUMENT, "latents",
+                           "latents hold %g at %zu, expected finite numbers", (double)x->data[i],
+                           i);
 }
 
-tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, int clip_skip,
-                             tg__error *error)
+static void check_gate(const tg_gate *gate, tg__error *error)
 {
-    if (tg__failed(&m->error))
-        return tg__fail(error, TG_ERROR_ARGUMENT, "the model is not open: %s", m->error.message);
+    check_int(error, "gate_step", gate->gate_step, 0, INT32_MAX);
+    if (gate->gate_step == 0)
+        return;
+    check_int(error, "sp_interval", gate->sp_interval, 1, INT32_MAX);
+    check_int(error, "fi_interval", gate->fi_interval, 1, INT32_MAX);
+    check_int(error, "warm_up", gate->warm_up, 0, INT32_MAX);
+}
+
+tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, tg__error *error)
+{
     check_int(error, "steps", o->steps, 1, m->train_steps);
     check_number(error, "guidance", o->guidance, -1e4, 1e4);
     check_number(error, "guidance_rescale", o->guidance_rescale, 0, 1);
-    check_int(error, "clip_skip", clip_skip, 0, m->clip.config.layers);
     if (o->latents) {
         check_latents(m, o->latents, error);
     } else {
-        int multiple = tg__vae_factor(&m->vae.config);
+        int multiple = tg__autoencoder(m)->facts.factor;
         check_size(error, "width", o->width, multiple);
         check_size(error, "height", o->height, multiple);
         check_int(error, "count", o->count, 1, MAX_COUNT);
     }
     if (o->rng != TG_RNG_TORCH_CPU && o->rng != TG_RNG_TORCH_CUDA)
-        tg__fail(error, TG_ERROR_ARGUMENT, "rng is %d, expected TG_RNG_TORCH_CPU or _CUDA",
-                 (int)o->rng);
-    check_int(error, "gate_step", o->gate.gate_step, 0, INT32_MAX);
-    if (o->gate.gate_step > 0) {
-        check_int(error, "sp_interval", o->gate.sp_interval, 1, INT32_MAX);
-        check_int(error, "fi_interval", o->gate.fi_interval, 1, INT32_MAX);
-        check_int(error, "warm_up", o->gate.warm_up, 0, INT32_MAX);
-    }
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "rng",
+                       "rng is %d, expected TG_RNG_TORCH_CPU or _CUDA", (int)o->rng);
+    check_gate(&o->gate, error);
     if (tg__failed(error))
         return error->status;
     tg__scheduler *scheduler = tg__model_scheduler(m, error);
@@ -98,12 +118,20 @@ tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, in
     return error->status;
 }
 
-tg_status tg_generate_check(const tg_model *m, const tg_generate_options *o, int clip_skip,
-                            char *message, size_t size)
+tg_status tg_generate_check(const tg_model *m, const tg_generate_options *options,
+                            const tg_prompt_options *prompt_options, tg_error *error)
 {
-    tg__error error = {0};
-    tg__check_generate(m, o, clip_skip, &error);
-    if (message && size)
-        snprintf(message, size, "%s", error.message);
-    return error.status;
+    tg__error own, *e = tg__error_begin(error, &own);
+    tg_generate_options o;
+    tg_prompt_options p;
+    if (!tg__given(m, "model", e))
+        return e->status;
+    if (tg__failed(&m->error))
+        return tg__fail_about(e, TG_ERROR_ARGUMENT, "model", "the model is not open: %s",
+                              m->error.message);
+    if (tg__read_generate_options(&o, m, options, e) == TG_OK)
+        tg__check_generate(m, &o, e);
+    if (!tg__failed(e))
+        tg__check_prompt(m, &p, prompt_options, e);
+    return e->status;
 }

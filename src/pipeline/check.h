@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: MIT */
+/* Options of requests: defaults and limits, in one place. */
 #ifndef TG_PIPELINE_CHECK_H
 #define TG_PIPELINE_CHECK_H
 
 #include "pipeline/model.h"
 
-/* Whether the options can be carried out with this model. */
+/* The caller's options over the model's defaults; options may be NULL. */
+tg_status tg__read_generate_options(tg_generate_options *o, const tg_model *model,
+                                    const tg_generate_options *options, tg__error *error);
+/* Whether they can be carried out with this model, which is open. */
 tg_status tg__check_generate(const tg_model *model, const tg_generate_options *options,
-                             int clip_skip, tg__error *error);
+                             tg__error *error);
+
+/* Both for a prompt's. */
+tg_status tg__check_prompt(const tg_model *model, tg_prompt_options *o,
+                           const tg_prompt_options *options, tg__error *error);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "core/process.h"
 #include "pipeline/session.h"
 
 enum { MAX_SIDE = 16384 };
@@ -14,7 +15,7 @@ enum { MAX_SIDE = 16384 };
  * unit apart and pictures as many as a latent is wide. */
 typedef struct pass {
     tg_session *session;
-    tg__plan_key key;
+    tg__pass pass; /* over all of it */
     tg__grid grid;
     int in_unit, out_unit;
     tg__picture in, out;                /* the whole ones */
@@ -31,19 +32,11 @@ static bool is_whole(const tg__grid *grid)
 /* Workspace of a pass over a map of h x w; SIZE_MAX where it cannot be planned. */
 static size_t workspace_of(tg_session *s, int kind, int h, int w)
 {
-    int unit = kind == TG__PASS_ENCODE ? tg__vae_factor(&s->model->vae.config) : 1;
-    tg__plan_key key = {
-        .network = TG__VAE, .kind = kind, .n = 1, .h = h * unit, .w = w * unit, .factor = 1};
-    tg__error error = {0};
-    tg__plan *plan =
-        tg__record_plan(s->model, &s->contexts[TG__VAE], &key, tg__session_dtype(s), false, &error);
-    size_t bytes = SIZE_MAX;
-    if (plan && tg__plan_measure(plan) == TG_OK)
-        bytes = tg__plan_workspace_bytes(plan);
-    if (error.status == TG_ERROR_MEMORY)
-        tg__fail_memory(&s->error);
-    tg__plan_free(plan);
-    return bytes;
+    int role = s->model->class->autoencoder;
+    int unit = kind == TG__PASS_ENCODE ? s->model->networks[role]->facts.factor : 1;
+    tg__pass over = {.kind = kind, .n = 1, .h = h * unit, .w = w * unit, .factor = 1};
+    tg__needs needs;
+    return tg__session_measure(s, role, &over, &needs) == TG_OK ? needs.workspace_bytes : SIZE_MAX;
 }
 
 tg_status tg__session_grid(tg_session *s, int kind, int h, int w, size_t room, tg__grid *grid)
@@ -62,11 +55,14 @@ tg_status tg__session_grid(tg_session *s, int kind, int h, int w, size_t room, t
 static size_t room_of(const pass *p)
 {
     tg_session *s = p->session;
-    size_t available = tg__memory_available(), needed = 0;
+    size_t available = tg__memory_available(), budget = tg__memory_left(), needed = 0;
+    available = available < budget ? available : budget;
     if (available == SIZE_MAX)
         return SIZE_MAX;
-    if (s->contexts[TG__VAE].packs.bytes == 0)
-        needed = (size_t)s->model->vae.tally.parameters * tg__dtype_size(tg__session_dtype(s));
+    int role = s->model->class->autoencoder;
+    size_t size = s->dtype == TG_DTYPE_F32 ? sizeof(float) : sizeof(uint16_t);
+    if (s->backend->class->packed_bytes(s->backend, role) == 0)
+        needed = (size_t)s->model->networks[role]->tally.parameters * size;
     needed += (size_t)p->out.channels * (size_t)p->out.h * (size_t)p->out.w * sizeof(float);
     available -= available / 8;
     available += s->workspace_bytes; /* given back for a larger one */
@@ -74,9 +70,9 @@ static size_t room_of(const pass *p)
 }
 
 /* diffusers' tile, in latents. */
-static int fixed_tile(const tg__vae_config *c)
+static int fixed_tile(const tg__facts *vae)
 {
-    int tile = c->sample_size / tg__vae_factor(c) / 4 * 4;
+    int tile = vae->sample_size / vae->factor / 4 * 4;
     return tile < 4 ? 4 : tile;
 }
 
@@ -84,7 +80,7 @@ static tg_status choose_grid(pass *p)
 {
     tg_session *s = p->session;
     int h = p->out.h / p->out_unit, w = p->out.w / p->out_unit;
-    int tile = fixed_tile(&s->model->vae.config);
+    int tile = fixed_tile(&tg__autoencoder(s->model)->facts);
     bool larger = p->in.h > tile * p->in_unit || p->in.w > tile * p->in_unit;
     p->grid = (tg__grid){tg__axis_whole(h), tg__axis_whole(w)};
     if (h < 1 || w < 1)
@@ -92,7 +88,7 @@ static tg_status choose_grid(pass *p)
     if (s->tiling == TG_VAE_TILING_ON && larger)
         p->grid = (tg__grid){tg__axis_fixed(h, tile), tg__axis_fixed(w, tile)};
     else if (s->tiling == TG_VAE_TILING_AUTO)
-        tg__session_grid(s, p->key.kind, h, w, room_of(p), &p->grid);
+        tg__session_grid(s, p->pass.kind, h, w, room_of(p), &p->grid);
     if (!is_whole(&p->grid))
         tg__log(&s->model->log, TG_LOG_INFO, "vae: %d x %d tiles of %d x %d latents",
                 p->grid.columns.count, p->grid.rows.count, p->grid.columns.tile, p->grid.rows.tile);
@@ -109,40 +105,41 @@ static int input_length(const tg__axis *axis, int index, int whole, int unit)
     return index + 1 == axis->count || left < most ? left : most;
 }
 
-/* Runs a plan of the VAE from one array to another. */
-static tg_status run_plan(tg_session *s, tg__plan *plan, const float *src, float *dst)
+/* The pass over one tile. */
+static tg__pass pass_of_tile(const pass *p, int row, int column)
 {
-    tg_status status = tg__session_bind(s, plan);
-    if (status != TG_OK)
-        return status;
-    tg__plan_bind(plan, TG__VAE_INPUT, (float *)(uintptr_t)src);
-    tg__plan_bind(plan, TG__VAE_OUTPUT, dst);
-    tg__plan_run(plan, s->profile);
-    return TG_OK;
-}
-
-static tg__plan *plan_of_tile(const pass *p, int row, int column)
-{
-    tg__plan_key key = p->key;
+    tg__pass tile = p->pass;
     if (!is_whole(&p->grid)) {
-        key.tile_h = input_length(&p->grid.rows, row, p->in.h, p->in_unit);
-        key.tile_w = input_length(&p->grid.columns, column, p->in.w, p->in_unit);
+        tile.h = input_length(&p->grid.rows, row, p->in.h, p->in_unit);
+        tile.w = input_length(&p->grid.columns, column, p->in.w, p->in_unit);
     }
-    return tg__session_plan(p->session, &key);
+    return tile;
 }
 
-/* Everything that may fail: one plan for each size of tile, and the workspace for all of them. */
-static tg_status make_plans(const pass *p)
+static tg_status run_tile_pass(const pass *p, int row, int column, tg__picture in, tg__picture out)
+{
+    tg__pass tile = pass_of_tile(p, row, column);
+    size_t read = (size_t)in.channels * (size_t)in.h * (size_t)in.w * sizeof(float);
+    size_t made = (size_t)out.channels * (size_t)out.h * (size_t)out.w * sizeof(float);
+    tg__array_port ports[] = {{"input", in.data, NULL, read}, {"output", NULL, out.data, made}};
+    return tg__session_run_pass(p->session, p->session->model->class->autoencoder, &tile, ports, 2);
+}
+
+/* Everything that may fail: one program for each size of tile, and the workspace for all of them.
+ */
+static tg_status make_programs(const pass *p)
 {
     tg_session *s = p->session;
-    tg__grid *last = &s->grids[p->key.kind == TG__PASS_ENCODE];
+    int role = s->model->class->autoencoder;
+    tg__grid *last = &s->grids[p->pass.kind == TG__PASS_ENCODE];
     if (memcmp(last, &p->grid, sizeof *last) != 0)
-        tg__session_drop_plans(s, TG__VAE);
+        tg__session_drop_programs(s, role);
     *last = p->grid;
     for (int i = 0; i < p->grid.rows.count; i++)
         for (int j = 0; j < p->grid.columns.count; j++) {
-            tg__plan *plan = plan_of_tile(p, i, j);
-            if (!plan || tg__session_bind(s, plan) != TG_OK)
+            tg__pass tile = pass_of_tile(p, i, j);
+            tg__program *program = tg__session_program(s, role, &tile);
+            if (!program || tg__session_bind(s, program) != TG_OK)
                 return s->error.status;
         }
     return TG_OK;
@@ -189,7 +186,7 @@ static void run_tile(const pass *p, int i, int j, float *below)
     tg__picture left = {p->left, tile.channels, tile.h, column.blend * u};
     tg__copy_area(input, 0, 0, p->in, row.start * p->in_unit, column.start * p->in_unit, in_h,
                   in_w);
-    run_plan(p->session, plan_of_tile(p, i, j), input.data, tile.data);
+    run_tile_pass(p, i, j, input, tile);
     tg__blend_rows(tile, above);
     tg__blend_columns(tile, left);
     tg__copy_area(p->out, row.start * u, column.start * u, tile, 0, 0, row.keep * u,
@@ -200,26 +197,25 @@ static void run_tile(const pass *p, int i, int j, float *below)
     tg__copy_area(left, 0, 0, tile, 0, column.keep * u, left.h, left.w);
 }
 
-/* One picture, by plans that are there already. */
-static void run_pass(const pass *p)
+/* One picture, by programs that are there already. */
+static tg_status run_pass(const pass *p)
 {
     size_t strip = (size_t)p->out.channels * most_blended(&p->grid.rows) * (size_t)p->out_unit;
-    if (is_whole(&p->grid)) {
-        run_plan(p->session, plan_of_tile(p, 0, 0), p->in.data, p->out.data);
-        return;
-    }
-    for (int i = 0; i < p->grid.rows.count; i++) {
+    if (is_whole(&p->grid))
+        return run_tile_pass(p, 0, 0, p->in, p->out);
+    for (int i = 0; i < p->grid.rows.count && !tg__failed(&p->session->error); i++) {
         float *below = p->below;
         for (int j = 0; j < p->grid.columns.count; j++) {
             run_tile(p, i, j, below);
             below += strip * (size_t)(tg__axis_at(&p->grid.columns, j).length * p->out_unit);
         }
     }
+    return p->session->error.status;
 }
 
 static tg_status prepare_pass(pass *p)
 {
-    if (choose_grid(p) == TG_OK && make_plans(p) == TG_OK && !is_whole(&p->grid))
+    if (choose_grid(p) == TG_OK && make_programs(p) == TG_OK && !is_whole(&p->grid))
         allocate_tiles(p);
     return p->session->error.status;
 }
@@ -243,15 +239,22 @@ static tg_status check_finite(const float *x, size_t n, const char *what, size_t
     return TG_OK;
 }
 
+/* Picture i of count begins; false if the call was cancelled. */
+static bool report_picture(tg_session *s, tg_phase phase, int i, int count)
+{
+    s->progress = (tg_progress){.phase = phase, .step = i, .steps = count};
+    return tg__session_report(s);
+}
+
 /* One picture at a time: the decoder's maps are the largest of all, and gain nothing in a batch. */
 tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
 {
-    const tg__vae_config *c = &s->model->vae.config;
+    const tg__facts *c = &tg__autoencoder(s->model)->facts;
     tg_array x = result->latents;
-    int scale = tg__vae_factor(c);
+    int scale = c->factor;
     double start = tg__seconds(), loaded = start;
     pass p = {.session = s,
-              .key = {.network = TG__VAE, .n = 1, .h = x.height, .w = x.width, .factor = factor},
+              .pass = {.n = 1, .h = x.height, .w = x.width, .factor = factor},
               .in_unit = 1,
               .out_unit = scale,
               .in = {(float *)(uintptr_t)x.data, x.channels, x.height, x.width},
@@ -262,9 +265,9 @@ tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
         tg__array_new(&result->pictures, x.count, p.out.channels, p.out.h, p.out.w, &s->error)) {
         loaded = tg__seconds();
         p.out.data = (float *)(uintptr_t)result->pictures.data;
-        for (size_t i = 0; i < (size_t)x.count && !tg__failed(&s->error); i++) {
-            run_pass(&p);
-            check_finite(p.out.data, picture, "picture", i, &s->error);
+        for (int i = 0; i < x.count && report_picture(s, TG_PHASE_DECODE, i, x.count); i++) {
+            if (run_pass(&p) == TG_OK)
+                check_finite(p.out.data, picture, "picture", (size_t)i, &s->error);
             p.in.data += latent;
             p.out.data += picture;
         }
@@ -277,6 +280,8 @@ tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
 
 static bool usable(const tg_array *x, const char *what, int channels, int most, tg__error *error)
 {
+    if (!tg__given(x, what, error))
+        return false;
     if (!x->data || x->count < 1 || x->channels != channels || x->height < 1 || x->width < 1 ||
         x->height > most || x->width > most) {
         tg__fail(error, TG_ERROR_ARGUMENT,
@@ -295,30 +300,31 @@ static bool usable(const tg_array *x, const char *what, int channels, int most, 
     return true;
 }
 
-static tg_status finish(tg_result **result, tg_session *s, int before)
+static void decode(tg_result **result, tg_session *s, const tg_array *latents, bool unscaled)
 {
-    if (tg__failed(&s->error)) {
-        tg_result_free(*result);
-        *result = NULL;
-    }
-    return tg__session_leave(s, before);
+    const tg__facts *vae = &tg__autoencoder(s->model)->facts;
+    if (!usable(latents, "latents", vae->latent_channels, MAX_SIDE / vae->factor, &s->error))
+        return;
+    *result = tg__result_new(&s->error);
+    if (!*result || !tg__array_new(&(*result)->latents, latents->count, latents->channels,
+                                   latents->height, latents->width, &s->error))
+        return;
+    size_t n = (size_t)latents->count * (size_t)latents->channels * (size_t)latents->height *
+               (size_t)latents->width;
+    memcpy((float *)(uintptr_t)(*result)->latents.data, latents->data, n * sizeof(float));
+    tg__session_decode(s, *result, unscaled ? 1.f : (float)(1 / vae->scaling_factor));
 }
 
 tg_status tg_decode(tg_result **result, tg_session *s, const tg_array *latents, bool unscaled)
 {
-    int before = tg__session_enter(s);
-    const tg__vae_config *c = &s->model->vae.config;
-    *result = NULL;
-    if (usable(latents, "latents", c->latent_channels, MAX_SIDE / tg__vae_factor(c), &s->error))
-        *result = tg__result_new(&s->error);
-    if (*result && tg__array_new(&(*result)->latents, latents->count, latents->channels,
-                                 latents->height, latents->width, &s->error)) {
-        size_t n = (size_t)latents->count * (size_t)latents->channels * (size_t)latents->height *
-                   (size_t)latents->width;
-        memcpy((float *)(uintptr_t)(*result)->latents.data, latents->data, n * sizeof(float));
-        tg__session_decode(s, *result, unscaled ? 1.f : (float)(1 / c->scaling_factor));
-    }
-    return finish(result, s, before);
+    tg__call call;
+    if (result)
+        *result = NULL;
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    if (tg__given(result, "result", &s->error))
+        decode(result, s, latents, unscaled);
+    return tg__result_leave(result, s, &call);
 }
 
 /* The mean is the first half of the moments' channels. */
@@ -326,30 +332,31 @@ static void run_encoder(pass *p, tg_result *result, const tg_array *pictures, fl
 {
     size_t latent = (size_t)result->latents.channels * (size_t)p->out.h * (size_t)p->out.w;
     float *dst = (float *)(uintptr_t)result->latents.data;
-    for (size_t i = 0; i < (size_t)pictures->count; i++, dst += latent) {
-        run_pass(p);
+    for (int i = 0; i < pictures->count; i++, dst += latent) {
+        if (!report_picture(p->session, TG_PHASE_ENCODE, i, pictures->count) ||
+            run_pass(p) != TG_OK)
+            return;
         for (size_t j = 0; j < latent; j++)
             dst[j] = p->out.data[j] * factor;
-        if (check_finite(dst, latent, "the mean of picture", i, &p->session->error) != TG_OK)
+        if (check_finite(dst, latent, "the mean of picture", (size_t)i, &p->session->error) !=
+            TG_OK)
             return;
         p->in.data += (size_t)p->in.channels * (size_t)p->in.h * (size_t)p->in.w;
     }
 }
 
-static tg_status encode(tg_session *s, tg_result *result, const tg_array *pictures, float factor)
+static tg_status encode_pictures(tg_session *s, tg_result *result, const tg_array *pictures,
+                                 float factor)
 {
-    const tg__vae_config *c = &s->model->vae.config;
-    pass p = {.session = s,
-              .key = {.network = TG__VAE,
-                      .kind = TG__PASS_ENCODE,
-                      .n = 1,
-                      .h = pictures->height,
-                      .w = pictures->width},
-              .in_unit = tg__vae_factor(c),
-              .out_unit = 1,
-              .in = {(float *)(uintptr_t)pictures->data, 3, pictures->height, pictures->width},
-              .out = {.channels = 2 * c->latent_channels}};
-    tg__vae_latent_size(c, p.in.h, p.in.w, &p.out.h, &p.out.w);
+    const tg__facts *c = &tg__autoencoder(s->model)->facts;
+    pass p = {
+        .session = s,
+        .pass = {.kind = TG__PASS_ENCODE, .n = 1, .h = pictures->height, .w = pictures->width},
+        .in_unit = c->factor,
+        .out_unit = 1,
+        .in = {(float *)(uintptr_t)pictures->data, 3, pictures->height, pictures->width},
+        .out = {.channels = c->moments}};
+    tg__latent_size(tg__autoencoder(s->model), p.in.h, p.in.w, &p.out.h, &p.out.w);
     if (prepare_pass(&p) == TG_OK) {
         size_t moments = (size_t)p.out.channels * (size_t)p.out.h * (size_t)p.out.w;
         p.out.data = calloc(moments, sizeof(float));
@@ -364,15 +371,25 @@ static tg_status encode(tg_session *s, tg_result *result, const tg_array *pictur
     return s->error.status;
 }
 
+static void encode(tg_result **result, tg_session *s, const tg_array *pictures, bool unscaled)
+{
+    double start = tg__seconds();
+    float factor = unscaled ? 1.f : (float)tg__autoencoder(s->model)->facts.scaling_factor;
+    if (!usable(pictures, "pictures", 3, MAX_SIDE, &s->error))
+        return;
+    *result = tg__result_new(&s->error);
+    if (*result && encode_pictures(s, *result, pictures, factor) == TG_OK)
+        (*result)->seconds.decode = tg__seconds() - start;
+}
+
 tg_status tg_encode(tg_result **result, tg_session *s, const tg_array *pictures, bool unscaled)
 {
-    int before = tg__session_enter(s);
-    double start = tg__seconds();
-    *result = NULL;
-    if (usable(pictures, "pictures", 3, MAX_SIDE, &s->error))
-        *result = tg__result_new(&s->error);
-    if (*result && encode(s, *result, pictures,
-                          unscaled ? 1.f : (float)s->model->vae.config.scaling_factor) == TG_OK)
-        (*result)->seconds.decode = tg__seconds() - start;
-    return finish(result, s, before);
+    tg__call call;
+    if (result)
+        *result = NULL;
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    if (tg__given(result, "result", &s->error))
+        encode(result, s, pictures, unscaled);
+    return tg__result_leave(result, s, &call);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The denoising loop. */
+/* The denoising loop: it carries a recipe out. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,106 +12,187 @@
 typedef struct loop {
     tg_session *session;
     const tg_generate_options *options;
-    const tg_prompt *prompt;
+    tg_prompt *const *prompts; /* one, or one for each picture */
+    int prompt_count;
     tg_result *result;
     tg__scheduler *scheduler;
-    tg__rng rng;
-    bool guidance; /* classifier-free guidance is used at all */
-    int count, channels, h, w;
-    size_t n; /* values of the whole batch */
-    int evaluations;
-    tg__gate_step *rules; /* by evaluation */
-    tg__plan **plans;     /* by evaluation */
+    tg__recipe recipe;
+    tg__rng *rngs; /* one, or one for each picture */
+    int rng_count, count, channels, h, w;
+    size_t n;               /* values of the whole batch */
+    tg__program **programs; /* by evaluation */
     float *latents, *input, *output, *noise;
-    void *text;
-    float timestep;
-    double *times; /* of each evaluation, for the progress */
+    tg__memory sample, timestep, made;         /* the denoiser's ports */
+    tg__memory conditions[TG__MAX_CONDITIONS]; /* negative halves first, where there is guidance */
+    double *times;                             /* of each evaluation, for the progress */
 } loop;
+
+static int halves(const loop *l) { return l->recipe.guidance ? 2 : 1; }
+
+static const tg_prompt *prompt_of(const loop *l, int picture)
+{
+    return l->prompts[l->prompt_count == 1 ? 0 : picture];
+}
 
 /* ---------------------------------------------------------------------------------- preparation */
 
+static tg_status fail_latents(loop *l)
+{
+    return tg__fail(&l->session->error, TG_ERROR_MEMORY,
+                    "out of memory: %d latents of %d x %d x %d", l->count, l->channels, l->h, l->w);
+}
+
+static tg_status make_recipe(loop *l)
+{
+    tg_session *s = l->session;
+    size_t most = (size_t)tg__scheduler_evaluations(l->scheduler);
+    const tg__condition *text = tg__prompt_find(l->prompts[0], "text");
+    tg__request request = {.model = s->model,
+                           .options = l->options,
+                           .scheduler = l->scheduler,
+                           .count = l->count,
+                           .h = l->h,
+                           .w = l->w,
+                           .tokens = text ? text->rows : 0};
+    l->recipe.evaluations = calloc(most, sizeof *l->recipe.evaluations);
+    l->recipe.rules = calloc(most, sizeof *l->recipe.rules);
+    l->programs = calloc(most, sizeof *l->programs);
+    l->times = calloc(most, sizeof *l->times);
+    if (!l->recipe.evaluations || !l->recipe.rules || !l->programs || !l->times)
+        return tg__fail_memory(&s->error);
+    s->model->class->recipe(&l->recipe, &request);
+    return TG_OK;
+}
+
 static tg_status allocate(loop *l)
 {
-    size_t evaluations = (size_t)l->evaluations, halves = l->guidance ? 2 : 1;
-    l->rules = calloc(evaluations, sizeof *l->rules);
-    l->plans = calloc(evaluations, sizeof *l->plans);
-    l->times = calloc(evaluations, sizeof *l->times);
-    l->input = malloc(l->n * sizeof *l->input);
-    l->output = malloc(halves * l->n * sizeof *l->output);
-    l->noise = malloc(l->n * sizeof *l->noise);
-    l->text = tg__aligned(halves * (size_t)l->count * l->prompt->bytes);
-    if (!l->rules || !l->plans || !l->times || !l->input || !l->output || !l->noise || !l->text ||
-        !tg__array_new(&l->result->latents, l->count, l->channels, l->h, l->w, &l->session->error))
-        return tg__fail(&l->session->error, TG_ERROR_MEMORY,
-                        "out of memory: %d latents of %d x %d x %d", l->count, l->channels, l->h,
-                        l->w);
-    l->latents = (float *)l->result->latents.data;
+    tg_session *s = l->session;
+    const tg__backend_class *backend = s->backend->class;
+    size_t bytes = l->n * sizeof(float), made = (size_t)halves(l) * bytes;
+    l->rngs = calloc((size_t)l->rng_count, sizeof *l->rngs);
+    l->input = malloc(bytes);
+    l->output = malloc(made);
+    l->noise = malloc(bytes);
+    l->sample = backend->allocate(s->backend, bytes);
+    l->timestep = backend->allocate(s->backend, sizeof(float));
+    l->made = backend->allocate(s->backend, made);
+    if (!l->rngs || !l->input || !l->output || !l->noise || !l->sample || !l->timestep ||
+        !l->made ||
+        !tg__array_new(&l->result->latents, l->count, l->channels, l->h, l->w, &s->error))
+        return fail_latents(l);
+    l->latents = (float *)(uintptr_t)l->result->latents.data;
     return TG_OK;
 }
 
 static void release(loop *l)
 {
+    tg_session *s = l->session;
+    const tg__backend_class *backend = s->backend->class;
     tg__scheduler_free(l->scheduler);
-    free(l->rules);
-    free(l->plans);
+    free(l->recipe.evaluations);
+    free(l->recipe.rules);
+    free(l->programs);
     free(l->times);
+    free(l->rngs);
     free(l->input);
     free(l->output);
     free(l->noise);
-    free(l->text);
+    backend->release(s->backend, l->sample);
+    backend->release(s->backend, l->timestep);
+    backend->release(s->backend, l->made);
+    for (int i = 0; i < TG__MAX_CONDITIONS; i++)
+        backend->release(s->backend, l->conditions[i]);
 }
 
-static tg__plan_key unet_key(const loop *l, tg__gate_step gate)
-{
-    return (tg__plan_key){.network = TG__UNET, .gate = gate, .n = l->count, .h = l->h, .w = l->w};
-}
-
-/* Keys and values of the text, once for the whole request. */
-static tg_status run_text_plan(loop *l)
+/* Condition i of all pictures, in the order in which a guided batch has them. After the gate the
+ * batch is its first half: the negative one. */
+static tg_status upload_condition(loop *l, int i)
 {
     tg_session *s = l->session;
-    size_t bytes = l->prompt->bytes, count = (size_t)l->count;
-    char *text = l->text;
-    for (size_t i = 0; i < count; i++) {
-        if (l->guidance)
-            memcpy(text + i * bytes, l->prompt->negative, bytes);
-        memcpy(text + ((l->guidance ? count : 0) + i) * bytes, l->prompt->positive, bytes);
+    const tg__condition *first = &l->prompts[0]->conditions[i];
+    size_t n = (size_t)first->rows * (size_t)first->width, count = (size_t)l->count;
+    size_t bytes = (size_t)halves(l) * count * n * sizeof(float);
+    float *all = malloc(bytes);
+    l->conditions[i] = s->backend->class->allocate(s->backend, bytes);
+    if (!all || !l->conditions[i]) {
+        free(all);
+        return tg__fail_memory(&s->error);
     }
-    tg__plan_key key = {
-        .network = TG__UNET, .kind = TG__PASS_TEXT, .n = l->count * (l->guidance ? 2 : 1)};
-    tg__plan *plan = tg__session_plan(s, &key);
-    if (!plan || tg__session_reserve_slots(s, plan, TG__SLOT_LAYERS) != TG_OK ||
-        tg__session_bind(s, plan) != TG_OK)
-        return s->error.status;
-    tg__plan_bind(plan, TG__UNET_TEXT, l->text);
-    tg__session_bind_slots(s, plan, TG__SLOT_LAYERS);
-    tg__plan_run(plan, s->profile);
-    l->result->macs += tg__plan_macs(plan);
-    l->result->macs_plain += tg__plan_macs(plan);
+    float *positive = all + (l->recipe.guidance ? count * n : 0);
+    for (size_t j = 0; j < count; j++) {
+        const tg__condition *c = &prompt_of(l, (int)j)->conditions[i];
+        if (l->recipe.guidance)
+            memcpy(all + j * n, c->negative, n * sizeof *all);
+        memcpy(positive + j * n, c->positive, n * sizeof *all);
+    }
+    s->backend->class->upload(s->backend, l->conditions[i], all, bytes);
+    free(all);
     return TG_OK;
 }
 
-/* One plan for each rule that occurs, in a workspace that all of them share. */
-static tg_status make_plans(loop *l)
+static void bind_conditions(const loop *l, int role, tg__program *program)
+{
+    const tg__network *network = l->session->model->networks[role];
+    for (int i = 0; i < l->prompts[0]->count; i++) {
+        int slot = tg__network_slot(network, l->prompts[0]->conditions[i].name);
+        if (slot >= 0)
+            l->session->backend->class->bind(program, slot, l->conditions[i]);
+    }
+}
+
+/* What depends on the conditions alone, once for the whole request. */
+static tg_status run_text_pass(loop *l, int role)
 {
     tg_session *s = l->session;
-    tg__gate_schedule(l->rules, l->evaluations, l->options->steps,
-                      tg__scheduler_order(l->scheduler), &l->options->gate, l->guidance);
-    for (int i = 0; i < l->evaluations; i++) {
-        tg__plan_key key = unet_key(l, l->rules[i]);
-        l->plans[i] = tg__session_plan(s, &key);
-        if (!l->plans[i] || tg__session_reserve_slots(s, l->plans[i], TG__SLOT_LAYERS) != TG_OK ||
-            tg__session_bind(s, l->plans[i]) != TG_OK)
+    tg__pass pass = {.kind = TG__PASS_TEXT,
+                     .n = l->count * halves(l),
+                     .tokens = l->recipe.evaluations[0].pass.tokens};
+    if (!s->model->networks[role]->class->text_pass)
+        return TG_OK;
+    tg__program *program = tg__session_program(s, role, &pass);
+    if (!program || tg__session_reserve_kept(s, role, program) != TG_OK ||
+        tg__session_bind(s, program) != TG_OK)
+        return s->error.status;
+    bind_conditions(l, role, program);
+    tg__session_bind_kept(s, role, program);
+    int64_t macs = s->backend->class->needs(program).macs;
+    l->result->macs += macs;
+    l->result->macs_plain += macs;
+    tg__session_run(s, program);
+    return s->error.status;
+}
+
+static void bind_ports(const loop *l, int role, tg__program *program)
+{
+    const tg__backend_class *backend = l->session->backend->class;
+    const tg__network *network = l->session->model->networks[role];
+    backend->bind(program, tg__network_slot(network, "sample"), l->sample);
+    backend->bind(program, tg__network_slot(network, "timestep"), l->timestep);
+    backend->bind(program, tg__network_slot(network, "output"), l->made);
+    bind_conditions(l, role, program);
+}
+
+/* One program for each pass that occurs, in a workspace that all of them share. */
+static tg_status make_programs(loop *l)
+{
+    tg_session *s = l->session;
+    for (int i = 0; i < l->recipe.count; i++) {
+        const tg__evaluation *e = &l->recipe.evaluations[i];
+        l->programs[i] = tg__session_program(s, e->role, &e->pass);
+        if (!l->programs[i] || tg__session_reserve_kept(s, e->role, l->programs[i]) != TG_OK ||
+            tg__session_bind(s, l->programs[i]) != TG_OK)
             return s->error.status;
     }
-    if (run_text_plan(l) != TG_OK)
+    for (int i = 0; i < l->prompts[0]->count; i++)
+        if (upload_condition(l, i) != TG_OK)
+            return s->error.status;
+    if (run_text_pass(l, l->recipe.evaluations[0].role) != TG_OK)
         return s->error.status;
-    for (int i = 0; i < l->evaluations; i++) {
-        tg__session_bind(s, l->plans[i]); /* the workspace may have moved since */
-        tg__session_bind_slots(s, l->plans[i], TG__SLOT_LAYERS);
-        tg__plan_bind(l->plans[i], TG__UNET_SAMPLE, l->input);
-        tg__plan_bind(l->plans[i], TG__UNET_TIMESTEP, &l->timestep);
-        tg__plan_bind(l->plans[i], TG__UNET_OUTPUT, l->output);
+    for (int i = 0; i < l->recipe.count; i++) {
+        int role = l->recipe.evaluations[i].role;
+        tg__session_bind(s, l->programs[i]); /* the workspace may have moved since */
+        tg__session_bind_kept(s, role, l->programs[i]);
+        bind_ports(l, role, l->programs[i]);
     }
     return TG_OK;
 }
@@ -120,26 +201,35 @@ static tg_status make_plans(loop *l)
 static tg_status count_macs(loop *l)
 {
     tg_session *s = l->session;
-    tg__plan_key key = unet_key(l, (tg__gate_step){.guided = l->guidance});
-    tg__plan *plain = tg__record_plan(s->model, &s->contexts[TG__UNET], &key, tg__session_dtype(s),
-                                      s->dtype == TG_DTYPE_INT8, &s->error);
-    if (!plain)
-        return s->error.status;
-    l->result->macs_plain += tg__plan_macs(plain) * l->evaluations;
-    for (int i = 0; i < l->evaluations; i++)
-        l->result->macs += tg__plan_macs(l->plans[i]);
-    tg__plan_free(plain);
-    return s->error.status;
+    tg__needs needs;
+    tg__pass plain = l->recipe.evaluations[0].pass;
+    plain.gate = (tg__gate_step){.guided = l->recipe.guidance};
+    tg_status status = tg__session_measure(s, l->recipe.evaluations[0].role, &plain, &needs);
+    l->result->macs_plain += needs.macs * l->recipe.count;
+    for (int i = 0; i < l->recipe.count; i++)
+        l->result->macs += s->backend->class->needs(l->programs[i]).macs;
+    return status;
+}
+
+/* -------------------------------------------------------------------------------------- noise */
+
+/* Normal values for the whole batch. */
+static void draw(loop *l, float *dst)
+{
+    size_t each = l->n / (size_t)l->rng_count;
+    for (int i = 0; i < l->rng_count; i++)
+        tg__rng_normal(&l->rngs[i], dst + (size_t)i * each, each);
 }
 
 static void first_latents(loop *l)
 {
     const tg_generate_options *o = l->options;
-    tg__rng_seed(&l->rng, o->rng, o->seed);
+    for (int i = 0; i < l->rng_count; i++)
+        tg__rng_seed(&l->rngs[i], o->rng, o->seeds ? o->seeds[i] : o->seed);
     if (o->latents)
         memcpy(l->latents, o->latents->data, l->n * sizeof *l->latents);
     else
-        tg__rng_normal(&l->rng, l->latents, l->n);
+        draw(l, l->latents);
     float sigma = tg__scheduler_init_noise_sigma(l->scheduler);
     for (size_t i = 0; i < l->n; i++)
         l->latents[i] *= sigma;
@@ -183,19 +273,34 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* times: of the evaluations so far; kept sorted, for their median. */
-static bool report(loop *l, int done, double *times)
+/* Inference steps that are done once `done` evaluations are. */
+static int steps_done(const loop *l, int done)
 {
-    const tg_generate_options *o = l->options;
-    if (!o->progress)
-        return true;
-    tg_progress p = {.phase = TG_PHASE_DENOISE, .step = done, .steps = l->evaluations};
+    if (done == l->recipe.count)
+        return l->recipe.steps;
+    return l->recipe.evaluations[done].step - l->recipe.evaluations[0].step;
+}
+
+/* Where the loop is once `done` evaluations are. times of these are kept sorted, for their median.
+ */
+static bool report(loop *l, int done)
+{
+    tg_session *s = l->session;
+    tg_progress *p = &s->progress;
+    *p = (tg_progress){
+        .phase = TG_PHASE_DENOISE, .step = steps_done(l, done), .steps = l->recipe.steps};
     if (done > 0) {
-        qsort(times, (size_t)done, sizeof *times, by_value);
-        p.seconds_per_step = times[done / 2];
-        p.seconds_left = p.seconds_per_step * (l->evaluations - done);
+        double per_step = (double)l->recipe.count / l->recipe.steps;
+        qsort(l->times, (size_t)done, sizeof *l->times, by_value);
+        p->seconds_per_step = l->times[done / 2] * per_step;
+        p->seconds_left = l->times[done / 2] * (l->recipe.count - done);
     }
-    return o->progress(o->progress_user, &p);
+    p->latents = (tg_array){l->count, l->channels, l->h, l->w, l->latents};
+    if (l->options->preview && s->progress_function)
+        p->preview = tg__preview_make(s, l->latents, l->count, l->h, l->w);
+    bool go_on = tg__session_report(s);
+    p->latents = p->preview = (tg_array){0}; /* they change while the next step runs */
+    return go_on;
 }
 
 static bool all_finite(const float *x, size_t n)
@@ -206,50 +311,64 @@ static bool all_finite(const float *x, size_t n)
     return sum == 0;
 }
 
-static void evaluate(loop *l, int i)
+/* False if the call was cancelled. */
+static bool evaluate(loop *l, int i)
 {
+    tg_session *s = l->session;
     tg__scheduler *scheduler = l->scheduler;
-    tg__scheduler_scale_input(scheduler, i, l->input, l->latents);
-    l->timestep = tg__scheduler_timestep(scheduler, i);
-    tg__plan_run(l->plans[i], l->session->profile);
-    if (l->rules[i].guided)
+    const tg__evaluation *e = &l->recipe.evaluations[i];
+    size_t made = (e->pass.gate.guided ? 2 : 1) * l->n;
+    float timestep = tg__scheduler_timestep(scheduler, e->index);
+    tg__scheduler_scale_input(scheduler, e->index, l->input, l->latents);
+    s->backend->class->upload(s->backend, l->sample, l->input, l->n * sizeof(float));
+    s->backend->class->upload(s->backend, l->timestep, &timestep, sizeof timestep);
+    if (!tg__session_run(s, l->programs[i]))
+        return false;
+    s->backend->class->download(s->backend, l->output, l->made, made * sizeof(float));
+    if (e->pass.gate.guided)
         guide(l);
-    bool noisy = tg__scheduler_wants_noise(scheduler, i);
+    bool noisy = tg__scheduler_wants_noise(scheduler, e->index);
     if (noisy)
-        tg__rng_normal(&l->rng, l->noise, l->n);
-    tg__scheduler_step(scheduler, i, l->output, l->latents, noisy ? l->noise : NULL);
+        draw(l, l->noise);
+    tg__scheduler_step(scheduler, e->index, l->output, l->latents, noisy ? l->noise : NULL);
+    return true;
+}
+
+static tg_status cancelled_at(loop *l, int i)
+{
+    tg__error *error = &l->session->error;
+    *error = (tg__error){0};
+    if (i == l->recipe.count)
+        return tg__fail(error, TG_ERROR_CANCELLED, "cancelled after the last step");
+    return tg__fail(error, TG_ERROR_CANCELLED, "cancelled at step %d of %d", steps_done(l, i),
+                    l->recipe.steps);
 }
 
 static tg_status denoise(loop *l)
 {
-    tg__error *error = &l->session->error;
-    int broken = 0;
+    int broken = -1;
     first_latents(l);
-    for (int i = 0; i < l->evaluations; i++) {
-        if (!report(l, i, l->times))
-            return tg__fail(error, TG_ERROR_CANCELLED, "cancelled at step %d of %d", i,
-                            l->evaluations);
+    for (int i = 0; i < l->recipe.count; i++) {
         double start = tg__seconds();
-        evaluate(l, i);
+        if (!report(l, i) || !evaluate(l, i))
+            return cancelled_at(l, i);
         l->times[i] = tg__seconds() - start;
-        if (!broken && !all_finite(l->latents, l->n))
-            broken = i + 1;
+        if (broken < 0 && !all_finite(l->latents, l->n))
+            broken = i;
     }
     if (!all_finite(l->latents, l->n))
-        return tg__fail(error, TG_ERROR_NUMERIC,
-                        "the latents are not finite, from step %d of %d on (timestep %g)", broken,
-                        l->evaluations, (double)tg__scheduler_timestep(l->scheduler, broken - 1));
-    if (!report(l, l->evaluations, l->times))
-        return tg__fail(error, TG_ERROR_CANCELLED, "cancelled after the last step");
-    return TG_OK;
+        return tg__fail(
+            &l->session->error, TG_ERROR_NUMERIC,
+            "the latents are not finite, from step %d of %d on (timestep %g)", broken + 1,
+            l->recipe.count,
+            (double)tg__scheduler_timestep(l->scheduler, l->recipe.evaluations[broken].index));
+    return report(l, l->recipe.count) ? TG_OK : cancelled_at(l, l->recipe.count);
 }
 
-static bool report_phase(const tg_generate_options *o, tg_phase phase, tg__error *error)
+static bool report_phase(tg_session *s, tg_phase phase)
 {
-    tg_progress p = {.phase = phase};
-    if (o->progress && !o->progress(o->progress_user, &p))
-        tg__fail(error, TG_ERROR_CANCELLED, "cancelled");
-    return !tg__failed(error);
+    s->progress = (tg_progress){.phase = phase};
+    return tg__session_report(s);
 }
 
 static void run(loop *l)
@@ -258,59 +377,97 @@ static void run(loop *l)
     const tg_generate_options *o = l->options;
     tg_seconds *seconds = &l->result->seconds;
     double start = tg__seconds();
-    if (!report_phase(o, TG_PHASE_LOAD, &s->error))
+    if (!report_phase(s, TG_PHASE_LOAD))
         return;
     l->scheduler = tg__model_scheduler(s->model, &s->error);
     if (!l->scheduler ||
         tg__scheduler_set_steps(l->scheduler, o->steps, l->n, l->count, &s->error) != TG_OK)
         return;
-    l->evaluations = tg__scheduler_evaluations(l->scheduler);
-    if (allocate(l) != TG_OK || make_plans(l) != TG_OK || count_macs(l) != TG_OK)
+    if (o->preview && s->progress_function && tg__preview_prepare(s, l->count, l->h, l->w) != TG_OK)
+        return;
+    if (make_recipe(l) != TG_OK || allocate(l) != TG_OK || make_programs(l) != TG_OK ||
+        count_macs(l) != TG_OK)
         return;
     double loaded = tg__seconds();
     tg_status status = denoise(l);
     double denoised = tg__seconds();
-    seconds->text = l->prompt->seconds;
-    seconds->load = l->prompt->load_seconds + loaded - start;
+    for (int i = 0; i < l->prompt_count; i++) {
+        seconds->text += l->prompts[i]->seconds;
+        seconds->load += l->prompts[i]->load_seconds;
+    }
+    seconds->load += loaded - start;
     seconds->denoise = denoised - loaded;
-    if (status != TG_OK || !o->decode || !report_phase(o, TG_PHASE_DECODE, &s->error))
+    if (status != TG_OK || !o->decode || !report_phase(s, TG_PHASE_DECODE))
         return;
-    if (o->release_unet && !s->profile && !s->caches[TG__UNET])
-        tg__session_release(s, TG__UNET);
-    tg__session_decode(s, l->result, (float)(1 / s->model->vae.config.scaling_factor));
+    if (o->release_denoiser && !s->profile && !s->caches)
+        tg__session_release(s, s->model->class->denoiser);
+    tg__session_decode(s, l->result, (float)(1 / tg__autoencoder(s->model)->facts.scaling_factor));
 }
 
-static loop loop_of(tg_session *s, const tg_prompt *prompt, const tg_generate_options *o,
-                    tg_result *result)
+static loop loop_of(tg_session *s, const tg_generate_options *o, tg_result *result)
 {
-    int factor = tg__vae_factor(&s->model->vae.config);
-    loop l = {.session = s, .options = o, .prompt = prompt, .result = result};
-    l.guidance = o->guidance > 1;
+    int factor = tg__autoencoder(s->model)->facts.factor;
+    loop l = {.session = s, .options = o, .result = result};
     l.count = o->latents ? o->latents->count : o->count;
-    l.channels = s->model->unet.config.in_channels;
+    l.channels = tg__denoiser(s->model)->facts.in_channels;
     l.h = o->latents ? o->latents->height : o->height / factor;
     l.w = o->latents ? o->latents->width : o->width / factor;
     l.n = (size_t)l.count * (size_t)l.channels * (size_t)l.h * (size_t)l.w;
+    l.rng_count = o->seeds ? l.count : 1;
     return l;
 }
 
-tg_status tg_generate(tg_result **result, tg_session *s, const tg_prompt *prompt,
-                      const tg_generate_options *options)
+/* Whether these prompts make this batch: the model's own, with conditions of one size. */
+static tg_status check_prompts(tg_session *s, tg_prompt *const *prompts, int prompt_count,
+                               int count)
 {
-    int before = tg__session_enter(s);
-    *result = NULL;
-    if (!prompt || prompt->session != s)
-        tg__fail(&s->error, TG_ERROR_ARGUMENT, "the prompt was encoded by another session");
-    else if (tg__check_generate(s->model, options, 0, &s->error) == TG_OK)
+    const char *name = "prompts";
+    if (!tg__given(prompts, name, &s->error))
+        return s->error.status;
+    if (prompt_count != 1 && prompt_count != count)
+        return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "prompt_count",
+                              "prompt_count is %d, expected 1 or %d as count", prompt_count, count);
+    for (int i = 0; i < prompt_count; i++) {
+        if (!tg__given(prompts[i], "prompt", &s->error))
+            return s->error.status;
+        if (prompts[i]->model != s->model)
+            return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, name,
+                                  "prompt %d belongs to another model", i);
+        if (!tg__prompt_alike(prompts[0], prompts[i]))
+            return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, name,
+                                  "prompt %d has embeddings of another size than prompt 0", i);
+    }
+    return TG_OK;
+}
+
+static void generate(tg_result **result, tg_session *s, tg_prompt *const *prompts, int prompt_count,
+                     const tg_generate_options *options)
+{
+    tg_generate_options o;
+    if (tg__read_generate_options(&o, s->model, options, &s->error) != TG_OK ||
+        tg__check_generate(s->model, &o, &s->error) != TG_OK)
+        return;
+    int count = o.latents ? o.latents->count : o.count;
+    if (check_prompts(s, prompts, prompt_count, count) == TG_OK)
         *result = tg__result_new(&s->error);
-    if (*result) {
-        loop l = loop_of(s, prompt, options, *result);
-        run(&l);
-        release(&l);
-    }
-    if (tg__failed(&s->error)) {
-        tg_result_free(*result);
+    if (!*result)
+        return;
+    loop l = loop_of(s, &o, *result);
+    l.prompts = prompts;
+    l.prompt_count = prompt_count;
+    run(&l);
+    release(&l);
+}
+
+tg_status tg_generate(tg_result **result, tg_session *s, tg_prompt *const *prompts,
+                      int prompt_count, const tg_generate_options *options)
+{
+    tg__call call;
+    if (result)
         *result = NULL;
-    }
-    return tg__session_leave(s, before);
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    if (tg__given(result, "result", &s->error))
+        generate(result, s, prompts, prompt_count, options);
+    return tg__result_leave(result, s, &call);
 }

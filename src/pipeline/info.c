@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a model is and what it needs: from its configs and plans, without touching the weights. */
-#include "pipeline/session.h"
+#include "cpu/backend.h"
+#include "pipeline/model.h"
 
 static const char *dtype_of(const tg__tally *tally)
 {
@@ -14,72 +15,87 @@ static const char *dtype_of(const tg__tally *tally)
     return name ? name : "f32";
 }
 
-static tg_network_info network_info(const char *name, const char *class_name,
-                                    const tg__tally *tally)
+/* What a pass needs on a backend; all 0 where it cannot be planned: such a size is reported when it
+ * is used. */
+static tg__needs needs_of(tg_model *m, tg__backend *backend, int role, const tg__pass *pass)
 {
-    return (tg_network_info){name, class_name, dtype_of(tally), tally->parameters, tally->bytes};
-}
-
-/* Workspace of one pass; *macs (may be NULL) its multiplications, *weights grows by what packing
- * adds to them. 0 where it cannot be planned. */
-static int64_t workspace_of(tg_model *m, const tg__plan_key *key, tg__dtype dtype, bool int8,
-                            int64_t *macs, int64_t *weights)
-{
-    tg_dtype session_dtype = int8 ? TG_DTYPE_INT8 : dtype == TG__F32 ? TG_DTYPE_F32 : TG_DTYPE_BF16;
-    tg__error error = {0}; /* a size that cannot be planned is reported when it is used */
-    tg__context context = {.kernels = &m->kernels,
-                           .winograd_positions =
-                               tg__winograd_positions(key->network, session_dtype)};
-    tg__plan *plan = tg__record_plan(m, &context, key, dtype, int8, &error);
-    int64_t bytes = 0;
-    if (plan && tg__plan_measure(plan) == TG_OK) {
-        bytes = (int64_t)tg__plan_workspace_bytes(plan);
-        if (macs)
-            *macs = tg__plan_macs(plan);
-        *weights += tg__plan_more_weights(plan);
-    }
+    tg__error error = {0};
+    tg__needs needs = {0};
+    const tg__network_class *class = m->networks[role]->class;
+    tg__lowering how = {
+        .network = role, .use = class->use, .rough = class->rough >> pass->kind & 1};
+    tg__plan *plan = tg__network_plan(m->networks[role], pass, &error);
+    if (plan)
+        backend->class->measure(backend, plan, &how, &needs, &error);
+    tg__plan_free(plan);
     if (error.status == TG_ERROR_MEMORY)
         tg__fail_memory(&m->error);
-    tg__plan_free(plan);
-    return bytes;
+    return needs;
 }
 
-/* Packed weights of UNet and VAE (the text encoder's are given back before), and the larger of
- * their workspaces. */
-static int64_t memory_of(tg_model *m, tg__dtype dtype, bool int8, int64_t *macs)
+/* Packed weights of denoiser and autoencoder (the text encoders' are given back before), and the
+ * larger of their workspaces. *macs: the multiplications of a guided step. */
+static int64_t memory_of(tg_model *m, tg_dtype dtype, int64_t *macs)
 {
-    int side = m->default_size / tg__vae_factor(&m->vae.config);
-    tg__plan_key unet = {
-        .network = TG__UNET, .gate = {.guided = true}, .n = 1, .h = side, .w = side};
-    tg__plan_key vae = {.network = TG__VAE, .n = 1, .h = side, .w = side, .factor = 1};
-    int64_t size = (int64_t)tg__dtype_size(dtype);
-    int64_t weights = m->unet.tally.parameters * (int8 ? 1 : size) + m->vae.tally.parameters * size;
-    int64_t a = workspace_of(m, &unet, dtype, int8, macs, &weights);
-    int64_t b = workspace_of(m, &vae, dtype, false, NULL, &weights);
-    return weights + (a > b ? a : b);
+    int denoiser = m->class->denoiser, autoencoder = m->class->autoencoder;
+    int side = m->default_size / m->networks[autoencoder]->facts.factor;
+    tg__pass step = {
+        .gate = {.guided = true}, .n = 1, .h = side, .w = side, .tokens = m->info.context};
+    tg__pass decode = {.n = 1, .h = side, .w = side, .factor = 1};
+    tg__backend *backend = tg__cpu_open_to_measure(m->cpu, dtype, &m->error);
+    if (!backend)
+        return 0;
+    tg__needs a = needs_of(m, backend, denoiser, &step);
+    tg__needs b = needs_of(m, backend, autoencoder, &decode);
+    backend->class->close(backend);
+    int64_t usual = dtype == TG_DTYPE_F32 ? 4 : 2, rough = dtype == TG_DTYPE_INT8 ? 1 : usual;
+    size_t larger = a.workspace_bytes > b.workspace_bytes ? a.workspace_bytes : b.workspace_bytes;
+    *macs = a.macs;
+    return m->networks[denoiser]->tally.parameters * rough +
+           m->networks[autoencoder]->tally.parameters * usual + a.more_weights + b.more_weights +
+           (int64_t)larger;
+}
+
+static void fill_networks(tg_model *m)
+{
+    tg_model_info *info = &m->info;
+    for (int i = 0; i < m->class->role_count; i++) {
+        const tg__network *network = m->networks[i];
+        m->network_info[i] =
+            (tg_network_info){network->name, network->class->names[0], dtype_of(&network->tally),
+                              network->tally.parameters, network->tally.bytes};
+        if (m->tokenizers[i] && !info->context)
+            info->context = m->contexts[i];
+    }
+    info->network_count = m->class->role_count;
 }
 
 void tg__model_fill_info(tg_model *m)
 {
-    int64_t macs = 0;
+    int64_t macs = 0, other;
     tg_model_info *info = &m->info;
-    m->network_info[TG__UNET] = network_info("unet", "UNet2DConditionModel", &m->unet.tally);
-    m->network_info[TG__VAE] = network_info("vae", "AutoencoderKL", &m->vae.tally);
-    m->network_info[TG__TEXT_ENCODER] =
-        network_info("text_encoder", "CLIPTextModel", &m->clip.tally);
-    info->pipeline = "StableDiffusionPipeline";
+    fill_networks(m);
+    info->pipeline = m->class->names[0];
     info->layout = m->is_single_file ? "single file" : "diffusers folder";
-    info->networks = m->network_info;
-    info->network_count = TG__NETWORKS;
     info->width = info->height = m->default_size;
-    info->size_multiple = tg__vae_factor(&m->vae.config);
-    info->latent_channels = m->unet.config.in_channels;
-    info->guidance = 7.5;
-    info->context = m->context;
-    info->memory_f32 = memory_of(m, TG__F32, false, &macs);
-    info->memory_bf16 = memory_of(m, TG__BF16, false, NULL);
-    info->memory_int8 = memory_of(m, TG__BF16, true, NULL);
+    info->size_multiple = tg__autoencoder(m)->facts.factor;
+    info->latent_channels = tg__denoiser(m)->facts.in_channels;
+    info->guidance = m->class->guidance;
+    info->memory_bf16 = memory_of(m, TG_DTYPE_BF16, &other);
+    info->memory_int8 = memory_of(m, TG_DTYPE_INT8, &other);
+    info->memory_f32 = memory_of(m, TG_DTYPE_F32, &macs);
     info->step_gmac = 1e-9 * (double)macs;
 }
 
-tg_model_info tg_model_describe(const tg_model *m) { return m->info; }
+const tg_model_info *tg_model_describe(const tg_model *m)
+{
+    static const tg_model_info none = {
+        .pipeline = "", .layout = "", .scheduler = "", .prediction_type = ""};
+    return m && !tg__failed(&m->error) ? &m->info : &none;
+}
+
+const tg_network_info *tg_model_network(const tg_model *m, int index)
+{
+    int count = tg_model_describe(m)->network_count;
+    return index >= 0 && index < count ? &m->network_info[index] : NULL;
+}

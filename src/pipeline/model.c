@@ -7,22 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/options.h"
+#include "cpu/backend.h"
 #include "io/file.h"
 #include "pipeline/layouts.h"
 
 enum { PATH_BYTES = 4096, CONFIG_BYTES = 16 << 20 };
 
-static const struct {
-    const char *folder, *base, *class_name, *library;
-} networks[TG__NETWORKS] = {
-    [TG__UNET] = {"unet", "diffusion_pytorch_model", "UNet2DConditionModel", "diffusers"},
-    [TG__VAE] = {"vae", "diffusion_pytorch_model", "AutoencoderKL", "diffusers"},
-    [TG__TEXT_ENCODER] = {"text_encoder", "model", "CLIPTextModel", "transformers"},
-};
+static const tg_model_options default_options = {.size = sizeof(tg_model_options), .karras = -1};
 
-void tg_model_options_init(tg_model_options *options)
+void tg_model_options_init_sized(tg_model_options *options, size_t size)
 {
-    *options = (tg_model_options){.karras = -1};
+    tg__options_init(options, size, &default_options, sizeof default_options);
+}
+
+static void check_options(tg_model *m, const tg_model_options *o)
+{
+    if (o->karras < -1 || o->karras > 1)
+        tg__fail_about(&m->error, TG_ERROR_ARGUMENT, "karras", "karras is %d, expected -1, 0 or 1",
+                       o->karras);
+    if (o->cpu < TG_CPU_AUTO || o->cpu > TG_CPU_AMX)
+        tg__fail_about(&m->error, TG_ERROR_ARGUMENT, "cpu", "cpu is %d, expected a tg_cpu",
+                       (int)o->cpu);
 }
 
 /* --------------------------------------------------------------------------------- config files */
@@ -79,116 +85,90 @@ static void log_unknown_keys(const tg_model *m, const tg__config *config)
 
 /* ------------------------------------------------------------------------------------ networks */
 
-static void open_weights(tg_model *m, const tg_model_options *o, tg__network n, tg__config *config)
+static void open_weights(tg_model *m, const tg_model_options *o, int role, tg__config *config)
 {
+    tg__network *network = m->networks[role];
     if (m->is_single_file) {
         const char *name = strrchr(m->path, '/');
-        tg__single_file_names_init(&m->names[n], &m->single, n, config);
-        m->weights[n] = tg__weights_from(tg__single_file_lookup, &m->names[n],
-                                         name ? name + 1 : m->path, &m->error);
+        tg__single_file_names_init(&m->names[role], &m->single, network->class, config);
+        m->weights[role] = tg__weights_from(tg__single_file_lookup, &m->names[role],
+                                            name ? name + 1 : m->path, &m->error);
         return;
     }
     char folder[PATH_BYTES];
-    if (tg__path_join(folder, sizeof folder, m->path, networks[n].folder, &m->error))
-        m->weights[n] = tg__weights_open(folder, networks[n].base, o->variant, &m->error);
+    if (tg__path_join(folder, sizeof folder, m->path, network->name, &m->error))
+        m->weights[role] = tg__weights_open(folder, network->class->weights, o->variant, &m->error);
 }
 
-static void load_network(tg_model *m, tg__network n, const void *config)
+static void open_network(tg_model *m, const tg_model_options *o, int role,
+                         const tg__network_class *class)
 {
-    if (n == TG__UNET)
-        tg__unet_load(&m->unet, config, m->weights[n], &m->error);
-    else if (n == TG__VAE)
-        tg__vae_load(&m->vae, config, m->weights[n], &m->error);
-    else
-        tg__clip_load(&m->clip, config, m->weights[n], &m->error);
-}
-
-static void open_network(tg_model *m, const tg_model_options *o, tg__network n)
-{
-    union {
-        tg__unet_config unet;
-        tg__vae_config vae;
-        tg__clip_config clip;
-    } values;
     char name[64];
     if (tg__failed(&m->error))
         return;
-    snprintf(name, sizeof name, "%s/config.json", networks[n].folder);
-    tg__config *config = open_config(m, o, name);
-    if (!config)
+    tg__network *network = m->networks[role] =
+        tg__network_new(class, m->class->roles[role].name, &m->error);
+    if (!network)
         return;
-    if (n == TG__UNET)
-        tg__unet_read_config(&values.unet, config);
-    else if (n == TG__VAE)
-        tg__vae_read_config(&values.vae, config);
-    else
-        tg__clip_read_config(&values.clip, config);
-    if (!tg__failed(&m->error)) {
+    snprintf(name, sizeof name, "%s/config.json", network->name);
+    tg__config *config = open_config(m, o, name);
+    if (config && class->read_config(network, config) == TG_OK) {
         log_unknown_keys(m, config);
-        open_weights(m, o, n, config);
+        open_weights(m, o, role, config);
     }
-    if (!tg__failed(&m->error))
-        load_network(m, n, &values);
+    if (m->weights[role])
+        class->load(network, m->weights[role], &m->error);
     tg__config_close(config);
 }
 
 /* What one network's config says must go with what the others' say. */
 static void check_together(tg_model *m)
 {
-    const tg__unet_config *u = &m->unet.config;
     if (tg__failed(&m->error))
         return;
-    if (u->in_channels == 9)
+    m->class->check(m);
+    const tg__network *vae = tg__autoencoder(m);
+    if (vae->facts.in_channels != 3 || vae->facts.out_channels != 3)
         tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                 "unet/config.json: in_channels is 9 (an inpainting model): not implemented");
-    else if (u->in_channels != m->vae.config.latent_channels)
-        tg__fail(&m->error, TG_ERROR_FORMAT,
-                 "unet/config.json: in_channels is %d, expected %d as latent_channels in "
-                 "vae/config.json",
-                 u->in_channels, m->vae.config.latent_channels);
-    else if (u->out_channels != u->in_channels)
-        tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                 "unet/config.json: out_channels is %d, expected %d as in_channels",
-                 u->out_channels, u->in_channels);
-    else if (u->cross_dim[0] != m->clip.config.width)
-        tg__fail(&m->error, TG_ERROR_FORMAT,
-                 "unet/config.json: cross_attention_dim is %d, expected %d as hidden_size in "
-                 "text_encoder/config.json",
-                 u->cross_dim[0], m->clip.config.width);
-    else if (m->vae.config.in_channels != 3 || m->vae.config.out_channels != 3)
-        tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                 "vae/config.json: pictures have %d channels in and %d out, expected 3",
-                 m->vae.config.in_channels, m->vae.config.out_channels);
+                 "%s/config.json: pictures have %d channels in and %d out, expected 3", vae->name,
+                 vae->facts.in_channels, vae->facts.out_channels);
 }
 
 /* ----------------------------------------------------------------------------------- tokenizer */
 
-static void open_tokenizer(tg_model *m, const tg_model_options *o)
+static void check_context(tg_model *m, int role)
+{
+    const tg__role *r = &m->class->roles[role];
+    int positions = m->networks[role]->facts.positions;
+    int context = tg__clip_tokenizer_context(m->tokenizers[role]);
+    if (context == INT32_MAX) /* the tokenizer's files do not say */
+        context = positions;
+    m->contexts[role] = context;
+    if (context > positions)
+        tg__fail(&m->error, TG_ERROR_FORMAT,
+                 "%s/tokenizer_config.json: model_max_length is %d, expected at most %d as "
+                 "max_position_embeddings in %s/config.json",
+                 r->tokenizer, context, positions, r->name);
+    if (context < 2)
+        tg__fail(&m->error, TG_ERROR_FORMAT,
+                 "%s/tokenizer_config.json: model_max_length is %d, expected 2 or more",
+                 r->tokenizer, context);
+}
+
+static void open_tokenizer(tg_model *m, const tg_model_options *o, int role)
 {
     char folder[PATH_BYTES];
-    if (tg__failed(&m->error))
+    const char *name = m->class->roles[role].tokenizer;
+    if (tg__failed(&m->error) || !name)
         return;
     if (o->tokenizer_dir)
-        m->tokenizer = tg__clip_tokenizer_open(o->tokenizer_dir, &m->error);
+        m->tokenizers[role] = tg__clip_tokenizer_open(o->tokenizer_dir, &m->error);
     else if (m->is_single_file)
-        m->tokenizer = tg__clip_tokenizer_shipped(m->single.kind->pad_token, &m->error);
-    else if (tg__path_join(folder, sizeof folder, m->path, "tokenizer", &m->error))
-        m->tokenizer = tg__clip_tokenizer_open(folder, &m->error);
-    if (tg__failed(&m->error))
-        return;
-    m->context = tg__clip_tokenizer_context(m->tokenizer);
-    int positions = m->clip.config.positions;
-    if (m->context == INT32_MAX) /* the tokenizer's files do not say */
-        m->context = positions;
-    if (m->context > positions)
-        tg__fail(&m->error, TG_ERROR_FORMAT,
-                 "tokenizer/tokenizer_config.json: model_max_length is %d, expected at most %d as "
-                 "max_position_embeddings in text_encoder/config.json",
-                 m->context, positions);
-    if (m->context < 2)
-        tg__fail(&m->error, TG_ERROR_FORMAT,
-                 "tokenizer/tokenizer_config.json: model_max_length is %d, expected 2 or more",
-                 m->context);
+        m->tokenizers[role] = tg__clip_tokenizer_shipped(m->single.kind->pad_token, &m->error);
+    else if (tg__path_join(folder, sizeof folder, m->path, name, &m->error))
+        m->tokenizers[role] = tg__clip_tokenizer_open(folder, &m->error);
+    if (m->tokenizers[role])
+        check_context(m, role);
 }
 
 /* ----------------------------------------------------------------------------------- scheduler */
@@ -242,7 +222,7 @@ static void open_scheduler(tg_model *m, const tg_model_options *o, const char *c
         .folder_class = class_name,
         .karras = o->karras,
         .prediction_type = keep(m, prediction),
-        .force_stable_diffusion = true,
+        .force_stable_diffusion = m->class->force_stable_diffusion,
     };
     tg__scheduler *scheduler = tg__failed(&m->error) ? NULL : tg__model_scheduler(m, &m->error);
     if (!scheduler)
@@ -279,40 +259,78 @@ static const char *component(tg__config *index, const char *name, const char *li
     return tg__config_list_string(index, name, 1);
 }
 
-static void expect_class(tg__config *index, const char *name, const char *library,
-                         const char *expected)
+static bool is_among(const char *const *names, const char *name)
 {
-    const char *found = component(index, name, library, expected);
-    if (!tg__failed(tg__config_error(index)) && strcmp(found, expected) != 0)
-        fail_component(index, name, library, expected);
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
 }
 
-/* Checks what kind of pipeline the folder holds; returns the scheduler's class, kept. */
-static const char *read_index(tg_model *m, const tg_model_options *o)
+/* The network class that the index names for a role; NULL with an error. */
+static const tg__network_class *network_class(tg__config *index, const tg__role *role)
 {
-    tg__config *index = open_config(m, o, "model_index.json");
-    const char *scheduler = NULL;
+    const tg__network_class *const *class = role->classes, *usual = *class;
+    const char *name = component(index, role->name, usual->library, usual->names[0]);
+    while (*class && !is_among((*class)->names, name))
+        class ++;
+    if (!*class && !tg__failed(tg__config_error(index)))
+        fail_component(index, role->name, usual->library, usual->names[0]);
+    return *class;
+}
+
+static void check_tokenizer(tg__config *index, const char *name)
+{
+    static const char *const classes[] = {"CLIPTokenizer", "CLIPTokenizerFast", NULL};
+    const char *found = component(index, name, "transformers", classes[0]);
+    if (!tg__failed(tg__config_error(index)) && !is_among(classes, found))
+        fail_component(index, name, "transformers", classes[0]);
+}
+
+/* The pipeline class that a name means; NULL with an error. */
+static const tg__pipeline_class *pipeline_class(tg__config *index,
+                                                const tg__pipeline_class *const *classes)
+{
     char shown[100];
-    if (!index)
-        return NULL;
-    const char *pipeline = tg__config_string(index, "_class_name", "");
-    if (!tg__failed(&m->error) && strcmp(pipeline, "StableDiffusionPipeline") != 0)
-        tg__fail(
-            &m->error, TG_ERROR_UNSUPPORTED,
-            "%s: _class_name is %s, expected \"StableDiffusionPipeline\"", tg__config_where(index),
-            *pipeline ? tg__config_show(index, "_class_name", shown, sizeof shown) : "missing");
-    for (int n = 0; n < TG__NETWORKS; n++)
+    const char *name = tg__config_string(index, "_class_name", "");
+    for (const tg__pipeline_class *const *class = classes; *class; class ++)
+        if (is_among((*class)->names, name))
+            return *class;
+    tg__fail(tg__config_error(index), TG_ERROR_UNSUPPORTED,
+             "%s: _class_name is %s, expected \"%s\"", tg__config_where(index),
+             *name ? tg__config_show(index, "_class_name", shown, sizeof shown) : "missing",
+             classes[0]->names[0]);
+    return NULL;
+}
+
+/* What kind of pipeline the folder holds: the class of each network, and the scheduler's, kept. */
+static const char *read_index(tg_model *m, tg__config *index,
+                              const tg__pipeline_class *const *classes,
+                              const tg__network_class **networks)
+{
+    m->class = pipeline_class(index, classes);
+    for (int i = 0; m->class && i < m->class->role_count; i++)
         if (!tg__failed(&m->error))
-            expect_class(index, networks[n].folder, networks[n].library, networks[n].class_name);
-    if (!tg__failed(&m->error)) {
-        const char *tokenizer = component(index, "tokenizer", "transformers", "CLIPTokenizer");
-        if (strcmp(tokenizer, "CLIPTokenizerFast") != 0)
-            expect_class(index, "tokenizer", "transformers", "CLIPTokenizer");
-    }
-    if (!tg__failed(&m->error))
-        scheduler = keep(m, component(index, "scheduler", "diffusers", "DDIMScheduler"));
-    tg__config_close(index);
-    return scheduler;
+            networks[i] = network_class(index, &m->class->roles[i]);
+    for (int i = 0; m->class && i < m->class->role_count; i++)
+        if (!tg__failed(&m->error) && m->class->roles[i].tokenizer)
+            check_tokenizer(index, m->class->roles[i].tokenizer);
+    if (tg__failed(&m->error))
+        return NULL;
+    return keep(m, component(index, "scheduler", "diffusers", "DDIMScheduler"));
+}
+
+/* A single file's class is its kind's, and its networks the usual ones. */
+static void class_of_single_file(tg_model *m, const tg__pipeline_class *const *classes,
+                                 const tg__network_class **networks)
+{
+    while (*classes && !is_among((*classes)->names, m->single.kind->pipeline))
+        classes++;
+    m->class = *classes;
+    if (!m->class)
+        tg__fail(&m->error, TG_ERROR_UNSUPPORTED, "%s: %s is not supported", m->path,
+                 m->single.kind->pipeline);
+    for (int i = 0; m->class && i < m->class->role_count; i++)
+        networks[i] = m->class->roles[i].classes[0];
 }
 
 /* -------------------------------------------------------------------------------------- opening */
@@ -329,71 +347,161 @@ static void open_single_file(tg_model *m, const tg_model_options *o)
 
 static void set_default_size(tg_model *m, const tg_model_options *o)
 {
-    int size = m->unet.config.sample_size;
-    if (m->unet.config.old && size > 0 && size < 64)
-        size = 64;
     if (m->is_single_file && !o->config_dir)
         m->default_size = tg__single_file_size(&m->single, m->info.prediction_type);
     else
-        m->default_size = size * tg__vae_factor(&m->vae.config);
+        m->default_size = tg__denoiser(m)->facts.sample_size * tg__autoencoder(m)->facts.factor;
 }
 
-static void open_all(tg_model *m, const tg_model_options *o)
+/* Fills networks with each role's class; returns the scheduler's class of a folder. */
+static const char *open_index(tg_model *m, const tg_model_options *o,
+                              const tg__pipeline_class *const *classes,
+                              const tg__network_class **networks)
 {
     const char *scheduler = NULL;
-    if (tg__is_folder(m->path))
-        scheduler = read_index(m, o);
-    else if (tg__is_file(m->path))
+    if (tg__is_folder(m->path)) {
+        tg__config *index = open_config(m, o, "model_index.json");
+        scheduler = index ? read_index(m, index, classes, networks) : NULL;
+        tg__config_close(index);
+    } else if (tg__is_file(m->path)) {
         open_single_file(m, o);
-    else
+        if (!tg__failed(&m->error))
+            class_of_single_file(m, classes, networks);
+    } else {
         tg__fail(&m->error, TG_ERROR_NOT_FOUND,
                  "%s: not found, expected a diffusers folder or a .safetensors file", m->path);
+    }
+    return scheduler;
+}
+
+/* Tells the caller that `done` of the networks are open; false, and an error, if it cancels. */
+static bool report(tg_model *m, const tg_model_options *o, int done)
+{
+    tg_progress progress = {
+        .phase = TG_PHASE_OPEN, .step = done, .steps = m->class ? m->class->role_count : 0};
+    if (!tg__failed(&m->error) && o->progress && !o->progress(o->progress_user, &progress))
+        tg__fail(&m->error, TG_ERROR_CANCELLED, "cancelled");
+    return !tg__failed(&m->error);
+}
+
+static void open_all(tg_model *m, const tg_model_options *o,
+                     const tg__pipeline_class *const *classes)
+{
+    const tg__network_class *networks[TG__MAX_NETWORKS] = {0};
+    const char *scheduler = report(m, o, 0) ? open_index(m, o, classes, networks) : NULL;
+    if (tg__failed(&m->error))
+        return;
     open_scheduler(m, o, scheduler);
-    open_network(m, o, TG__UNET);
-    open_network(m, o, TG__VAE);
-    open_network(m, o, TG__TEXT_ENCODER);
+    for (int i = 0; i < m->class->role_count && report(m, o, i); i++)
+        open_network(m, o, i, networks[i]);
     check_together(m);
-    open_tokenizer(m, o);
+    for (int i = 0; i < m->class->role_count; i++)
+        open_tokenizer(m, o, i);
     if (tg__failed(&m->error))
         return;
     set_default_size(m, o);
     tg__model_fill_info(m);
+    report(m, o, m->class->role_count);
+}
+
+static void open_path(tg_model *m, const char *path, const tg_model_options *options,
+                      const tg__pipeline_class *const *classes)
+{
+    tg_model_options o = default_options;
+    if (tg__options_read(&o, sizeof o, options, "tg_model_options", &m->error) != TG_OK ||
+        !tg__given(path, "path", &m->error))
+        return;
+    m->log = (tg__log_sink){o.log, o.log_user};
+    m->cpu = o.cpu;
+    check_options(m, &o);
+    char *copy = (char *)(uintptr_t)keep(m, path);
+    for (size_t n = copy ? strlen(copy) : 0; n > 1 && copy[n - 1] == '/'; n--)
+        copy[n - 1] = '\0';
+    m->path = copy;
+    if (!tg__failed(&m->error))
+        open_all(m, &o, classes);
+}
+
+tg_status tg__model_open(tg_model **model, const char *path, const tg_model_options *options,
+                         const tg__pipeline_class *const *classes)
+{
+    if (!model)
+        return TG_ERROR_ARGUMENT;
+    tg_model *m = *model = calloc(1, sizeof *m);
+    if (!m)
+        return TG_ERROR_MEMORY;
+    pthread_mutex_init(&m->lock, NULL);
+    open_path(m, path, options, classes);
+    return m->error.status;
 }
 
 tg_status tg_model_open(tg_model **model, const char *path, const tg_model_options *options)
 {
-    tg_model_options defaults;
-    tg_model_options_init(&defaults);
-    const tg_model_options *o = options ? options : &defaults;
-    tg_model *m = *model = calloc(1, sizeof *m);
-    if (!m)
-        return TG_ERROR_MEMORY;
-    m->log = (tg__log_sink){o->log, o->log_user};
-    m->cpu = o->cpu;
-    tg__kernels_init(&m->kernels, o->cpu);
-    char *copy = tg__arena_copy(&m->arena, path);
-    if (!copy)
-        return tg__fail_memory(&m->error);
-    for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
-        copy[n - 1] = '\0';
-    m->path = copy;
-    open_all(m, o);
-    return m->error.status;
+    return tg__model_open(model, path, options, tg__pipeline_classes);
 }
 
 void tg_model_close(tg_model *m)
 {
     if (!m)
         return;
-    tg__clip_tokenizer_close(m->tokenizer);
-    tg__unet_free(&m->unet);
-    tg__vae_free(&m->vae);
-    tg__clip_free(&m->clip);
-    for (int i = 0; i < TG__NETWORKS; i++)
+    for (int i = 0; i < TG__MAX_NETWORKS; i++) {
+        tg__clip_tokenizer_close(m->tokenizers[i]);
+        tg__network_free(m->networks[i]);
         tg__weights_close(m->weights[i]);
+    }
     tg__safetensors_close(m->file);
+    pthread_mutex_destroy(&m->lock);
     tg__arena_free(&m->arena);
     free(m);
 }
 
-const char *tg_model_message(const tg_model *m) { return m ? m->error.message : "out of memory"; }
+const tg_error *tg_model_error(const tg_model *m) { return m ? &m->error : &tg__no_handle; }
+const char *tg_model_message(const tg_model *m) { return tg_model_error(m)->message; }
+
+/* ------------------------------------------------------------------------------------ backends */
+
+static tg__resident *new_resident(tg_model *m, tg_dtype dtype, tg__error *error)
+{
+    tg__resident *resident = calloc(1, sizeof *resident);
+    if (!resident) {
+        tg__fail_memory(error);
+        return NULL;
+    }
+    resident->backend = tg__cpu_open(m->cpu, dtype, error);
+    if (!resident->backend) {
+        free(resident);
+        return NULL;
+    }
+    resident->dtype = dtype;
+    resident->next = m->residents;
+    m->residents = resident;
+    return resident;
+}
+
+tg__resident *tg__model_acquire(tg_model *m, tg_dtype dtype, tg__error *error)
+{
+    pthread_mutex_lock(&m->lock);
+    tg__resident *resident = m->residents;
+    while (resident && resident->dtype != dtype)
+        resident = resident->next;
+    if (!resident)
+        resident = new_resident(m, dtype, error);
+    if (resident)
+        resident->sessions++;
+    pthread_mutex_unlock(&m->lock);
+    return resident;
+}
+
+void tg__model_release(tg_model *m, tg__resident *resident)
+{
+    pthread_mutex_lock(&m->lock);
+    if (--resident->sessions == 0) {
+        tg__resident **link = &m->residents;
+        while (*link != resident)
+            link = &(*link)->next;
+        *link = resident->next;
+        resident->backend->class->close(resident->backend);
+        free(resident);
+    }
+    pthread_mutex_unlock(&m->lock);
+}

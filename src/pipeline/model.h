@@ -1,52 +1,80 @@
 /* SPDX-License-Identifier: MIT */
-/* An open model: its configs, its mapped weights, its tokenizer. */
+/* An open model: its configs, its mapped weights, its tokenizers. Read-only once it is open, but
+ * for the list of backends. */
 #ifndef TG_PIPELINE_MODEL_H
 #define TG_PIPELINE_MODEL_H
 
+#include <pthread.h>
+
 #include "core/log.h"
-#include "kernels/kernels.h"
-#include "models/clip.h"
-#include "models/unet.h"
-#include "models/vae.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/single_file.h"
-#include "samplers/scheduler.h"
 #include "text/clip_tokenizer.h"
 
-enum { TG__NETWORKS = 3 }; /* by tg__network */
+/* A backend with the model's weights as it packs them, shared by the sessions that compute alike.
+ */
+typedef struct tg__resident {
+    tg__backend *backend;
+    tg_dtype dtype;
+    int sessions;
+    struct tg__resident *next;
+} tg__resident;
 
 struct tg_model {
     tg__error error; /* of opening */
     tg__arena arena;
     tg__log_sink log;
-    tg__kernels kernels;
     tg_cpu cpu; /* the cap */
 
     const char *path; /* without a slash at its end */
     bool is_single_file;
     tg__safetensors *file; /* a single file, else NULL */
     tg__single_file single;
-    tg__single_file_names names[TG__NETWORKS];
-    tg__weights *weights[TG__NETWORKS];
 
-    tg__unet unet;
-    tg__vae vae;
-    tg__clip clip;
-    tg__clip_tokenizer *tokenizer;
-    int context; /* text tokens */
+    const tg__pipeline_class *class;
+    tg__network *networks[TG__MAX_NETWORKS]; /* by role, as all that follows */
+    tg__weights *weights[TG__MAX_NETWORKS];
+    tg__single_file_names names[TG__MAX_NETWORKS];
+    tg__clip_tokenizer *tokenizers[TG__MAX_NETWORKS];
+    int contexts[TG__MAX_NETWORKS]; /* text tokens */
 
-    /* The scheduler's config as text: a scheduler is made of it for each session. */
+    /* The scheduler's config as text: a scheduler is made of it for each request. */
     const char *scheduler_text, *scheduler_where;
     size_t scheduler_length;
     tg__scheduler_override scheduler;
     int train_steps;
 
     int default_size; /* pixels */
-    tg_network_info network_info[TG__NETWORKS];
+    tg_network_info network_info[TG__MAX_NETWORKS];
     tg_model_info info;
+
+    pthread_mutex_t lock; /* of the residents */
+    tg__resident *residents;
 };
+
+/* tg_model_open with a table of pipeline classes of the caller's; it ends in NULL. */
+tg_status tg__model_open(tg_model **model, const char *path, const tg_model_options *options,
+                         const tg__pipeline_class *const *classes);
 
 /* A scheduler of the model's own config and overrides. */
 tg__scheduler *tg__model_scheduler(const tg_model *model, tg__error *error);
+
+/* A backend of this dtype (resolved: not auto), the sessions' that are there or a new one; given
+ * back when the session ends. NULL with an error. */
+tg__resident *tg__model_acquire(tg_model *model, tg_dtype dtype, tg__error *error);
+void tg__model_release(tg_model *model, tg__resident *resident);
+
+static inline const tg__network *tg__denoiser(const tg_model *model)
+{
+    return model->networks[model->class->denoiser];
+}
+static inline const tg__network *tg__autoencoder(const tg_model *model)
+{
+    return model->networks[model->class->autoencoder];
+}
+
+/* The largest clip_skip: the layers of the text encoder that has the fewest. */
+int tg__most_skip(const tg_model *model);
 
 /* Fills model->info. */
 void tg__model_fill_info(tg_model *model);

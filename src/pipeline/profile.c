@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/backend.h"
 #include "kernels/peak.h"
 #include "pipeline/session.h"
 
@@ -11,42 +12,37 @@ typedef struct tg__profile {
     int count, room;
 } profile;
 
-static tg_dtype dtype_of(const tg__node *node)
+static bool same_row(const tg_profile_row *row, const char *network, const tg__operator *op)
 {
-    if (node->src[0].dtype == TG__U8)
-        return TG_DTYPE_INT8;
-    return node->src[0].dtype == TG__BF16 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
+    return strcmp(row->operator_name, op->kind) == 0 && row->dtype == op->dtype &&
+           strcmp(row->network, network) == 0 && strcmp(row->shape, op->shape) == 0;
 }
 
-static bool same_row(const tg_profile_row *row, const tg__plan *plan, const tg__node *node)
-{
-    return strcmp(row->operator_name, node->op->kind) == 0 && row->dtype == dtype_of(node) &&
-           strcmp(row->network, tg__plan_network(plan)) == 0 &&
-           strcmp(row->shape, node->shape) == 0;
-}
-
-static bool add_node(profile *p, const tg__plan *plan, const tg__node *node)
+static bool add_operator(profile *p, const char *network, const tg__operator *op)
 {
     int i = 0;
-    while (i < p->count && !same_row(&p->rows[i], plan, node))
+    while (i < p->count && !same_row(&p->rows[i], network, op))
         i++;
-    if (i == p->room) {
-        int room = p->room ? 2 * p->room : 64;
-        tg_profile_row *rows = realloc(p->rows, (size_t)room * sizeof *rows);
-        if (!rows)
-            return false;
-        p->rows = rows;
-        p->room = room;
-    }
+    if (!tg__grow((void **)&p->rows, i, &p->room, sizeof *p->rows))
+        return false;
     if (i == p->count)
-        p->rows[p->count++] = (tg_profile_row){.network = tg__plan_network(plan),
-                                               .operator_name = node->op->kind,
-                                               .shape = node->shape,
-                                               .dtype = dtype_of(node)};
-    p->rows[i].calls += node->calls;
-    p->rows[i].seconds += node->seconds;
-    p->rows[i].gmac += 1e-9 * (double)node->macs * (double)node->calls;
-    p->rows[i].gbytes += 1e-9 * (double)node->bytes * (double)node->calls;
+        p->rows[p->count++] = (tg_profile_row){
+            .network = network, .operator_name = op->kind, .shape = op->shape, .dtype = op->dtype};
+    double calls = (double)op->calls;
+    p->rows[i].calls += op->calls;
+    p->rows[i].seconds += op->seconds;
+    p->rows[i].gmac += 1e-9 * op->macs * calls;
+    p->rows[i].gbytes += 1e-9 * op->bytes * calls;
+    return true;
+}
+
+static bool add_program(profile *p, const tg_session *s, const tg__made *made)
+{
+    tg__operator op;
+    const char *network = s->model->networks[made->role]->name;
+    for (int i = 0; s->backend->class->describe(made->program, i, &op); i++)
+        if (!add_operator(p, network, &op))
+            return false;
     return true;
 }
 
@@ -63,30 +59,40 @@ static void free_profile(struct tg__profile *p)
     free(p);
 }
 
-tg_status tg_session_profile(tg_session *s, const tg_profile_row **rows, int *count)
+static void add_up(tg_session *s)
 {
-    s->error = (tg__error){0};
-    free_profile(s->rows);
-    s->rows = NULL;
-    *rows = NULL;
-    *count = 0;
     profile *p = calloc(1, sizeof *p);
-    if (!p)
-        return tg__fail_memory(&s->error);
-    for (const tg__cached_plan *c = s->plans; c; c = c->next) {
-        for (int i = 0; i < tg__plan_node_count(c->plan); i++) {
-            if (!add_node(p, c->plan, tg__plan_node(c->plan, i))) {
-                free_profile(p);
-                return tg__fail_memory(&s->error);
-            }
-        }
+    bool added = p != NULL;
+    for (const tg__made *made = s->made; added && made; made = made->next)
+        added = add_program(p, s, made);
+    if (!added) {
+        free_profile(p);
+        tg__fail_memory(&s->error);
+        return;
     }
     if (p->count)
         qsort(p->rows, (size_t)p->count, sizeof *p->rows, by_falling_time);
     s->rows = p;
-    *rows = p->rows;
-    *count = p->count;
-    return TG_OK;
+}
+
+tg_status tg_session_profile(tg_session *s, int *count)
+{
+    tg__call call;
+    if (count)
+        *count = 0;
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    tg__session_free_profile(s);
+    if (tg__given(count, "count", &s->error))
+        add_up(s);
+    if (s->rows)
+        *count = s->rows->count;
+    return tg__session_leave(s, &call);
+}
+
+const tg_profile_row *tg_session_profile_row(const tg_session *s, int index)
+{
+    return s && s->rows && index >= 0 && index < s->rows->count ? &s->rows->rows[index] : NULL;
 }
 
 void tg__session_free_profile(tg_session *s)
@@ -97,19 +103,28 @@ void tg__session_free_profile(tg_session *s)
 
 /* ----------------------------------------------------------------------------------------- peak */
 
-tg_peak tg_session_measure_peak(tg_session *s)
+static void measure(tg_session *s)
 {
     const double seconds = 0.1;
-    const tg__kernels *k = s->contexts[TG__UNET].kernels;
-    if (!k)
-        return (tg_peak){0}; /* the session did not open */
-    int before = tg__session_enter(s);
-    tg_peak peak = {
+    const tg__kernels *k = tg__cpu_kernels(s->backend);
+    s->peak = (tg_peak){
         .f32_gmac_per_s = tg__peak_gmac_all(k->peak_f32, seconds),
         .bf16_gmac_per_s = tg__peak_gmac_all(k->peak_bf16, seconds),
         .int8_gmac_per_s = tg__peak_gmac_all(k->peak_int8, seconds),
         .gbytes_per_s = tg__peak_gb(k, tg__beyond_caches(s->threads), seconds),
     };
-    tg__session_leave(s, before);
-    return peak;
+}
+
+tg_status tg_session_measure_peak(tg_session *s, const tg_peak **peak)
+{
+    tg__call call;
+    if (peak)
+        *peak = NULL;
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    if (tg__given(peak, "peak", &s->error)) {
+        measure(s);
+        *peak = &s->peak;
+    }
+    return tg__session_leave(s, &call);
 }

@@ -1,104 +1,263 @@
 /* SPDX-License-Identifier: MIT */
-/* Text to what the UNet attends to. */
-#include <stdio.h>
+/* Text to what a denoiser is told. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/options.h"
 #include "core/parallel.h"
+#include "pipeline/check.h"
 #include "pipeline/session.h"
 
-/* Token ids of a text, cut and padded; says what was cut. */
-static tg_status padded_ids(tg_session *s, const char *what, const char *text, int32_t *ids)
+/* ---------------------------------------------------------------------------------- conditions */
+
+tg__condition *tg__prompt_add(tg_prompt *prompt, const char *name, int rows, int width,
+                              tg__error *error)
+{
+    if (tg__failed(error))
+        return NULL;
+    size_t n = (size_t)rows * (size_t)width;
+    tg__condition *c = &prompt->conditions[prompt->count];
+    *c = (tg__condition){name, rows, width, calloc(n, sizeof(float)), calloc(n, sizeof(float))};
+    prompt->count++;
+    if (c->positive && c->negative)
+        return c;
+    tg__fail_memory(error);
+    return NULL;
+}
+
+const tg__condition *tg__prompt_find(const tg_prompt *prompt, const char *name)
+{
+    for (int i = 0; i < prompt->count; i++)
+        if (strcmp(prompt->conditions[i].name, name) == 0)
+            return &prompt->conditions[i];
+    return NULL;
+}
+
+bool tg__prompt_alike(const tg_prompt *a, const tg_prompt *b)
+{
+    bool alike = a->count == b->count;
+    for (int i = 0; alike && i < a->count; i++)
+        alike = strcmp(a->conditions[i].name, b->conditions[i].name) == 0 &&
+                a->conditions[i].rows == b->conditions[i].rows &&
+                a->conditions[i].width == b->conditions[i].width;
+    return alike;
+}
+
+/* ---------------------------------------------------------------------------------------- text */
+
+tg_status tg__token_ids(tg_session *s, int role, const char *what, const char *text, int32_t *ids)
 {
     const tg_model *m = s->model;
+    int context = m->contexts[role], vocabulary = m->networks[role]->facts.vocabulary;
     size_t lost;
-    if (tg__clip_tokenize_padded(m->tokenizer, text, m->context, ids, &lost, &s->error) != TG_OK) {
+    if (tg__clip_tokenize_padded(m->tokenizers[role], text, context, ids, &lost, &s->error) !=
+        TG_OK) {
         tg__error_where(&s->error, what);
         return s->error.status;
     }
     if (lost != SIZE_MAX) {
         char shown[1024];
         tg__log(&m->log, TG_LOG_WARNING, "%s is longer than %d tokens; these words are lost: %s",
-                what, m->context - 2, tg__printable(shown, sizeof shown, text + lost));
+                what, context - 2, tg__printable(shown, sizeof shown, text + lost));
     }
-    for (int i = 0; i < m->context; i++)
-        if (ids[i] < 0 || ids[i] >= m->clip.config.vocabulary)
+    for (int i = 0; i < context; i++)
+        if (ids[i] < 0 || ids[i] >= vocabulary)
             return tg__fail(&s->error, TG_ERROR_FORMAT,
-                            "%s: token %d, expected less than vocab_size %d in "
-                            "text_encoder/config.json",
-                            what, (int)ids[i], m->clip.config.vocabulary);
+                            "%s: token %d, expected less than vocab_size %d in %s/config.json",
+                            what, (int)ids[i], vocabulary, m->networks[role]->name);
     return TG_OK;
 }
 
-static tg_status encode(tg_session *s, const char *what, const char *text, int skip, void *dst,
-                        tg_prompt *prompt)
+tg_status tg__encode_text(tg_session *s, tg_prompt *prompt, int role, const char *what,
+                          const char *text, int skip, float *dst)
 {
-    int32_t *ids = calloc((size_t)s->model->context, sizeof *ids);
+    int context = s->model->contexts[role], width = s->model->networks[role]->facts.text_width;
+    tg__pass pass = {.n = 1, .tokens = context, .skip = skip};
+    int32_t *ids = calloc((size_t)context, sizeof *ids);
     if (!ids)
         return tg__fail_memory(&s->error);
     double start = tg__seconds();
-    if (padded_ids(s, what, text, ids) == TG_OK) {
-        tg__plan_key key = {.network = TG__TEXT_ENCODER, .n = 1, .skip = skip};
-        tg__plan *plan = tg__session_plan(s, &key);
-        if (plan && tg__session_bind(s, plan) == TG_OK) {
-            double loaded = tg__seconds();
-            tg__plan_bind(plan, TG__CLIP_IDS, ids);
-            tg__plan_bind(plan, TG__CLIP_OUTPUT, dst);
-            tg__plan_run(plan, s->profile);
-            prompt->load_seconds += loaded - start;
-            prompt->seconds += tg__seconds() - loaded;
-        }
+    if (tg__token_ids(s, role, what, text, ids) == TG_OK && tg__session_program(s, role, &pass)) {
+        double loaded = tg__seconds();
+        tg__array_port ports[] = {
+            {"ids", ids, NULL, (size_t)context * sizeof *ids},
+            {"hidden_states", NULL, dst, (size_t)context * (size_t)width * sizeof *dst}};
+        tg__session_run_pass(s, role, &pass, ports, 2);
+        prompt->load_seconds += loaded - start;
+        prompt->seconds += tg__seconds() - loaded;
     }
     free(ids);
     return s->error.status;
 }
 
-static void encode_both(tg_prompt *p, tg_session *s, const char *text, const char *negative,
-                        int clip_skip)
+int tg__most_skip(const tg_model *m)
 {
-    int layers = s->model->clip.config.layers;
-    p->session = s;
-    p->tokens = s->model->context;
-    p->width = s->model->clip.config.width;
-    p->dtype = tg__session_dtype(s);
-    p->bytes = (size_t)p->tokens * (size_t)p->width * tg__dtype_size(p->dtype);
-    if (clip_skip < 0 || clip_skip > layers) {
-        tg__fail(&s->error, TG_ERROR_ARGUMENT, "clip_skip is %d, expected 0 to %d", clip_skip,
-                 layers);
+    int least = INT32_MAX;
+    for (int i = 0; i < m->class->role_count; i++)
+        if (m->class->roles[i].tokenizer && m->networks[i]->facts.layers < least)
+            least = m->networks[i]->facts.layers;
+    return least;
+}
+
+static const tg_prompt_options default_options = {.size = sizeof(tg_prompt_options)};
+
+void tg_prompt_options_init_sized(tg_prompt_options *options, size_t size)
+{
+    tg__options_init(options, size, &default_options, sizeof default_options);
+}
+
+tg_status tg__check_prompt(const tg_model *m, tg_prompt_options *o,
+                           const tg_prompt_options *options, tg__error *error)
+{
+    int most = tg__most_skip(m);
+    *o = default_options;
+    tg__options_read(o, sizeof *o, options, "tg_prompt_options", error);
+    if (o->clip_skip < 0 || o->clip_skip > most)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "clip_skip", "clip_skip is %d, expected 0 to %d",
+                       o->clip_skip, most);
+    return error->status;
+}
+
+static tg_prompt *prompt_new(const tg_model *model, tg__error *error)
+{
+    tg_prompt *prompt = calloc(1, sizeof *prompt);
+    if (prompt)
+        prompt->model = model;
+    else
+        tg__fail_memory(error);
+    return prompt;
+}
+
+static void encode(tg_prompt **prompt, tg_session *s, const char *text, const char *negative,
+                   const tg_prompt_options *options)
+{
+    tg_prompt_options o;
+    if (!tg__given(prompt, "prompt", &s->error) || !tg__given(text, "text", &s->error) ||
+        tg__check_prompt(s->model, &o, options, &s->error) != TG_OK)
         return;
-    }
-    p->positive = tg__aligned(p->bytes);
-    p->negative = tg__aligned(p->bytes);
-    if (!p->positive || !p->negative) {
-        tg__fail_memory(&s->error);
+    s->progress = (tg_progress){.phase = TG_PHASE_TEXT};
+    if (!tg__session_report(s))
         return;
-    }
-    /* The negative first: it is what a plan without skip is kept for. */
-    encode(s, "the negative prompt", negative ? negative : "", 0, p->negative, p);
-    encode(s, "the prompt", text, clip_skip, p->positive, p);
+    tg_prompt *made = prompt_new(s->model, &s->error);
+    tg__texts texts = {text, negative, o.clip_skip};
+    if (made && s->model->class->encode(s, made, &texts) == TG_OK)
+        *prompt = made;
+    else
+        tg_prompt_free(made);
 }
 
 tg_status tg_prompt_encode(tg_prompt **prompt, tg_session *s, const char *text,
-                           const char *negative, int clip_skip)
+                           const char *negative, const tg_prompt_options *options)
 {
-    int before = tg__session_enter(s);
-    tg_prompt *p = *prompt = calloc(1, sizeof *p);
-    if (!p)
-        tg__fail_memory(&s->error);
-    else
-        encode_both(p, s, text, negative, clip_skip);
-    if (tg__failed(&s->error)) {
-        tg_prompt_free(p);
+    tg__call call;
+    if (prompt)
         *prompt = NULL;
+    if (tg__session_enter(s, &call) != TG_OK)
+        return s ? s->error.status : TG_ERROR_ARGUMENT;
+    encode(prompt, s, text, negative, options);
+    return tg__session_leave(s, &call);
+}
+
+/* ---------------------------------------------------------------------------------- embeddings */
+
+static void check_finite(const float *x, size_t n, const char *name, tg__error *error)
+{
+    for (size_t i = 0; x && i < n && !tg__failed(error); i++)
+        if (!isfinite(x[i]))
+            tg__fail(error, TG_ERROR_ARGUMENT, "%s: holds %g at %zu, expected finite numbers", name,
+                     (double)x[i], i);
+}
+
+static void copy_embedding(tg_prompt *prompt, const tg__port *port, int width,
+                           const tg_embedding *e, tg__error *error)
+{
+    enum { MOST_ROWS = 1 << 16 };
+    if (e->rows < 1 || e->rows > MOST_ROWS || e->width != width || !e->positive) {
+        tg__fail(error, TG_ERROR_ARGUMENT, "%s: %d rows of %d values, expected 1 to %d of %d",
+                 port->name, e->rows, e->width, MOST_ROWS, width);
+        return;
     }
-    return tg__session_leave(s, before);
+    size_t n = (size_t)e->rows * (size_t)e->width;
+    check_finite(e->positive, n, port->name, error);
+    check_finite(e->negative, n, port->name, error);
+    tg__condition *c = tg__prompt_add(prompt, port->name, e->rows, e->width, error);
+    if (!c)
+        return;
+    memcpy(c->positive, e->positive, n * sizeof(float));
+    if (e->negative)
+        memcpy(c->negative, e->negative, n * sizeof(float));
+}
+
+static const tg_embedding *find_embedding(const tg_embedding *embeddings, int count,
+                                          const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (embeddings[i].name && strcmp(embeddings[i].name, name) == 0)
+            return &embeddings[i];
+    return NULL;
+}
+
+/* One embedding for each condition of the denoiser, and no other. */
+static void copy_embeddings(tg_prompt *prompt, const tg_embedding *embeddings, int count,
+                            tg__error *error)
+{
+    const tg__network *denoiser = tg__denoiser(prompt->model);
+    for (const tg__port *port = denoiser->class->ports; port->name; port++) {
+        int width = port->width ? port->width(denoiser) : 0;
+        const tg_embedding *e = find_embedding(embeddings, count, port->name);
+        if (width > 0 && !e)
+            tg__fail(error, TG_ERROR_ARGUMENT, "%s: missing among the embeddings", port->name);
+        else if (width > 0 && !tg__failed(error))
+            copy_embedding(prompt, port, width, e, error);
+    }
+    if (!tg__failed(error) && prompt->count != count)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "count",
+                       "count is %d, expected %d as the denoiser's conditions", count,
+                       prompt->count);
+}
+
+tg_status tg_prompt_from_embeddings(tg_prompt **prompt, const tg_model *model,
+                                    const tg_embedding *embeddings, int count, tg_error *error)
+{
+    tg__error own, *e = tg__error_begin(error, &own);
+    if (prompt)
+        *prompt = NULL;
+    if (!tg__given(prompt, "prompt", e) || !tg__given(model, "model", e))
+        return e->status;
+    if (tg__failed(&model->error))
+        return tg__fail_about(e, TG_ERROR_ARGUMENT, "model", "the model is not open: %s",
+                              model->error.message);
+    if (!tg__given(embeddings, "embeddings", e))
+        return e->status;
+    tg_prompt *made = prompt_new(model, e);
+    if (made)
+        copy_embeddings(made, embeddings, count, e);
+    if (tg__failed(e))
+        tg_prompt_free(made);
+    else
+        *prompt = made;
+    return e->status;
+}
+
+bool tg_prompt_embedding(const tg_prompt *prompt, int index, tg_embedding *embedding)
+{
+    if (embedding)
+        *embedding = (tg_embedding){0};
+    if (!prompt || !embedding || index < 0 || index >= prompt->count)
+        return false;
+    const tg__condition *c = &prompt->conditions[index];
+    *embedding = (tg_embedding){c->name, c->rows, c->width, c->positive, c->negative};
+    return true;
 }
 
 void tg_prompt_free(tg_prompt *p)
 {
     if (!p)
         return;
-    free(p->positive);
-    free(p->negative);
+    for (int i = 0; i < p->count; i++) {
+        free(p->conditions[i].positive);
+        free(p->conditions[i].negative);
+    }
     free(p);
 }

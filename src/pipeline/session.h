@@ -1,97 +1,124 @@
 /* SPDX-License-Identifier: MIT */
-/* A session: packed weights, plans and memory, kept from one request to the next. */
+/* A session: programs and working memory, kept from one request to the next. Packed weights are its
+ * backend's, which sessions of one model and dtype share. */
 #ifndef TG_PIPELINE_SESSION_H
 #define TG_PIPELINE_SESSION_H
 
+#include <stdatomic.h>
+
 #include "pipeline/model.h"
+#include "pipeline/preview.h"
 #include "pipeline/tiles.h"
+#include "tgate_profile.h"
 
-/* What a plan was made for; two plans with the same key are the same. */
-typedef struct tg__plan_key {
-    tg__network network;
-    int kind; /* the network's own number: which of its passes */
-    tg__gate_step gate;
-    int n, h, w, skip;
-    float factor;
-    int tile_h, tile_w; /* of the h x w map this part alone; 0: all of it */
-} tg__plan_key;
+/* A program that was made for a pass; two passes that are equal have the same one. */
+typedef struct tg__made {
+    int role;
+    tg__pass pass;
+    tg__program *program;
+    unsigned call; /* that used it last */
+    struct tg__made *next;
+} tg__made;
 
-typedef struct tg__cached_plan {
-    tg__plan_key key;
-    tg__plan *plan;
-    struct tg__cached_plan *next;
-} tg__cached_plan;
+/* What a network keeps from pass to pass, by slot. */
+typedef struct tg__kept {
+    tg__memory *slots;
+    size_t *bytes;
+    int count;
+} tg__kept;
 
 struct tg_session {
     tg_model *model;
-    tg__error error;             /* of the last call */
-    tg_dtype dtype, activations; /* activations: f32 or bf16 */
+    tg__error error;  /* of the last call */
+    tg__error broken; /* of creation: it stays */
+    tg_dtype dtype;   /* f32, bf16 or int8 */
     int threads;
-    bool profile;
+    bool profile, caches;
     tg_vae_tiling tiling;
     tg__grid grids[2]; /* how the VAE went over its last latents: decoding, encoding */
-    tg__dnnl *dnnl;    /* NULL: plain C */
-    tg__context contexts[TG__NETWORKS];
-    struct tg__cache *caches[TG__NETWORKS]; /* NULL: none */
-    bool caches_fail;                       /* writing one failed: no more attempts */
-    tg__cached_plan *plans;
-    void *workspace;
+    tg__resident *resident;
+    tg__backend *backend; /* the resident's */
+    tg__made *made;
+    unsigned call; /* the number of this call */
+    tg__memory workspace;
     size_t workspace_bytes;
-    void **slots; /* the UNet's external memory, by slot */
-    size_t *slot_bytes;
-    int slot_count;
-    struct tg__profile *rows; /* what tg_session_profile handed out last */
+    tg__kept kept[TG__MAX_NETWORKS];
+    struct tg__profile *rows;               /* what tg_session_profile handed out last */
+    tg_peak peak;                           /* what tg_session_measure_peak found */
+    tg_progress_function progress_function; /* NULL: nobody listens */
+    void *progress_user;
+    tg_progress progress; /* what it is told of this call */
+    atomic_bool cancelled;
+    tg__preview preview;
 };
 
-/* An encoded prompt. */
-struct tg_prompt {
-    const tg_session *session; /* that encoded it */
-    int tokens, width;
-    tg__dtype dtype;
-    size_t bytes; /* of one half */
-    void *positive, *negative;
-    double seconds, load_seconds;
-};
+/* What a public call has to undo. */
+typedef struct tg__call {
+    int threads_before;
+} tg__call;
 
-enum {
-    TG__PASS_RUN,    /* the UNet's evaluation, the VAE's decoder, the text encoder */
-    TG__PASS_TEXT,   /* the UNet's keys and values */
-    TG__PASS_ENCODE, /* the VAE's encoder */
-};
+/* Begins a public call: clears the message, takes a turn, sets the threads. Fails for NULL, and,
+ * with its first reason, for a session that could not be made. leave: only after an enter that did
+ * not. */
+tg_status tg__session_enter(tg_session *session, tg__call *call);
+tg_status tg__session_leave(tg_session *session, const tg__call *call);
 
-tg__dtype tg__session_dtype(const tg_session *session);
+/* Tells the caller's progress function where the call is; false, and an error, if it cancels. */
+bool tg__session_report(tg_session *session);
+/* The same between operators, where other sessions may take their turn first. */
+bool tg__session_go_on(tg_session *session);
 
-/* Begins a public call: clears the message, sets the threads; returns what tg__session_leave wants.
- */
-int tg__session_enter(tg_session *session);
-tg_status tg__session_leave(tg_session *session, int before);
+/* ------------------------------------------------------------------------------------ programs */
 
-/* Packed weights on disk: looked up there from now on; new ones added, which tg__session_leave does
- * if the call succeeded; freed after the packs. */
-tg_status tg__session_open_caches(tg_session *session, const char *folder);
-void tg__session_save_caches(tg_session *session);
-void tg__session_free_caches(tg_session *session);
+/* The program for this pass, one that is there or new; NULL with the session's error. Of each
+ * pass's kind those that this call and the two before it used stay: so a session that goes from one
+ * size to another and back plans each once. */
+tg__program *tg__session_program(tg_session *session, int role, const tg__pass *pass);
+/* What a program for it would need. */
+tg_status tg__session_measure(tg_session *session, int role, const tg__pass *pass,
+                              tg__needs *needs);
+/* Makes the workspace large enough for the program and binds it. */
+tg_status tg__session_bind(tg_session *session, tg__program *program);
+/* Makes the network's kept memory large enough for the program; binds it. */
+tg_status tg__session_reserve_kept(tg_session *session, int role, const tg__program *program);
+void tg__session_bind_kept(tg_session *session, int role, tg__program *program);
+/* False, and an error, if the call was cancelled. */
+bool tg__session_run(tg_session *session, tg__program *program);
 
-/* The plan for this key, one that is there or new; NULL with the session's error. Plans of the same
- * network and kind for another size of the whole are dropped. */
-tg__plan *tg__session_plan(tg_session *session, const tg__plan_key *key);
-/* The context's winograd_positions for a network of a session. */
-int tg__winograd_positions(tg__network network, tg_dtype dtype);
-/* Records a key's plan without preparing it (for its size and multiplications). int8: the UNet's
- * products are, where they may. */
-tg__plan *tg__record_plan(const tg_model *model, tg__context *context, const tg__plan_key *key,
-                          tg__dtype dtype, bool int8, tg__error *error);
-/* Makes the workspace large enough for the plan and binds it. */
-tg_status tg__session_bind(tg_session *session, tg__plan *plan);
-/* Makes the memory of the slots from `first` on large enough for the plan. */
-tg_status tg__session_reserve_slots(tg_session *session, const tg__plan *plan, int first);
-void tg__session_bind_slots(tg_session *session, tg__plan *plan, int first);
+/* An array of the caller's at a port of a network: in is uploaded before, out is downloaded after;
+ * either may be NULL. */
+typedef struct tg__array_port {
+    const char *name;
+    const void *in;
+    void *out;
+    size_t bytes;
+} tg__array_port;
+
+/* Runs a pass once from arrays to arrays. */
+tg_status tg__session_run_pass(tg_session *session, int role, const tg__pass *pass,
+                               const tg__array_port *ports, int count);
+
+void tg__session_drop_programs(tg_session *session, int role);
+/* Its programs and, if no other session has any, packed weights; made again when needed. */
+void tg__session_release(tg_session *session, int role);
+/* Programs of all networks, workspace and kept memory. */
+void tg__session_free_memory(tg_session *session);
 void tg__session_free_profile(tg_session *session);
-void tg__session_drop_plans(tg_session *session, tg__network network);
-/* Its plans and packed weights; they are made again when needed. */
-void tg__session_release(tg_session *session, tg__network network);
 
-/* Results. */
+tg_status tg__fail_size(tg__error *error, const char *what, size_t bytes);
+
+/* ---------------------------------------------------------------------------------------- text */
+
+/* Token ids of a text by the tokenizer of a role, cut and padded; says what was cut. what: the
+ * text's name for messages. ids: the role's context. */
+tg_status tg__token_ids(tg_session *session, int role, const char *what, const char *text,
+                        int32_t *ids);
+/* A text through a text encoder with the ports "ids" and "hidden_states". */
+tg_status tg__encode_text(tg_session *session, tg_prompt *prompt, int role, const char *what,
+                          const char *text, int skip, float *dst);
+
+/* ------------------------------------------------------------------------------------- results */
+
 struct tg_result {
     tg_array latents, pictures; /* data owned */
     tg_seconds seconds;
@@ -99,15 +126,18 @@ struct tg_result {
 };
 
 tg_result *tg__result_new(tg__error *error);
+/* The end of a call that makes a result: a failed one makes none. */
+tg_status tg__result_leave(tg_result **result, tg_session *session, const tg__call *call);
 /* dims with new uninitialised data in *array; false without memory. */
 bool tg__array_new(tg_array *array, int count, int channels, int height, int width,
                    tg__error *error);
+
+/* ----------------------------------------------------------------------------------------- VAE */
 
 /* How the VAE's pass of this kind goes over h x w latents in AUTO: whole if room bytes hold the
  * workspace, else in as few tiles as need no more; in the smallest there are if none does. */
 tg_status tg__session_grid(tg_session *session, int kind, int h, int w, size_t room,
                            tg__grid *grid);
-
 /* pictures of result = the VAE's decoder applied to its latents times factor. */
 tg_status tg__session_decode(tg_session *session, tg_result *result, float factor);
 

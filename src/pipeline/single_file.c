@@ -13,6 +13,7 @@
 static const tg__single_file_kind kinds[] = {
     {
         .title = "Stable Diffusion 1.x",
+        .pipeline = "StableDiffusionPipeline",
         .layout = "sd15",
         .context = 768,
         .text_prefix = "cond_stage_model.transformer.text_model.",
@@ -26,6 +27,7 @@ static const tg__single_file_kind kinds[] = {
     /* The same with the text encoder as some tools of 2022 wrote it. */
     {
         .title = "Stable Diffusion 1.x",
+        .pipeline = "StableDiffusionPipeline",
         .layout = "sd15",
         .context = 768,
         .text_prefix = "cond_stage_model.transformer.",
@@ -38,6 +40,7 @@ static const tg__single_file_kind kinds[] = {
     },
     {
         .title = "Stable Diffusion 2.x",
+        .pipeline = "StableDiffusionPipeline",
         .layout = "sd21",
         .context = 1024,
         .text_prefix = "cond_stage_model.model.",
@@ -100,11 +103,10 @@ static bool matches(const char *name, const char *start, const char *end)
 }
 
 /* The first tensor whose name begins and ends so, or NULL. */
-static const tg__disk_tensor *find_like(const tg__safetensors *file, const char *start,
-                                        const char *end)
+static const tg__weight *find_like(const tg__safetensors *file, const char *start, const char *end)
 {
     for (size_t i = 0, n = tg__safetensors_count(file); i < n; i++) {
-        const tg__disk_tensor *tensor = tg__safetensors_at(file, i);
+        const tg__weight *tensor = tg__safetensors_at(file, i);
         if (matches(tensor->name, start, end))
             return tensor;
     }
@@ -127,7 +129,7 @@ static void refuse_others(const tg__safetensors *file, bool has_unet, const char
 {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         const other *o = &others[i];
-        const tg__disk_tensor *tensor;
+        const tg__weight *tensor;
         char name[160];
         if (o->without_unet && has_unet)
             continue;
@@ -150,8 +152,8 @@ static void refuse_pictures(const tg__safetensors *file, const char *where, tg__
                  {7, " (an upscaler)"},
                  {8, " (an InstructPix2Pix or variation model)"},
                  {9, " (an inpainting model)"}};
-    const tg__disk_tensor *in = tg__safetensors_find(file, UNET "input_blocks.0.0.weight");
-    const tg__disk_tensor *out = tg__safetensors_find(file, UNET "out.2.weight");
+    const tg__weight *in = tg__safetensors_find(file, UNET "input_blocks.0.0.weight");
+    const tg__weight *out = tg__safetensors_find(file, UNET "out.2.weight");
     const char *what = "";
     if (!out || in->rank != 4 || out->rank != 4) {
         tg__fail(error, TG_ERROR_FORMAT,
@@ -174,7 +176,7 @@ static void refuse_pictures(const tg__safetensors *file, const char *where, tg__
 /* How wide the text is that the UNet attends to; 0 if it does not. */
 static int64_t context_width(const tg__safetensors *file)
 {
-    const tg__disk_tensor *tensor = find_like(file, UNET, ".attn2.to_k.weight");
+    const tg__weight *tensor = find_like(file, UNET, ".attn2.to_k.weight");
     return tensor && tensor->rank == 2 ? tensor->shape[1] : 0;
 }
 

@@ -6,20 +6,22 @@
  *     tg__single_file single;
  *     tg__single_file_names names;
  *     tg__single_file_open(&single, file, "model.safetensors", false, error);
- *     tg__layout_find(single.kind->layout, "unet/config.json", &text);  … config =
- * tg__config_parse(…) tg__single_file_names_init(&names, &single, TG__UNET, config); weights =
- * tg__weights_from(tg__single_file_lookup, &names, "model.safetensors", error);
+ *     tg__layout_find(single.kind->layout, "unet/config.json", &text);
+ *     config = tg__config_parse(…);
+ *     tg__single_file_names_init(&names, &single, TG__UNET, config);
+ *     weights = tg__weights_from(tg__single_file_lookup, &names, "model.safetensors", error);
  */
 #ifndef TG_PIPELINE_SINGLE_FILE_H
 #define TG_PIPELINE_SINGLE_FILE_H
 
 #include "io/config.h"
 #include "io/safetensors.h"
-#include "models/unet.h" /* TG__MAX_LEVELS */
+#include "models/blocks.h" /* TG__MAX_LEVELS */
 
 /* What tells the kinds of checkpoint apart, and what follows from it. */
 typedef struct tg__single_file_kind {
     const char *title;        /* "Stable Diffusion 1.x" */
+    const char *pipeline;     /* the class that its networks make */
     const char *layout;       /* whose configs fit: "sd15" (layouts.h) */
     int64_t context;          /* width of the text that the UNet attends to */
     const char *text_prefix;  /* what the text encoder's tensors begin with */
@@ -52,12 +54,10 @@ const char *tg__single_file_prediction(const tg__single_file *single, const char
  * metadata if it is one of the kind's, else what goes with the prediction type. */
 int tg__single_file_size(const tg__single_file *single, const char *prediction_type);
 
-typedef enum tg__network { TG__UNET, TG__VAE, TG__TEXT_ENCODER } tg__network;
-
 /* How one network's tensors are called in a checkpoint. */
 typedef struct tg__single_file_names {
     const tg__single_file *single;
-    tg__network network;
+    const tg__network_class *network;
     int levels;                 /* UNet, VAE */
     int layers[TG__MAX_LEVELS]; /* resnets of a down block; an up block has one more */
     bool linear_projection;     /* UNet: proj_in and proj_out are matrices, else convolutions */
@@ -66,13 +66,13 @@ typedef struct tg__single_file_names {
 
 /* Reads what it needs from the network's config; faults stick in the config's error. */
 void tg__single_file_names_init(tg__single_file_names *names, const tg__single_file *single,
-                                tg__network network, tg__config *config);
+                                const tg__network_class *network, tg__config *config);
 
 /* A tg__weights_lookup; context is a tg__single_file_names. name: as diffusers (transformers) calls
  * the tensor. *found keeps the name that it has in the file; its shape is the one that diffusers'
  * network has: matrices instead of 1x1 convolutions, a third of a fused projection. What does not
  * fit is passed on as it is, for the caller's check of the shape to name. */
 bool tg__single_file_lookup(const void *context, const char *name, int rank, const int64_t *shape,
-                            tg__disk_tensor *found);
+                            tg__weight *found);
 
 #endif

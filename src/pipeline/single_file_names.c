@@ -285,7 +285,7 @@ static bool translate_text(const tg__single_file_names *names, translation *t)
 
 /* --------------------------------------------------------------------------------------- views */
 
-static void drop_ones(tg__disk_tensor *tensor)
+static void drop_ones(tg__weight *tensor)
 {
     for (int i = 2; i < tensor->rank; i++)
         if (tensor->shape[i] != 1)
@@ -294,7 +294,7 @@ static void drop_ones(tg__disk_tensor *tensor)
         tensor->rank = 2;
 }
 
-static void add_ones(tg__disk_tensor *tensor)
+static void add_ones(tg__weight *tensor)
 {
     if (tensor->rank != 2)
         return;
@@ -302,16 +302,7 @@ static void add_ones(tg__disk_tensor *tensor)
     tensor->rank = 4;
 }
 
-static void take_third(tg__disk_tensor *tensor, int which)
-{
-    if (tensor->rank < 1 || tensor->shape[0] % 3 != 0)
-        return;
-    tensor->shape[0] /= 3;
-    tensor->bytes /= 3;
-    tensor->data = (const char *)tensor->data + (size_t)which * tensor->bytes;
-}
-
-static void apply_view(tg__disk_tensor *tensor, view how)
+static void apply_view(tg__weight *tensor, view how)
 {
     switch (how) {
     case AS_IS:
@@ -325,7 +316,7 @@ static void apply_view(tg__disk_tensor *tensor, view how)
     case THIRD_0:
     case THIRD_1:
     case THIRD_2:
-        take_third(tensor, (int)(how - THIRD_0));
+        tg__weight_take_part(tensor, (int)(how - THIRD_0), 3);
         return;
     }
 }
@@ -333,37 +324,42 @@ static void apply_view(tg__disk_tensor *tensor, view how)
 /* --------------------------------------------------------------------------------------- lookup */
 
 void tg__single_file_names_init(tg__single_file_names *names, const tg__single_file *single,
-                                tg__network network, tg__config *config)
+                                const tg__network_class *network, tg__config *config)
 {
     int levels;
     *names = (tg__single_file_names){.single = single, .network = network};
-    if (network == TG__TEXT_ENCODER) {
+    if (network == &tg__clip_text_class) {
         names->text_layers = (int)tg__config_int(config, "num_hidden_layers", 1, 1000, 12);
         return;
     }
     levels = tg__config_list(config, "block_out_channels", TG__MAX_LEVELS);
     if (levels <= 0)
-        levels = network == TG__UNET ? 4 : 1;
+        levels = network == &tg__unet_class ? 4 : 1;
     names->levels = levels;
-    tg__config_ints(config, "layers_per_block", levels, 1, MAX_LAYERS, network == TG__UNET ? 2 : 1,
-                    names->layers);
-    if (network == TG__UNET)
+    tg__config_ints(config, "layers_per_block", levels, 1, MAX_LAYERS,
+                    network == &tg__unet_class ? 2 : 1, names->layers);
+    if (network == &tg__unet_class)
         names->linear_projection = tg__config_bool(config, "use_linear_projection", false);
 }
 
 bool tg__single_file_lookup(const void *context, const char *name, int rank, const int64_t *shape,
-                            tg__disk_tensor *found)
+                            tg__weight *found)
 {
     (void)rank; /* the caller checks the shape, and names what is off */
     (void)shape;
-    static bool (*const translate[])(const tg__single_file_names *,
-                                     translation *) = {[TG__UNET] = translate_unet,
-                                                       [TG__VAE] = translate_vae,
-                                                       [TG__TEXT_ENCODER] = translate_text};
+    static const struct {
+        const tg__network_class *network;
+        bool (*translate)(const tg__single_file_names *, translation *);
+    } rows[] = {{&tg__unet_class, translate_unet},
+                {&tg__autoencoder_kl_class, translate_vae},
+                {&tg__clip_text_class, translate_text}};
     const tg__single_file_names *names = context;
-    const tg__disk_tensor *tensor;
+    const tg__weight *tensor;
     translation t = {.fits = true, .rest = name};
-    if (!translate[names->network](names, &t) || !t.fits)
+    size_t row = 0;
+    while (rows[row].network != names->network)
+        row++;
+    if (!rows[row].translate(names, &t) || !t.fits)
         return false;
     tensor = tg__safetensors_find(names->single->file, t.name);
     if (!tensor)

@@ -12,6 +12,7 @@ struct tg_tokenizer {
     tg__error error;
     tg__clip_tokenizer *clip;
     tg__tokens tokens; /* of the last text */
+    tg_tokens out;     /* the same for the caller */
     char *text;        /* the last text */
 };
 
@@ -48,12 +49,14 @@ static void open_path(tg_tokenizer *t, const char *path)
 
 tg_status tg_tokenizer_open(tg_tokenizer **tokenizer, const char *path, const char *tokenizer_dir)
 {
+    if (!tokenizer)
+        return TG_ERROR_ARGUMENT;
     tg_tokenizer *t = *tokenizer = calloc(1, sizeof *t);
     if (!t)
         return TG_ERROR_MEMORY;
     if (tokenizer_dir)
         t->clip = tg__clip_tokenizer_open(tokenizer_dir, &t->error);
-    else
+    else if (tg__given(path, "path", &t->error))
         open_path(t, path);
     return t->error.status;
 }
@@ -68,34 +71,45 @@ void tg_tokenizer_close(tg_tokenizer *t)
     free(t);
 }
 
-const char *tg_tokenizer_message(const tg_tokenizer *t)
-{
-    return t ? t->error.message : "out of memory";
-}
+const tg_error *tg_tokenizer_error(const tg_tokenizer *t) { return t ? &t->error : &tg__no_handle; }
+const char *tg_tokenizer_message(const tg_tokenizer *t) { return tg_tokenizer_error(t)->message; }
 
-tg_status tg_tokenize(tg_tokenizer *t, const char *text, tg_tokens *tokens)
+static void tokenize(tg_tokenizer *t, const char *text)
 {
-    if (!t->clip)
-        return t->error.status;
-    t->error = (tg__error){0};
-    *tokens = (tg_tokens){0};
     tg__tokens_free(&t->tokens);
     t->tokens = (tg__tokens){0};
     free(t->text);
     t->text = strdup(text);
-    if (!t->text)
-        return tg__fail_memory(&t->error);
+    if (!t->text) {
+        tg__fail_memory(&t->error);
+        return;
+    }
     if (tg__clip_tokenize(t->clip, t->text, &t->tokens, &t->error) != TG_OK)
-        return t->error.status;
+        return;
     int context = tg__clip_tokenizer_context(t->clip);
     const tg__tokens *k = &t->tokens;
     /* the last text token that fits is followed by the end token */
     bool cut = k->count > context && context >= 2;
     const char *lost = cut ? t->text + k->ends[context - 2] : "";
-    *tokens = (tg_tokens){.ids = k->ids,
-                          .pieces = k->pieces,
-                          .count = k->count,
-                          .context = context,
-                          .lost = lost + strspn(lost, " ")};
-    return TG_OK;
+    t->out = (tg_tokens){.ids = k->ids,
+                         .pieces = k->pieces,
+                         .count = k->count,
+                         .context = context,
+                         .lost = lost + strspn(lost, " ")};
+}
+
+tg_status tg_tokenize(tg_tokenizer *t, const char *text, const tg_tokens **tokens)
+{
+    if (tokens)
+        *tokens = NULL;
+    if (!t)
+        return TG_ERROR_ARGUMENT;
+    if (!t->clip)
+        return t->error.status;
+    t->error = (tg__error){0};
+    if (tg__given(text, "text", &t->error) && tg__given(tokens, "tokens", &t->error))
+        tokenize(t, text);
+    if (!tg__failed(&t->error))
+        *tokens = &t->out;
+    return t->error.status;
 }

@@ -70,9 +70,9 @@ void tg__dpm_keep(const tg__scheduler *s, const double *row, bool data, const fl
 
 tg_status tg__dpm_fail_third(const tg__scheduler *s, tg__error *error)
 {
-    return tg__fail(error, TG_ERROR_ARGUMENT,
-                    "%s: solver_order 3 with algorithm_type \"%s\" is not implemented for %d steps",
-                    s->sampler->name,
-                    s->keys.algorithm == TG__SDE_DPM ? "sde-dpmsolver" : "sde-dpmsolver++",
-                    s->steps);
+    return tg__fail_about(
+        error, TG_ERROR_ARGUMENT, "steps",
+        "%s: solver_order 3 with algorithm_type \"%s\" is not implemented for %d steps",
+        s->sampler->name, s->keys.algorithm == TG__SDE_DPM ? "sde-dpmsolver" : "sde-dpmsolver++",
+        s->steps);
 }

@@ -120,9 +120,9 @@ static void read_prediction(tg__scheduler *s, const tg__key_source *source)
         !(alias && !(s->sampler->keys & TG__HAS_EULER)))
         return;
     if (source->prediction)
-        tg__fail(tg__config_error(config), TG_ERROR_ARGUMENT,
-                 "prediction type \"%s\" is not implemented for %s", names[choice],
-                 s->sampler->name);
+        tg__fail_about(tg__config_error(config), TG_ERROR_ARGUMENT, "prediction_type",
+                       "prediction type \"%s\" is not implemented for %s", names[choice],
+                       s->sampler->name);
     else
         refuse(s, config, "prediction_type", names[choice]);
 }

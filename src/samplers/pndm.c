@@ -88,9 +88,9 @@ static tg_status prepare(tg__scheduler *s, tg__error *error)
         s->evaluations =
             list_runge_kutta(falling, steps, s->keys.train_steps / s->steps / 2, s->timesteps);
     else
-        tg__fail(error, TG_ERROR_ARGUMENT,
-                 "PNDMScheduler: %d steps, expected at least %d without skip_prk_steps", s->steps,
-                 KEPT);
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "steps",
+                       "PNDMScheduler: %d steps, expected at least %d without skip_prk_steps",
+                       s->steps, KEPT);
     free(falling);
     return tg__failed(error) ? error->status : check_spans(s, error);
 }

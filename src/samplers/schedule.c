@@ -68,9 +68,10 @@ float tg__alpha(const tg__scheduler *s, int timestep)
 
 tg_status tg__fail_timestep(const tg__scheduler *s, int timestep, tg__error *error)
 {
-    return tg__fail(error, TG_ERROR_ARGUMENT,
-                    "%s: %d steps with steps_offset %d evaluate timestep %d, expected 0 to %d",
-                    s->sampler->name, s->steps, s->keys.steps_offset, timestep, s->length - 1);
+    return tg__fail_about(
+        error, TG_ERROR_ARGUMENT, "steps",
+        "%s: %d steps with steps_offset %d evaluate timestep %d, expected 0 to %d",
+        s->sampler->name, s->steps, s->keys.steps_offset, timestep, s->length - 1);
 }
 
 tg_status tg__prepare_whole(tg__scheduler *s, tg__error *error)

@@ -53,7 +53,9 @@ static const struct scheduler_name *find(const char *name)
 
 /* ---------------------------------------------------------------------------------- new, free */
 
-static void fail_name(tg__error *error, tg_status status, const char *what, const char *found)
+/* subject: the option or the file; what: that and the key. */
+static void fail_name(tg__error *error, tg_status status, const char *subject, const char *what,
+                      const char *found)
 {
     char shown[80], list[300] = "";
     for (int i = 0; i < NAMES; i++) {
@@ -64,8 +66,8 @@ static void fail_name(tg__error *error, tg_status status, const char *what, cons
                                   : ", ",
                  names[i].short_name);
     }
-    tg__fail(error, status, "%s \"%s\" is not implemented, expected %s", what,
-             tg__printable(shown, sizeof shown, found), list);
+    tg__fail_about(error, status, subject, "%s \"%s\" is not implemented, expected %s", what,
+                   tg__printable(shown, sizeof shown, found), list);
 }
 
 /* The class of the folder: the one that model_index.json names, or the config. */
@@ -85,12 +87,13 @@ static const struct scheduler_name *choose(tg__config *config, const tg__schedul
     if (name)
         return name;
     if (o->class_name) {
-        fail_name(error, TG_ERROR_ARGUMENT, "scheduler", o->class_name);
+        fail_name(error, TG_ERROR_ARGUMENT, "scheduler", "scheduler", o->class_name);
     } else if (o->folder_class) {
-        fail_name(error, TG_ERROR_UNSUPPORTED, "model_index.json: scheduler", folder);
+        fail_name(error, TG_ERROR_UNSUPPORTED, "model_index.json", "model_index.json: scheduler",
+                  folder);
     } else if (folder) {
         snprintf(key, sizeof key, "%s: _class_name", where);
-        fail_name(error, TG_ERROR_UNSUPPORTED, key, folder);
+        fail_name(error, TG_ERROR_UNSUPPORTED, where, key, folder);
     } else {
         tg__fail(error, TG_ERROR_FORMAT,
                  "%s: _class_name is missing, expected the name of a scheduler", where);
@@ -103,15 +106,17 @@ static void check_override(const tg__sampler *sampler, const tg__scheduler_overr
                            tg__error *error)
 {
     if (o->karras >= 0 && !(sampler->keys & TG__HAS_KARRAS))
-        tg__fail(error, TG_ERROR_ARGUMENT, "%s has no Karras sigmas", sampler->name);
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "karras", "%s has no Karras sigmas",
+                       sampler->name);
     for (int i = 0; o->prediction_type && i <= TG__SAMPLE; i++)
         if (strcmp(tg__prediction_names[i], o->prediction_type) == 0)
             return;
     char shown[80];
     if (o->prediction_type)
-        tg__fail(error, TG_ERROR_ARGUMENT,
-                 "prediction type \"%s\" is not known, expected epsilon, v_prediction or sample",
-                 tg__printable(shown, sizeof shown, o->prediction_type));
+        tg__fail_about(
+            error, TG_ERROR_ARGUMENT, "prediction_type",
+            "prediction type \"%s\" is not known, expected epsilon, v_prediction or sample",
+            tg__printable(shown, sizeof shown, o->prediction_type));
 }
 
 tg__scheduler *tg__scheduler_new(tg__config *config, const tg__scheduler_override *o,
@@ -178,9 +183,9 @@ static tg_status check_first(const tg__scheduler *s, tg__error *error)
 {
     for (int i = 1; s->sampler->by_sigma && i < s->evaluations; i++)
         if (s->timesteps[i] == s->timesteps[0])
-            return tg__fail(error, TG_ERROR_ARGUMENT,
-                            "%s: %d steps start at timestep %g twice, which it cannot do",
-                            s->sampler->name, s->steps, s->timesteps[0]);
+            return tg__fail_about(error, TG_ERROR_ARGUMENT, "steps",
+                                  "%s: %d steps start at timestep %g twice, which it cannot do",
+                                  s->sampler->name, s->steps, s->timesteps[0]);
     return TG_OK;
 }
 
@@ -195,8 +200,8 @@ static bool is_finite(const double *row, size_t n)
 static tg_status make_rows(tg__scheduler *s, tg__error *error)
 {
     if (!is_finite(s->timesteps, (size_t)s->evaluations))
-        return tg__fail(error, TG_ERROR_ARGUMENT, "%s: %d steps have no timesteps",
-                        s->sampler->name, s->steps);
+        return tg__fail_about(error, TG_ERROR_ARGUMENT, "steps", "%s: %d steps have no timesteps",
+                              s->sampler->name, s->steps);
     s->rows = calloc((size_t)s->evaluations, s->row_size * sizeof *s->rows);
     if (!s->rows)
         return tg__fail_memory(error);
@@ -226,8 +231,8 @@ tg_status tg__scheduler_set_steps(tg__scheduler *s, int steps, size_t n, int cou
 {
     clear(s);
     if (steps < 1 || steps > s->keys.train_steps)
-        return tg__fail(error, TG_ERROR_ARGUMENT, "steps is %d, expected 1 to %d", steps,
-                        s->keys.train_steps);
+        return tg__fail_about(error, TG_ERROR_ARGUMENT, "steps", "steps is %d, expected 1 to %d",
+                              steps, s->keys.train_steps);
     s->steps = steps;
     s->n = n;
     s->count = count;

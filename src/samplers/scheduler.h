@@ -4,8 +4,10 @@
  * tg__scheduler_set_steps. Keys, defaults and results are those of diffusers 0.30.3.
  *
  *     for (int i = 0; i < scheduler.evaluations; i++) {
- *         tg__scheduler_scale_input(s, i, input, sample);       network(input,
- * tg__scheduler_timestep(s, i)) if (tg__scheduler_wants_noise(s, i)) draw(noise);
+ *         tg__scheduler_scale_input(s, i, input, sample);
+ *         network(output, input, tg__scheduler_timestep(s, i));
+ *         if (tg__scheduler_wants_noise(s, i))
+ *             draw(noise);
  *         tg__scheduler_step(s, i, output, sample, noise);
  *     }
  *

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* How CLIP's tokenizer makes words of a text, before byte pairs: transformers' BasicTokenizer, then
  * the pattern
- *     <|startoftext|> | <|endoftext|> | 's | 't | 're | 've | 'm | 'll | 'd | letters | number |
- * rest where letters and rest (neither white space nor letter nor number) are runs. */
+ *
+ *     <|startoftext|> | <|endoftext|> | 's | 't | 're | 've | 'm | 'll | 'd
+ *     | letters | number | rest
+ *
+ * where letters and rest (neither white space nor letter nor number) are runs. */
 #ifndef TG_TEXT_CLIP_PRETOKENIZE_H
 #define TG_TEXT_CLIP_PRETOKENIZE_H
 

@@ -31,7 +31,7 @@ static tg_status add(tg__clip_settings *s, tg__clip_added added, tg__error *erro
     return TG_OK;
 }
 
-static tg_status check_content(const tg__clip_source *source, const char *key, const char *content,
+static tg_status check_content(tg__config *source, const char *key, const char *content,
                                tg__error *error)
 {
     char shown[SHOWN_BYTES];
@@ -39,36 +39,36 @@ static tg_status check_content(const tg__clip_source *source, const char *key, c
     if (length > 0 && length <= MOST_TOKEN_BYTES)
         return TG_OK;
     return tg__fail(error, TG_ERROR_FORMAT,
-                    "%s: the token of %s is %zu bytes long, expected 1 to %d", source->where,
-                    tg__printable(shown, sizeof shown, key), length, MOST_TOKEN_BYTES);
+                    "%s: the token of %s is %zu bytes long, expected 1 to %d",
+                    tg__config_where(source), tg__printable(shown, sizeof shown, key), length,
+                    MOST_TOKEN_BYTES);
 }
 
-static tg_status read_bool(const tg__clip_source *source, const tg__json *object, const char *key,
-                           bool *dst, tg__error *error)
+static tg_status read_bool(tg__config *source, const tg__json *object, const char *key, bool *dst)
 {
     const tg__json *value = tg__json_member(object, key);
     if (value && value->type != TG__JSON_BOOL)
-        return tg__clip_fail_value(source, key, value, "true or false", error);
+        return tg__config_fail(source, key, value, "true or false");
     *dst = value && value->boolean;
     return TG_OK;
 }
 
 /* A token is written as a string or as an object. */
-static tg_status read_token(const tg__clip_source *source, const char *key, const tg__json *value,
+static tg_status read_token(tg__config *source, const char *key, const tg__json *value,
                             tg__clip_added *token, tg__error *error)
 {
     const tg__json *content = value;
     *token = (tg__clip_added){.id = -1};
     if (value->type == TG__JSON_OBJECT) {
         content = tg__json_member(value, "content");
-        if (read_bool(source, value, "lstrip", &token->left, error) != TG_OK ||
-            read_bool(source, value, "rstrip", &token->right, error) != TG_OK ||
-            read_bool(source, value, "single_word", &token->single_word, error) != TG_OK)
+        if (read_bool(source, value, "lstrip", &token->left) != TG_OK ||
+            read_bool(source, value, "rstrip", &token->right) != TG_OK ||
+            read_bool(source, value, "single_word", &token->single_word) != TG_OK)
             return error->status;
     }
     if (!content || content->type != TG__JSON_STRING)
-        return tg__clip_fail_value(source, key, value,
-                                   "a string, or an object with the string content", error);
+        return tg__config_fail(source, key, value,
+                               "a string, or an object with the string content");
     token->content = content->string;
     return check_content(source, key, token->content, error);
 }
@@ -89,18 +89,18 @@ static bool parse_id(const char *text, int32_t *id)
 static tg_status read_decoder(tg__clip_settings *s, const tg__json *decoder, tg__error *error)
 {
     if (decoder->type != TG__JSON_OBJECT)
-        return tg__clip_fail_value(&s->config, "added_tokens_decoder", decoder, "an object", error);
+        return tg__config_fail(s->config, "added_tokens_decoder", decoder, "an object");
     for (uint32_t i = 0; i < decoder->count; i++) {
         const tg__json *item = &decoder->items[i];
         const tg__json key = {.type = TG__JSON_STRING, .string = item->key};
         tg__clip_added token;
         int32_t id;
         if (!parse_id(item->key, &id))
-            return tg__clip_fail_value(&s->config, "a key of added_tokens_decoder", &key,
-                                       TG__CLIP_EXPECTED_ID, error);
+            return tg__config_fail(s->config, "a key of added_tokens_decoder", &key,
+                                   TG__CLIP_EXPECTED_ID);
         if (item->type != TG__JSON_OBJECT)
-            return tg__clip_fail_value(&s->config, item->key, item, "an object", error);
-        if (read_token(&s->config, item->key, item, &token, error) != TG_OK)
+            return tg__config_fail(s->config, item->key, item, "an object");
+        if (read_token(s->config, item->key, item, &token, error) != TG_OK)
             return error->status;
         token.id = id;
         if (add(s, token, error) != TG_OK)
@@ -112,12 +112,13 @@ static tg_status read_decoder(tg__clip_settings *s, const tg__json *decoder, tg_
 /* added_tokens.json: content to id. */
 static tg_status read_ids(tg__clip_settings *s, tg__error *error)
 {
-    for (uint32_t i = 0; s->ids.object && i < s->ids.object->count; i++) {
-        const tg__json *item = &s->ids.object->items[i];
+    const tg__json *ids = tg__config_tree(s->ids);
+    for (uint32_t i = 0; ids && i < ids->count; i++) {
+        const tg__json *item = &ids->items[i];
         if (!tg__clip_is_id(item))
-            return tg__clip_fail_value(&s->ids, item->key, item, TG__CLIP_EXPECTED_ID, error);
+            return tg__config_fail(s->ids, item->key, item, TG__CLIP_EXPECTED_ID);
         tg__clip_added token = {.content = item->key, .id = (int32_t)item->integer};
-        if (check_content(&s->ids, item->key, item->key, error) != TG_OK ||
+        if (check_content(s->ids, item->key, item->key, error) != TG_OK ||
             add(s, token, error) != TG_OK)
             return error->status;
     }
@@ -147,12 +148,12 @@ static tg_status add_special(tg__clip_settings *s, const special_range *range, t
 static tg_status read_special(tg__clip_settings *s, special_range *range, const char *key,
                               const char **content, tg__error *error)
 {
-    const tg__clip_source *source = &s->map;
-    const tg__json *value = tg__clip_source_member(source, key);
+    tg__config *source = s->map;
+    const tg__json *value = tg__config_value(source, key);
     tg__clip_added token = {.content = *content, .id = -1};
     if (!value) {
-        source = &s->config;
-        value = tg__clip_source_member(source, key);
+        source = s->config;
+        value = tg__config_value(source, key);
     }
     if (value && value->type != TG__JSON_NULL) {
         if (read_token(source, key, value, &token, error) != TG_OK)
@@ -167,14 +168,14 @@ static tg_status read_special(tg__clip_settings *s, special_range *range, const 
 }
 
 static tg_status read_more_specials(tg__clip_settings *s, const special_range *range,
-                                    const tg__clip_source *source, tg__error *error)
+                                    tg__config *source, tg__error *error)
 {
     static const char key[] = "additional_special_tokens";
-    const tg__json *list = tg__clip_source_member(source, key);
+    const tg__json *list = tg__config_value(source, key);
     if (!list || list->type == TG__JSON_NULL)
         return TG_OK;
     if (list->type != TG__JSON_LIST)
-        return tg__clip_fail_value(source, key, list, "a list", error);
+        return tg__config_fail(source, key, list, "a list");
     for (uint32_t i = 0; i < list->count; i++) {
         tg__clip_added token;
         if (read_token(source, key, &list->items[i], &token, error) != TG_OK)
@@ -199,20 +200,20 @@ static tg_status read_specials(tg__clip_settings *s, bool overrides, tg__error *
     for (size_t i = 0; i < sizeof named / sizeof *named; i++)
         if (read_special(s, &range, named[i].key, named[i].content, error) != TG_OK)
             return error->status;
-    if (read_more_specials(s, &range, &s->config, error) != TG_OK)
+    if (read_more_specials(s, &range, s->config, error) != TG_OK)
         return error->status;
-    return read_more_specials(s, &range, &s->map, error);
+    return read_more_specials(s, &range, s->map, error);
 }
 
 /* ------------------------------------------------------------------------------------ the rest */
 
-static tg_status read_context(tg__clip_settings *s, tg__error *error)
+static tg_status read_context(tg__clip_settings *s)
 {
     const char *key = "model_max_length";
-    const tg__json *value = tg__clip_source_member(&s->config, key);
+    const tg__json *value = tg__config_value(s->config, key);
     if (!value) {
         key = "max_len";
-        value = tg__clip_source_member(&s->config, key);
+        value = tg__config_value(s->config, key);
     }
     s->context = INT32_MAX;
     if (!value || value->type == TG__JSON_NULL)
@@ -221,7 +222,7 @@ static tg_status read_context(tg__clip_settings *s, tg__error *error)
                     : value->type == TG__JSON_REAL  ? value->real
                                                     : 0;
     if (!(number >= 2) || (number < INT32_MAX && number != (double)(int32_t)number))
-        return tg__clip_fail_value(&s->config, key, value, "a whole number from 2", error);
+        return tg__config_fail(s->config, key, value, "a whole number from 2");
     if (number < INT32_MAX)
         s->context = (int)number;
     return TG_OK;
@@ -232,12 +233,12 @@ static tg_status check_sides(const tg__clip_settings *s, tg__error *error)
 {
     static const char *const keys[] = {"padding_side", "truncation_side"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const tg__json *value = tg__clip_source_member(&s->config, keys[i]);
+        const tg__json *value = tg__config_value(s->config, keys[i]);
         char shown[SHOWN_BYTES];
         if (value && (value->type != TG__JSON_STRING || strcmp(value->string, "right") != 0))
-            return tg__fail(error, TG_ERROR_UNSUPPORTED,
-                            "%s: %s is %s, only \"right\" is implemented", s->config.where, keys[i],
-                            tg__json_show(value, shown, sizeof shown));
+            return tg__fail(
+                error, TG_ERROR_UNSUPPORTED, "%s: %s is %s, only \"right\" is implemented",
+                tg__config_where(s->config), keys[i], tg__json_show(value, shown, sizeof shown));
     }
     return TG_OK;
 }
@@ -251,23 +252,22 @@ static void set_usual(tg__clip_settings *s)
 tg_status tg__clip_settings_read(tg__clip_settings *s, const char *folder, tg__error *error)
 {
     set_usual(s);
-    if (tg__clip_source_read_if_any(&s->config, folder, "tokenizer_config.json", error) != TG_OK)
+    s->config = tg__clip_source_open_if_any(folder, "tokenizer_config.json", error);
+    if (tg__failed(error))
         return error->status;
-    const tg__json *decoder = tg__clip_source_member(&s->config, "added_tokens_decoder");
+    const tg__json *decoder = tg__config_value(s->config, "added_tokens_decoder");
     if (decoder) {
         read_decoder(s, decoder, error);
     } else {
-        tg__clip_source_read_if_any(&s->map, folder, "special_tokens_map.json", error);
-        tg__clip_source_read_if_any(&s->ids, folder, "added_tokens.json", error);
+        s->map = tg__clip_source_open_if_any(folder, "special_tokens_map.json", error);
+        s->ids = tg__clip_source_open_if_any(folder, "added_tokens.json", error);
         read_ids(s, error);
     }
     if (tg__failed(error) || read_specials(s, !decoder, error) != TG_OK ||
-        read_context(s, error) != TG_OK || check_sides(s, error) != TG_OK)
+        read_context(s) != TG_OK || check_sides(s, error) != TG_OK)
         return error->status;
-    if (s->config.object)
-        return read_bool(&s->config, s->config.object, "split_special_tokens", &s->split_added,
-                         error);
-    return TG_OK;
+    s->split_added = s->config && tg__config_bool(s->config, "split_special_tokens", false);
+    return error->status;
 }
 
 tg_status tg__clip_settings_usual(tg__clip_settings *s, const char *pad, tg__error *error)
@@ -281,8 +281,8 @@ tg_status tg__clip_settings_usual(tg__clip_settings *s, const char *pad, tg__err
 void tg__clip_settings_free(tg__clip_settings *s)
 {
     free(s->added);
-    tg__clip_source_free(&s->config);
-    tg__clip_source_free(&s->map);
-    tg__clip_source_free(&s->ids);
+    tg__config_close(s->config);
+    tg__config_close(s->map);
+    tg__config_close(s->ids);
     *s = (tg__clip_settings){0};
 }

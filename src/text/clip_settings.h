@@ -17,9 +17,9 @@ typedef struct tg__clip_settings {
     tg__clip_added *added; /* in the order in which they are added, those with an id first */
     size_t count, room;
     const char *begin, *end, *unknown, *pad; /* each the content of one of them */
-    int context;      /* model_max_length; INT32_MAX where there is no limit */
-    bool split_added; /* split_special_tokens: added tokens are text like any other */
-    tg__clip_source config, map, ids; /* own the strings */
+    int context;                    /* model_max_length; INT32_MAX where there is no limit */
+    bool split_added;               /* split_special_tokens: added tokens are text like any other */
+    tg__config *config, *map, *ids; /* own the strings; NULL: there is no such file */
 } tg__clip_settings;
 
 /* Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json as the reference does:

@@ -2,11 +2,10 @@
 #include "text/clip_source.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MOST_BYTES = 16 << 20, MOST_VALUES = 1 << 20, MOST_PATH = 4096, SHOWN_BYTES = 200 };
+enum { MOST_BYTES = 16 << 20, MOST_PATH = 4096 };
 
 char *tg__clip_file_read(const char *folder, const char *name, char where[TG__WHERE_BYTES],
                          size_t *length, tg__error *error)
@@ -38,59 +37,30 @@ static void round_integers(char *text)
     }
 }
 
-tg_status tg__clip_source_read(tg__clip_source *source, const char *folder, const char *name,
-                               tg__error *error)
+tg__config *tg__clip_source_open(const char *folder, const char *name, tg__error *error)
 {
+    char where[TG__WHERE_BYTES];
     size_t length;
-    *source = (tg__clip_source){0};
-    char *bytes = tg__clip_file_read(folder, name, source->where, &length, error);
-    if (!bytes)
-        return error->status;
-    round_integers(bytes);
-    source->text = tg__json_parse(bytes, length, MOST_VALUES, source->where, error);
-    if (!source->text)
-        return error->status;
-    source->object = tg__json_root(source->text);
-    if (source->object->type != TG__JSON_OBJECT)
-        return tg__clip_fail_value(source, "its content", source->object, "an object", error);
-    return TG_OK;
+    char *text = tg__clip_file_read(folder, name, where, &length, error);
+    if (!text)
+        return NULL;
+    round_integers(text);
+    return tg__config_take(text, length, where, error);
 }
 
-tg_status tg__clip_source_read_if_any(tg__clip_source *source, const char *folder, const char *name,
-                                      tg__error *error)
+tg__config *tg__clip_source_open_if_any(const char *folder, const char *name, tg__error *error)
 {
     char path[MOST_PATH];
     struct stat status;
-    *source = (tg__clip_source){0};
     if (!tg__path_join(path, sizeof path, folder, name, error))
-        return error->status;
+        return NULL;
     /* A link that leads nowhere or a folder of that name is a mistake, not absence. */
     bool absent = lstat(path, &status) != 0 && (errno == ENOENT || errno == ENOTDIR);
-    return absent ? TG_OK : tg__clip_source_read(source, folder, name, error);
-}
-
-void tg__clip_source_free(tg__clip_source *source)
-{
-    tg__json_free(source->text);
-    *source = (tg__clip_source){0};
-}
-
-const tg__json *tg__clip_source_member(const tg__clip_source *source, const char *key)
-{
-    return source->object ? tg__json_member(source->object, key) : NULL;
+    return absent ? NULL : tg__clip_source_open(folder, name, error);
 }
 
 bool tg__clip_is_id(const tg__json *value)
 {
     return value->type == TG__JSON_INTEGER && value->integer >= 0 &&
            value->integer < TG__CLIP_ID_LIMIT;
-}
-
-tg_status tg__clip_fail_value(const tg__clip_source *source, const char *key, const tg__json *value,
-                              const char *expected, tg__error *error)
-{
-    char shown_key[SHOWN_BYTES], shown[SHOWN_BYTES];
-    return tg__fail(error, TG_ERROR_FORMAT, "%s: %s is %s, expected %s", source->where,
-                    tg__printable(shown_key, sizeof shown_key, key),
-                    tg__json_show(value, shown, sizeof shown), expected);
 }

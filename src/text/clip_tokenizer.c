@@ -55,8 +55,10 @@ static tg_status add_token(tg__clip_tokenizer *t, const tg__clip_added *token, i
     bool known = added->piece != TG__NO_VALUE;
     tg__piece *piece = &t->bpe.pieces.at[number];
     if (known && token->id >= 0)
-        return tg__fail(error, TG_ERROR_FORMAT, "added_tokens_decoder: %s has the ids %d and %d",
-                        tg__printable(shown, sizeof shown, token->content), piece->id, token->id);
+        return tg__fail_about(error, TG_ERROR_FORMAT, "added_tokens_decoder",
+                              "added_tokens_decoder: %s has the ids %d and %d",
+                              tg__printable(shown, sizeof shown, token->content), piece->id,
+                              token->id);
     if (token->id >= 0)
         piece->id = token->id;
     else if (piece->id < 0)
@@ -158,15 +160,13 @@ static tg_status decode(tg__chars *dst, const char *text, tg__error *error)
 {
     size_t length = strlen(text);
     if (length > MOST_TEXT_BYTES)
-        return tg__fail(error, TG_ERROR_ARGUMENT, "the text is %zu bytes long, expected at most %d",
-                        length, MOST_TEXT_BYTES);
+        return tg__fail_about(error, TG_ERROR_ARGUMENT, "text",
+                              "the text is %zu bytes long, expected at most %d", length,
+                              MOST_TEXT_BYTES);
+    if (!tg__utf8_check(text, error))
+        return error->status;
     for (const char *at = text; *at;) {
-        size_t start = (size_t)(at - text);
         int32_t code = tg__utf8_next(&at);
-        if (code < 0)
-            return tg__fail(error, TG_ERROR_ARGUMENT,
-                            "the text's byte %zu is 0x%02x, expected UTF-8", start,
-                            (unsigned char)text[start]);
         if (!tg__chars_push(dst, code, (uint32_t)(at - text)))
             return tg__fail_memory(error);
     }
@@ -266,8 +266,8 @@ tg_status tg__clip_tokenize_padded(const tg__clip_tokenizer *tokenizer, const ch
     tg__tokens tokens;
     *lost = SIZE_MAX;
     if (length < 2)
-        return tg__fail(error, TG_ERROR_ARGUMENT,
-                        "the context is %d tokens long, expected 2 or more", length);
+        return tg__fail_about(error, TG_ERROR_ARGUMENT, "context",
+                              "the context is %d tokens long, expected 2 or more", length);
     if (tg__clip_tokenize(tokenizer, text, &tokens, error) != TG_OK)
         return error->status;
     for (int i = 0; i < length; i++)

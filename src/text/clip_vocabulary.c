@@ -10,16 +10,16 @@
 /* The bytes' symbols come first in CLIP's vocabulary, then the merges' results. */
 enum { FIRST_MERGE_ID = 512 };
 
-static tg_status take_pieces(tg__bpe *bpe, const tg__clip_source *source, tg__error *error)
+static tg_status take_pieces(tg__bpe *bpe, tg__config *source, tg__error *error)
 {
-    const tg__json *vocabulary = source->object;
+    const tg__json *vocabulary = tg__config_tree(source);
     if (vocabulary->count == 0)
         return tg__fail(error, TG_ERROR_FORMAT, "%s: is empty, expected pieces and their ids",
-                        source->where);
+                        tg__config_where(source));
     for (uint32_t i = 0; i < vocabulary->count; i++) {
         const tg__json *item = &vocabulary->items[i];
         if (!tg__clip_is_id(item))
-            return tg__clip_fail_value(source, item->key, item, TG__CLIP_EXPECTED_ID, error);
+            return tg__config_fail(source, item->key, item, TG__CLIP_EXPECTED_ID);
         uint32_t piece = tg__pieces_number(&bpe->pieces, item->key, strlen(item->key), "", 0);
         if (piece == TG__NO_VALUE)
             return tg__fail_memory(error);
@@ -30,13 +30,13 @@ static tg_status take_pieces(tg__bpe *bpe, const tg__clip_source *source, tg__er
 
 tg_status tg__clip_vocabulary_read(tg__bpe *bpe, const char *folder, tg__error *error)
 {
-    tg__clip_source source;
     char where[TG__WHERE_BYTES];
     size_t length;
     tg__bpe_init(bpe, false, error);
-    if (tg__clip_source_read(&source, folder, "vocab.json", error) == TG_OK)
-        take_pieces(bpe, &source, error);
-    tg__clip_source_free(&source);
+    tg__config *source = tg__clip_source_open(folder, "vocab.json", error);
+    if (source)
+        take_pieces(bpe, source, error);
+    tg__config_close(source);
     if (tg__failed(error))
         return error->status;
     char *merges = tg__clip_file_read(folder, "merges.txt", where, &length, error);

@@ -374,9 +374,9 @@ static void test_version(void **state)
 {
     (void)state;
     assert_run(0, tgate("--version"));
-    assert_string_equal(last.out, "tgate 0.1.0\n");
+    assert_string_equal(last.out, "tgate 0.2.0\n");
     assert_run(0, tgate("generate --version --steps 5x"));
-    assert_string_equal(last.out, "tgate 0.1.0\n");
+    assert_string_equal(last.out, "tgate 0.2.0\n");
 }
 
 /* Help that nobody could read has not been given. */

@@ -2,6 +2,7 @@
 /* The command with the demo model: which files appear, under which names, whole or not at all; what
  * is said where; how a run is interrupted. What the pictures look like is tested elsewhere. */
 #include "cli/command.h"
+#include "skip.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -106,6 +107,33 @@ static void test_unwritable(void **state)
     assert_files("file");
 }
 
+/* What cannot be written whole is not there, nor what was written before it: four small pictures,
+ * then their latents of 4 KiB and a little. */
+static void test_write_fails(void **state)
+{
+    (void)state;
+    assert_run(1,
+               shell("(ulimit -f 8; trap '' XFSZ; exec \"$T\" " SMALL "-p a --seed 1 --count 4 -q "
+                     "-o x.webp --save-latents l.npy)"));
+    assert_string_equal(last.err, "tgate: l.npy: cannot be written (File too large)\n");
+    assert_files("");
+}
+
+/* A name that is not UTF-8 is a file's like any other, and JSON's text all the same. */
+static void test_strange_name(void **state)
+{
+    (void)state;
+    assert_run(
+        0, tgate(SMALL "-p '\xc3\xa4' --seed 1 -q --json -o \"$(printf 'b\\377\\303\\244.png')\""));
+    json_t *root = parse_output();
+    const char *name, *prompt;
+    assert_int_equal(json_unpack(root, "{s:[s], s:[s]}", "files", &name, "prompts", &prompt), 0);
+    assert_string_equal(name, "b\xef\xbf\xbd\xc3\xa4.png");
+    assert_string_equal(prompt, "\xc3\xa4");
+    json_decref(root);
+    assert_files("b\xff\xc3\xa4.png");
+}
+
 static void test_one_name_twice(void **state)
 {
     (void)state;
@@ -206,6 +234,12 @@ static void test_latents(void **state)
     assert_run(1, tgate("encode \"$M\" d-1.png --save-latents e.npy"));
     assert_string_equal(last.err, "tgate: e.npy: exists already (--force replaces it)\n");
     assert_files("d-1.png d-2.png e.npy l.npy m.npy");
+    /* pixels as floats are a picture, too; latents are none */
+    assert_run(0, tgate("decode \"$M\" --latents e.npy -qo p.npy"));
+    assert_run(0, tgate("encode \"$M\" p.npy -q --save-latents f.npy"));
+    assert_run(1, tgate("encode \"$M\" e.npy -q --save-latents g.npy"));
+    assert_string_equal(last.err, "tgate: e.npy: its shape is (1, 4, 8, 8), expected one picture, "
+                                  "(1, 3, height, width)\n");
 }
 
 /* The demo model's VAE was trained at 128 pixels. */
@@ -270,14 +304,46 @@ static void test_int8(void **state)
                      "--seed 1 --dtype f32 -qo d.png --save-latents d.npy"));
     assert_int_not_equal(shell("cmp c.npy d.npy"), 0);
     assert_files("c.npy c.png d.npy d.png");
-    if (!__builtin_cpu_supports("avx512vnni"))
+    if (!tg_has_vnni()) {
+        tg_skip_part("vectors: this CPU has no AVX512-VNNI");
         return;
+    }
     assert_run(0, tgate(SMALL "-p a --seed 1 --dtype int8 -qo e.png --json"));
     assert_non_null(strstr(last.out, "\"dtype\": \"int8\""));
     assert_png("e.png");
     assert_run(0, tgate("encode \"$M\" e.png --dtype int8 -q --save-latents e.npy"));
     assert_run(0, tgate("decode \"$M\" --latents e.npy --dtype int8 -qo f.png"));
     assert_png("f.png");
+}
+
+/* libgomp itself says what it was told, once for each time that the program is executed. */
+static void check_spins(const char *environment, const char *spins, const char *not_spins)
+{
+    char line[512], wanted[64], unwanted[64];
+    snprintf(line, sizeof line,
+             "unset OMP_WAIT_POLICY GOMP_SPINCOUNT; %s OMP_DISPLAY_ENV=verbose exec \"$T\" "
+             "tokenize \"$M\" fox",
+             environment);
+    snprintf(wanted, sizeof wanted, "GOMP_SPINCOUNT = '%s'", spins);
+    snprintf(unwanted, sizeof unwanted, "GOMP_SPINCOUNT = '%s'", not_spins);
+    assert_run(0, shell(line));
+    assert_non_null(strstr(last.err, wanted));
+    assert_null(strstr(last.err, unwanted));
+}
+
+/* Waiting threads soon sleep, unless the user says how they wait; the program that executes itself
+ * again for that is still the same one. */
+static void test_waiting(void **state)
+{
+    (void)state;
+    check_spins("", "1000", "77");
+    check_spins("GOMP_SPINCOUNT=77", "77", "1000");
+    check_spins("OMP_WAIT_POLICY=passive", "0", "1000");
+    assert_run(0, shell("unset OMP_WAIT_POLICY GOMP_SPINCOUNT; printf 'a fox\\n' | \"$T\" " SMALL
+                        "--prompts - --seed 1 -qo 'a b.png'"));
+    assert_files("a b.png");
+    assert_run(1, shell("unset OMP_WAIT_POLICY GOMP_SPINCOUNT; exec \"$T\" info no/such/model"));
+    assert_run(2, shell("unset OMP_WAIT_POLICY GOMP_SPINCOUNT; exec \"$T\" info"));
 }
 
 static void test_info(void **state)
@@ -493,6 +559,8 @@ int main(void)
         COMMAND_TEST(test_prompts),
         COMMAND_TEST(test_existing),
         COMMAND_TEST(test_unwritable),
+        COMMAND_TEST(test_write_fails),
+        COMMAND_TEST(test_strange_name),
         COMMAND_TEST(test_one_name_twice),
         COMMAND_TEST(test_json),
         COMMAND_TEST(test_json_lost),
@@ -501,6 +569,7 @@ int main(void)
         COMMAND_TEST(test_tiles),
         COMMAND_TEST(test_refused_by_the_library),
         COMMAND_TEST(test_int8),
+        COMMAND_TEST(test_waiting),
         COMMAND_TEST(test_info),
         COMMAND_TEST(test_tokenize),
         COMMAND_TEST(test_interrupt),

@@ -17,9 +17,11 @@
 #include <string.h>
 
 #include "core/parallel.h"
+#include "cpu/lower.h"
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
+#include "skip.h"
 
 static const double f32_tolerance = 1e-4, bf16_decibels = 35;
 
@@ -31,59 +33,44 @@ typedef struct networks {
     tg__dnnl *dnnl;
     tg__dtype dtype;
     tg__weights *weights[3];
-    tg__unet unet;
-    tg__vae vae;
-    tg__clip clip;
+    tg__network *networks[3];
     tg__context contexts[3];
     tg__safetensors *golden;
     int compared;
 } networks;
 
-static tg__config *open_config(networks *n, const char *folder)
-{
-    char path[512];
-    snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s/%s/config.json", n->name, folder);
-    return tg__config_open(path, folder, &n->error);
-}
+enum { UNET, VAE, TEXT_ENCODER, NETWORKS };
 
-static tg__weights *open_weights(networks *n, const char *folder, const char *base)
+static void open_network(networks *n, int i, const char *role, const tg__network_class *class)
 {
     char path[512];
-    snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s/%s", n->name, folder);
-    return tg__weights_open(path, base, NULL, &n->error);
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s/%s/config.json", n->name, role);
+    tg__config *config = tg__config_open(path, role, &n->error);
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s/%s", n->name, role);
+    n->weights[i] = tg__weights_open(path, class->weights, NULL, &n->error);
+    n->networks[i] = tg__network_new(class, role, &n->error);
+    if (!tg__failed(&n->error) && class->read_config(n->networks[i], config) == TG_OK)
+        class->load(n->networks[i], n->weights[i], &n->error);
+    tg__config_close(config);
+    if (tg__failed(&n->error))
+        fail_msg("%s", n->error.message);
 }
 
 static void open_networks(networks *n, const char *name, tg_cpu cap, tg__dtype dtype,
                           int winograd_positions)
 {
     char path[512];
-    tg__unet_config unet;
-    tg__vae_config vae;
-    tg__clip_config clip;
     *n = (networks){.name = name, .dtype = dtype};
     tg__kernels_init(&n->kernels, cap);
     if (cap != TG_CPU_C)
         n->dnnl = tg__dnnl_new(&n->kernels, TG_CPU_AUTO, &n->error);
-    tg__config *configs[] = {open_config(n, "unet"), open_config(n, "vae"),
-                             open_config(n, "text_encoder")};
-    if (tg__failed(&n->error))
-        fail_msg("%s", n->error.message);
-    tg__unet_read_config(&unet, configs[0]);
-    tg__vae_read_config(&vae, configs[1]);
-    tg__clip_read_config(&clip, configs[2]);
-    n->weights[0] = open_weights(n, "unet", "diffusion_pytorch_model");
-    n->weights[1] = open_weights(n, "vae", "diffusion_pytorch_model");
-    n->weights[2] = open_weights(n, "text_encoder", "model");
-    if (tg__failed(&n->error))
-        fail_msg("%s", n->error.message);
-    tg__unet_load(&n->unet, &unet, n->weights[0], &n->error);
-    tg__vae_load(&n->vae, &vae, n->weights[1], &n->error);
-    tg__clip_load(&n->clip, &clip, n->weights[2], &n->error);
-    for (int i = 0; i < 3; i++) {
+    open_network(n, UNET, "unet", &tg__unet_class);
+    open_network(n, VAE, "vae", &tg__autoencoder_kl_class);
+    open_network(n, TEXT_ENCODER, "text_encoder", &tg__clip_text_class);
+    for (int i = 0; i < NETWORKS; i++) {
         n->contexts[i].kernels = &n->kernels;
         n->contexts[i].dnnl = n->dnnl;
         n->contexts[i].winograd_positions = winograd_positions;
-        tg__config_close(configs[i]);
     }
     snprintf(path, sizeof path, TG_TEST_DATA "/golden/modules/%s.safetensors", name);
     n->golden = tg__safetensors_open(path, &n->error);
@@ -93,10 +80,8 @@ static void open_networks(networks *n, const char *name, tg_cpu cap, tg__dtype d
 
 static void close_networks(networks *n)
 {
-    tg__unet_free(&n->unet);
-    tg__vae_free(&n->vae);
-    tg__clip_free(&n->clip);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < NETWORKS; i++) {
+        tg__network_free(n->networks[i]);
         tg__weights_close(n->weights[i]);
         tg__packs_free(&n->contexts[i].packs);
     }
@@ -106,11 +91,11 @@ static void close_networks(networks *n)
 
 /* ------------------------------------------------------------------------------- comparison */
 
-static const tg__disk_tensor *golden(networks *n, const char *prefix, const char *what)
+static const tg__weight *golden(networks *n, const char *prefix, const char *what)
 {
     char name[256];
     snprintf(name, sizeof name, "%s.%s", prefix, what);
-    const tg__disk_tensor *x = tg__safetensors_find(n->golden, name);
+    const tg__weight *x = tg__safetensors_find(n->golden, name);
     if (!x)
         fail_msg("%s: no golden %s", n->name, name);
     return x;
@@ -118,7 +103,7 @@ static const tg__disk_tensor *golden(networks *n, const char *prefix, const char
 
 static float *golden_values(networks *n, const char *prefix, const char *what, size_t *count)
 {
-    const tg__disk_tensor *x = golden(n, prefix, what);
+    const tg__weight *x = golden(n, prefix, what);
     float *values = malloc(x->bytes);
     memcpy(values, x->data, x->bytes);
     if (count)
@@ -151,12 +136,12 @@ static void compare_values(networks *n, const char *prefix, const char *what, co
 }
 
 /* A tensor of a plan, (n, h, w, c), against a golden (n, c, h, w). */
-static void compare_block(networks *n, const char *prefix, const char *what, const tg__plan *plan,
-                          tg__tensor x)
+static void compare_block(networks *n, const char *prefix, const char *what,
+                          const tg__program *plan, tg__tensor x)
 {
     size_t plane = (size_t)x.h * (size_t)x.w, c = (size_t)x.c;
     float *got = malloc(tg__count(x) * sizeof *got), *flat = malloc(tg__count(x) * sizeof *flat);
-    tg__to_f32_array(flat, tg__plan_data(plan, x), x.dtype, tg__count(x));
+    tg__to_f32_array(flat, tg__program_data(plan, x), x.dtype, tg__count(x));
     for (size_t i = 0; i < (size_t)x.n; i++)
         for (size_t j = 0; j < plane; j++)
             for (size_t k = 0; k < c; k++)
@@ -173,14 +158,14 @@ static void compare_block(networks *n, const char *prefix, const char *what, con
 }
 
 /* Block NAME's output is what the last node below NAME makes. -1: there is none. */
-static int last_node(const tg__plan *plan, const char *key_prefix, const char *block)
+static int last_node(const tg__program *plan, const char *key_prefix, const char *block)
 {
     char key[256];
     int last = -1;
     snprintf(key, sizeof key, "%s%s", key_prefix, block);
     size_t length = strlen(key);
-    for (int i = 0; i < tg__plan_node_count(plan); i++) {
-        const char *name = tg__plan_node(plan, i)->name;
+    for (int i = 0; i < tg__program_task_count(plan); i++) {
+        const char *name = tg__program_task(plan, i)->name;
         if (strncmp(name, key, length) == 0 && (name[length] == '.' || name[length] == '\0'))
             last = i;
     }
@@ -194,14 +179,14 @@ typedef struct comparison {
 
 /* Behind a node: the blocks that end with it. conv_norm_out is left out: ours has the activation in
  * it. */
-static void compare_blocks(void *context, const tg__plan *plan, const tg__node *node)
+static void compare_blocks(void *context, const tg__program *plan, const tg__task *node)
 {
     comparison *c = context;
     char copy[4096], *at = copy;
     snprintf(copy, sizeof copy, "%s", c->blocks);
     for (char *name = strtok_r(at, " ", &at); name; name = strtok_r(NULL, " ", &at)) {
         int last = last_node(plan, c->key_prefix, name);
-        if (strcmp(name, "conv_norm_out") == 0 || last < 0 || tg__plan_node(plan, last) != node)
+        if (strcmp(name, "conv_norm_out") == 0 || last < 0 || tg__program_task(plan, last) != node)
             continue;
         if (strcmp(name, "conv_out") != 0 || node->dst.dtype == TG__F32)
             compare_block(c->n, c->prefix, name, plan, node->dst);
@@ -209,21 +194,33 @@ static void compare_blocks(void *context, const tg__plan *plan, const tg__node *
 }
 
 /* Runs the plan and holds each block of the list against its golden as soon as it is there. */
-static void run_and_compare(networks *n, tg__plan *plan, const char *prefix, const char *key_prefix,
-                            const char *blocks)
+static void run_and_compare(networks *n, tg__program *plan, const char *prefix,
+                            const char *key_prefix, const char *blocks)
 {
     comparison c = {n, prefix, key_prefix, blocks};
-    tg__plan_observe(plan, compare_blocks, &c);
-    tg__plan_run(plan, false);
-    tg__plan_observe(plan, NULL, NULL);
+    tg__program_observe(plan, compare_blocks, &c);
+    tg__program_run(plan, NULL);
+    tg__program_observe(plan, NULL, NULL);
 }
 
-static void *finish_plan(networks *n, tg__plan *plan)
+/* A pass through a network on this CPU. */
+static tg__program *lower(networks *n, int network, const tg__pass *pass)
 {
-    if (tg__plan_finish(plan) != TG_OK)
+    tg__plan *plan = tg__network_plan(n->networks[network], pass, &n->error);
+    tg__program *program =
+        plan ? tg__cpu_lower(&n->contexts[network], plan, n->dtype, false, &n->error) : NULL;
+    tg__plan_free(plan);
+    if (!program)
         fail_msg("%s: %s", n->name, n->error.message);
-    void *workspace = tg__aligned(tg__plan_workspace_bytes(plan));
-    tg__plan_bind_workspace(plan, workspace);
+    return program;
+}
+
+static void *finish_plan(networks *n, tg__program *plan)
+{
+    if (tg__program_finish(plan, NULL) != TG_OK)
+        fail_msg("%s: %s", n->name, n->error.message);
+    void *workspace = tg__aligned(tg__program_workspace_bytes(plan));
+    tg__program_bind_workspace(plan, workspace);
     return workspace;
 }
 
@@ -241,37 +238,22 @@ static int int_of(json_t *c, const char *key)
 static void text_case(networks *n, json_t *c)
 {
     const char *prefix = text_of(c, "prefix");
-    const tg__disk_tensor *ids = golden(n, prefix, "ids");
+    const tg__weight *ids = golden(n, prefix, "ids");
     int tokens = (int)(ids->bytes / sizeof(int32_t));
-    size_t count = (size_t)tokens * (size_t)n->clip.config.width;
+    size_t count = (size_t)tokens * (size_t)n->networks[TEXT_ENCODER]->facts.text_width;
     int32_t *copy = malloc(ids->bytes);
     memcpy(copy, ids->data, ids->bytes);
-    tg__plan *plan = tg__plan_new(&n->contexts[2], "text_encoder", n->dtype, &n->error);
-    tg__clip_record(plan, &n->clip, 1, tokens, int_of(c, "clip_skip"));
+    tg__pass pass = {.n = 1, .tokens = tokens, .skip = int_of(c, "clip_skip")};
+    tg__program *plan = lower(n, TEXT_ENCODER, &pass);
     void *workspace = finish_plan(n, plan), *out = tg__aligned(count * sizeof(float));
-    float *got = malloc(count * sizeof *got);
-    tg__plan_bind(plan, TG__CLIP_IDS, copy);
-    tg__plan_bind(plan, TG__CLIP_OUTPUT, out);
-    tg__plan_run(plan, false);
-    tg__to_f32_array(got, out, n->dtype, count);
-    compare_values(n, prefix, "hidden", got, count);
-    tg__plan_free(plan);
+    tg__program_bind(plan, TG__CLIP_IDS, copy);
+    tg__program_bind(plan, TG__CLIP_OUTPUT, out);
+    tg__program_run(plan, NULL);
+    compare_values(n, prefix, "hidden", out, count);
+    tg__program_free(plan);
     free(workspace);
     free(out);
-    free(got);
     free(copy);
-}
-
-/* A golden (f32) in the plan's dtype. */
-static void *in_dtype(networks *n, float *values, size_t count)
-{
-    if (n->dtype == TG__F32)
-        return values;
-    tg__bf16 *narrow = malloc(count * sizeof *narrow);
-    for (size_t i = 0; i < count; i++)
-        narrow[i] = tg__to_bf16(values[i]);
-    free(values);
-    return narrow;
 }
 
 static void unet_case(networks *n, json_t *c)
@@ -280,32 +262,31 @@ static void unet_case(networks *n, json_t *c)
     const char *prefix = text_of(c, "prefix");
     int count = int_of(c, "count"), h = int_of(c, "height"), w = int_of(c, "width");
     float timestep = (float)json_number_value(json_object_get(c, "timestep"));
-    size_t text_count, size;
+    size_t size;
     int tokens = (int)golden(n, prefix, "text")->shape[1];
     float *sample = golden_values(n, prefix, "sample", &size);
-    float *text_values = golden_values(n, prefix, "text", &text_count);
-    void *text = in_dtype(n, text_values, text_count), *slots[SLOTS] = {0};
+    float *text = golden_values(n, prefix, "text", NULL);
+    void *slots[SLOTS] = {0};
     float *out = malloc(size * sizeof *out);
-    tg__plan *keys = tg__plan_new(&n->contexts[0], "unet", n->dtype, &n->error);
-    tg__plan *plan = tg__plan_new(&n->contexts[0], "unet", n->dtype, &n->error);
-    tg__unet_record_text(keys, &n->unet, count, tokens);
-    tg__unet_record(plan, &n->unet, (tg__gate_step){0}, count, h, w, tokens);
+    tg__pass text_pass = {.kind = TG__PASS_TEXT, .n = count, .tokens = tokens};
+    tg__pass run = {.n = count, .h = h, .w = w, .tokens = tokens};
+    tg__program *keys = lower(n, UNET, &text_pass), *plan = lower(n, UNET, &run);
     void *workspaces[] = {finish_plan(n, keys), finish_plan(n, plan)};
-    assert_true(tg__plan_slot_end(keys) <= SLOTS);
-    for (int i = TG__SLOT_LAYERS; i < tg__plan_slot_end(keys); i++) {
-        slots[i] = tg__aligned(tg__plan_external_bytes(keys, i));
-        tg__plan_bind(keys, i, slots[i]);
-        tg__plan_bind(plan, i, slots[i]);
+    assert_true(tg__program_slot_end(keys) <= SLOTS);
+    for (int i = TG__SLOT_KEPT; i < tg__program_slot_end(keys); i++) {
+        slots[i] = tg__aligned(tg__program_external_bytes(keys, i));
+        tg__program_bind(keys, i, slots[i]);
+        tg__program_bind(plan, i, slots[i]);
     }
-    tg__plan_bind(keys, TG__UNET_TEXT, text);
-    tg__plan_bind(plan, TG__UNET_SAMPLE, sample);
-    tg__plan_bind(plan, TG__UNET_TIMESTEP, &timestep);
-    tg__plan_bind(plan, TG__UNET_OUTPUT, out);
-    tg__plan_run(keys, false);
+    tg__program_bind(keys, TG__UNET_TEXT, text);
+    tg__program_bind(plan, TG__UNET_SAMPLE, sample);
+    tg__program_bind(plan, TG__UNET_TIMESTEP, &timestep);
+    tg__program_bind(plan, TG__UNET_OUTPUT, out);
+    tg__program_run(keys, NULL);
     run_and_compare(n, plan, prefix, "", text_of(c, "blocks"));
     compare_values(n, prefix, "out", out, size);
-    tg__plan_free(keys);
-    tg__plan_free(plan);
+    tg__program_free(keys);
+    tg__program_free(plan);
     for (int i = 0; i < SLOTS; i++)
         free(slots[i]);
     free(workspaces[0]);
@@ -320,17 +301,18 @@ static void vae_case(networks *n, json_t *c, bool decode)
     const char *prefix = text_of(c, "prefix"), *to = decode ? "picture" : "latents";
     int count = int_of(c, "count"), h = int_of(c, "height"), w = int_of(c, "width");
     float *in = golden_values(n, prefix, decode ? "latents" : "picture", NULL);
-    float scale = (float)n->vae.config.scaling_factor;
-    tg__plan *plan = tg__plan_new(&n->contexts[1], "vae", n->dtype, &n->error);
-    if (decode)
-        tg__vae_record_decode(plan, &n->vae, 1 / scale, count, h, w);
-    else
-        tg__vae_record_encode(plan, &n->vae, count, h, w);
+    float scale = (float)n->networks[VAE]->facts.scaling_factor;
+    tg__pass pass = {.kind = decode ? TG__PASS_RUN : TG__PASS_ENCODE,
+                     .n = count,
+                     .h = h,
+                     .w = w,
+                     .factor = 1 / scale};
+    tg__program *plan = lower(n, VAE, &pass);
     void *workspace = finish_plan(n, plan);
-    size_t size = tg__plan_external_bytes(plan, TG__VAE_OUTPUT) / sizeof(float);
+    size_t size = tg__program_external_bytes(plan, TG__VAE_OUTPUT) / sizeof(float);
     float *out = malloc(size * sizeof *out);
-    tg__plan_bind(plan, TG__VAE_INPUT, in);
-    tg__plan_bind(plan, TG__VAE_OUTPUT, out);
+    tg__program_bind(plan, TG__VAE_INPUT, in);
+    tg__program_bind(plan, TG__VAE_OUTPUT, out);
     run_and_compare(n, plan, prefix, decode ? "decoder." : "encoder.", text_of(c, "blocks"));
     if (!decode) { /* of the moments the means, scaled */
         size_t half = size / (size_t)count / 2;
@@ -341,7 +323,7 @@ static void vae_case(networks *n, json_t *c, bool decode)
     }
     int64_t bytes = (int64_t)golden(n, prefix, to)->bytes / (int64_t)sizeof(float);
     compare_values(n, prefix, to, out, bytes < (int64_t)size ? (size_t)bytes : size);
-    tg__plan_free(plan);
+    tg__program_free(plan);
     free(workspace);
     free(in);
     free(out);
@@ -398,10 +380,7 @@ static void plain_c(void **state)
 static void bf16(void **state)
 {
     (void)state;
-    tg__kernels kernels;
-    tg__kernels_init(&kernels, TG_CPU_AUTO);
-    if (kernels.level < TG_CPU_AVX512)
-        skip();
+    tg_skip_without_avx512();
     compare_all(TG_CPU_AUTO, TG__BF16, 0);
     compare_all(TG_CPU_AUTO, TG__BF16, 1);
 }
@@ -410,5 +389,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(f32), cmocka_unit_test(plain_c),
                                        cmocka_unit_test(bf16)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, tg_skip_levels, NULL);
 }

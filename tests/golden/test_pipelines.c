@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "skip.h"
 #include "tgate.h"
 
 static const double f32_tolerance = 1e-3, short_decibels = 35, picture_levels = 1,
@@ -48,11 +49,12 @@ typedef struct difference {
 
 static tg_array read_array(const char *file)
 {
-    char path[512], message[512];
+    char path[512];
+    tg_error error;
     tg_array array;
     snprintf(path, sizeof path, TG_TEST_DATA "/golden/pipelines/%s", file);
-    if (tg_npy_read(&array, path, message, sizeof message) != TG_OK)
-        fail_msg("%s", message);
+    if (tg_npy_read(&array, path, &error) != TG_OK)
+        fail_msg("%s", error.message);
     return array;
 }
 
@@ -148,10 +150,13 @@ static bool check_case(json_t *c, const setting *s)
         start = read_array(text_of(c, "start"));
         o.latents = &start;
     }
+    tg_prompt_options po;
+    tg_prompt_options_init(&po);
+    po.clip_skip = int_of(c, "clip_skip");
     if (tg_session_new(&session, model, &so) != TG_OK ||
-        tg_prompt_encode(&prompt, session, text_of(c, "prompt"), text_of(c, "negative"),
-                         int_of(c, "clip_skip")) != TG_OK ||
-        tg_generate(&result, session, prompt, &o) != TG_OK)
+        tg_prompt_encode(&prompt, session, text_of(c, "prompt"), text_of(c, "negative"), &po) !=
+            TG_OK ||
+        tg_generate(&result, session, &prompt, 1, &o) != TG_OK)
         fail_msg("%s: %s", name, tg_session_message(session));
     difference d = compare(tg_result_latents(result), text_of(c, "latents"));
     bool good = dtype == TG_DTYPE_F32 ? d.worst <= f32_tolerance : d.decibels >= short_decibels;
@@ -205,21 +210,14 @@ static void single_files(void **state)
 static void bf16(void **state)
 {
     (void)state;
-    if (!__builtin_cpu_supports("avx512bw"))
-        skip();
+    tg_skip_without_avx512();
     check_all((setting){.dtype = TG_DTYPE_BF16, .every = 1});
-}
-
-static bool has_int8(void)
-{
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni");
 }
 
 static void int8(void **state)
 {
     (void)state;
-    if (!has_int8())
-        skip();
+    tg_skip_without_vnni();
     check_all((setting){.dtype = TG_DTYPE_INT8, .every = 3});
 }
 
@@ -257,8 +255,8 @@ static tg_result *demo_result(const char *scheduler, tg_gate gate, double guidan
     o.gate = gate;
     o.decode = false;
     if (tg_session_new(&session, model, &so) != TG_OK ||
-        tg_prompt_encode(&prompt, session, "a fox", "", 0) != TG_OK ||
-        tg_generate(&result, session, prompt, &o) != TG_OK)
+        tg_prompt_encode(&prompt, session, "a fox", "", NULL) != TG_OK ||
+        tg_generate(&result, session, &prompt, 1, &o) != TG_OK)
         fail_msg("%s: %s", scheduler, tg_session_message(session));
     tg_prompt_free(prompt);
     tg_session_free(session);
@@ -297,8 +295,7 @@ static void demo(void **state)
     static const char *const schedulers[] = {"ddim", "pndm", "heun"};
     static const tg_gate gates[] = {{0, 1, 1, 0}, {4, 2, 2, 1}, {3, 1, 1, 0}};
     int off = 0;
-    if (!has_int8())
-        skip();
+    tg_skip_without_vnni();
     for (int i = 0; i < 18; i++)
         off += !demo_case(schedulers[i / 6], gates[i / 2 % 3], i % 2 ? 1 : 7.5);
     assert_int_equal(off, 0);

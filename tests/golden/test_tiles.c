@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "skip.h"
 #include "tgate.h"
 
 static const double f32_tolerance = 1e-3, bf16_decibels = 35, whole_differs = 1e-2;
@@ -25,11 +26,12 @@ static const char *text_of(json_t *c, const char *key)
 
 static tg_array read_array(const char *file)
 {
-    char path[512], message[512];
+    char path[512];
+    tg_error error;
     tg_array array;
     snprintf(path, sizeof path, TG_TEST_DATA "/golden/tiles/%s", file);
-    if (tg_npy_read(&array, path, message, sizeof message) != TG_OK)
-        fail_msg("%s", message);
+    if (tg_npy_read(&array, path, &error) != TG_OK)
+        fail_msg("%s", error.message);
     return array;
 }
 
@@ -146,8 +148,7 @@ static void f32(void **state)
 static void bf16(void **state)
 {
     (void)state;
-    if (!__builtin_cpu_supports("avx512bw"))
-        skip();
+    tg_skip_without_avx512();
     each_case(check_bf16);
 }
 

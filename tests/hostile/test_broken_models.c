@@ -446,18 +446,19 @@ static void test_nan_in_decoder(void **state)
 /* Sizes whose neighbours do not fit an int. */
 static void test_sizes(void **state)
 {
-    char message[256];
+    tg_error error;
     tg_model *model;
     tg_generate_options o;
     (void)state;
     assert_int_equal(tg_model_open(&model, GOLDEN, NULL), TG_OK);
     tg_generate_options_init(&o, model);
     o.width = INT32_MAX;
-    assert_int_equal(tg_generate_check(model, &o, 0, message, sizeof message), TG_ERROR_ARGUMENT);
-    assert_string_equal(message, "width is 2147483647, expected 8 to 16384");
+    assert_int_equal(tg_generate_check(model, &o, 0, &error), TG_ERROR_ARGUMENT);
+    assert_string_equal(error.message, "width is 2147483647, expected 8 to 16384");
     o.width = 513;
-    assert_int_equal(tg_generate_check(model, &o, 0, message, sizeof message), TG_ERROR_ARGUMENT);
-    assert_string_equal(message, "width is 513, expected a multiple of 8 (such as 512 or 520)");
+    assert_int_equal(tg_generate_check(model, &o, 0, &error), TG_ERROR_ARGUMENT);
+    assert_string_equal(error.message,
+                        "width is 513, expected a multiple of 8 (such as 512 or 520)");
     tg_model_close(model);
 }
 

@@ -14,7 +14,8 @@
 #include <string.h>
 
 #include "core/parallel.h"
-#include "ops/ops.h"
+#include "cpu/tasks.h"
+#include "skip.h"
 #include "tgate.h"
 #include "unit/scratch.h"
 
@@ -53,7 +54,7 @@ typedef struct steps {
 static bool count_steps(void *user, const tg_progress *p)
 {
     steps *s = user;
-    if (p->phase == TG_PHASE_DENOISE) {
+    if (p->latents.data) { /* between two steps */
         s->at_first = p->step == 0 ? allocations : s->at_first;
         s->at_last = allocations;
         s->seen++;
@@ -89,15 +90,14 @@ static tg_status whole_run(const char *path, steps *s, tg_dtype dtype)
     if (status == TG_OK)
         status = tg_session_new(&session, model, &so);
     if (status == TG_OK)
-        status = tg_prompt_encode(&prompt, session, "a red circle", "blue", 0);
+        status = tg_prompt_encode(&prompt, session, "a red circle", "blue", NULL);
     if (status == TG_OK) {
         tg_generate_options_init(&o, model);
         o.steps = 6;
         o.width = o.height = 64;
         o.gate = (tg_gate){3, 2, 2, 0};
-        o.progress = count_steps;
-        o.progress_user = s;
-        status = tg_generate(&result, session, prompt, &o);
+        tg_session_set_progress(session, count_steps, s);
+        status = tg_generate(&result, session, &prompt, 1, &o);
         assert_true((status == TG_OK) == (result != NULL));
     }
     expect_message(status, model, session);
@@ -150,13 +150,6 @@ static void check_loop(tg_dtype dtype)
     assert_int_equal(s.at_last - s.at_first, 0);
 }
 
-/* Without its instructions int8 is refused. */
-static void skip_without_int8(void)
-{
-    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vnni"))
-        skip();
-}
-
 static void no_allocation_in_the_loop(void **state)
 {
     (void)state;
@@ -166,7 +159,7 @@ static void no_allocation_in_the_loop(void **state)
 static void no_allocation_in_the_int8_loop(void **state)
 {
     (void)state;
-    skip_without_int8();
+    tg_skip_without_vnni();
     check_loop(TG_DTYPE_INT8);
 }
 
@@ -198,31 +191,32 @@ static void each_allocation_fails(void **state)
     fail_each(whole_run, TG_DTYPE_F32, false);
 }
 
-/* A plan of one Winograd convolution, for the models here have too small maps for it. */
+/* A program of one Winograd convolution, for the models here have too small maps for it. */
 static tg_status winograd_plan(void)
 {
     enum { SIDE = 8, C = 16 };
     static const float weights[9 * C * C], biases[C];
+    static const int64_t shape[] = {C, C, 3, 3};
     static tg__kernels kernels;
     tg__error error = {0};
     tg__kernels_init(&kernels, TG_CPU_AUTO);
     tg__context context = {.kernels = &kernels, .winograd_positions = 1};
     tg__layer layer = {.name = "conv",
-                       .weight = {{.data = weights, .bytes = sizeof weights}},
-                       .bias = {{.data = biases, .bytes = sizeof biases}},
+                       .weight = {tg__weight_in_memory("weight", weights, TG__F32, 4, shape)},
+                       .bias = {tg__weight_in_memory("bias", biases, TG__F32, 1, shape)},
                        .parts = 1,
                        .out = C,
                        .in = C,
                        .kernel = 3,
                        .has_bias = true};
     int before = tg__threads_enter(1);
-    tg__plan *plan = tg__plan_new(&context, "test", TG__F32, &error);
-    if (plan) {
-        tg__tensor x = tg__plan_external(plan, 0, TG__F32, 1, SIDE, SIDE, C);
-        tg__conv2d(plan, x, &layer, (tg__product_options){0});
-        tg__plan_finish(plan);
+    tg__program *program = tg__program_new(&context, "test", TG__F32, &error);
+    if (program) {
+        tg__tensor x = tg__program_external(program, 0, TG__F32, 1, SIDE, SIDE, C);
+        tg__cpu_conv2d(program, x, &layer, (tg__product_options){0});
+        tg__program_finish(program, NULL);
     }
-    tg__plan_free(plan);
+    tg__program_free(program);
     tg__packs_free(&context.packs);
     tg__threads_leave(before);
     return error.status;
@@ -232,7 +226,7 @@ static void each_allocation_of_winograd_fails(void **state)
 {
     (void)state;
     if (tg__cpu_level() < TG_CPU_AVX2)
-        skip();
+        tg_skip("this CPU has no AVX2");
     allocations = fail_at = 0;
     assert_int_equal(winograd_plan(), TG_OK);
     long all = allocations;
@@ -248,7 +242,7 @@ static void each_allocation_of_winograd_fails(void **state)
 static void each_allocation_of_int8_fails(void **state)
 {
     (void)state;
-    skip_without_int8();
+    tg_skip_without_vnni();
     fail_each(whole_run, TG_DTYPE_INT8, false);
 }
 

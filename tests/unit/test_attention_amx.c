@@ -4,6 +4,7 @@
  * cases. */
 #include "attention_checks.h"
 #include "attention_tiles_plain.h"
+#include "skip.h"
 #include "tiles_plain.h"
 
 /* 2 x 4 times 4 x 3, the second with pairs of its rows interleaved, in tiles of just that size.
@@ -67,32 +68,24 @@ static void test_tile_rounding(void **state)
     assert_true(pair_product(0x1p-127f, 0x1p-127f, 1, 0x1p-126f, 1) == 0x1p-126f);
 }
 
-static void skip_without_avx512(void)
-{
-    if (tg__cpu_level() < TG_CPU_AVX512) {
-        print_message("skipped: this CPU has no AVX-512\n");
-        skip();
-    }
-}
-
 static void test_attention(void **state)
 {
     (void)state;
-    skip_without_avx512();
+    tg_skip_without_avx512();
     attention_passes(attention_tiles_plain, true, "amx in plain C");
 }
 
 static void test_seen_keys(void **state)
 {
     (void)state;
-    skip_without_avx512();
+    tg_skip_without_avx512();
     seen_keys_pass(attention_tiles_plain, true, "amx in plain C");
 }
 
 static void test_extremes(void **state)
 {
     (void)state;
-    skip_without_avx512();
+    tg_skip_without_avx512();
     extremes_pass(attention_tiles_plain, true, "amx in plain C");
 }
 

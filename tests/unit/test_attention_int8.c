@@ -3,6 +3,7 @@
  * is as precise as attention in bf16; elsewhere no score is further off than their rounding brings
  * it. */
 #include "attention_checks.h"
+#include "skip.h"
 
 typedef struct sizes {
     int q_rows, kv_rows, heads, head_dim;
@@ -119,7 +120,7 @@ static const tg__attention_kernel *kernel_of(tg__kernels *kernels)
 {
     tg__kernels_init(kernels, TG_CPU_AUTO);
     if (!kernels->attention_int8.run)
-        skip();
+        tg_skip("int8 scores are for AMD's CPUs with AVX512-BF16");
     return &kernels->attention_int8;
 }
 

@@ -350,7 +350,7 @@ static void test_vocabularies_refused(void **state)
         const char *vocabulary, *merges, *message;
     } cases[] = {
         {"", MERGES, "t/vocab.json: line 1, column 1: found the end, expected a value"},
-        {"[]", MERGES, "t/vocab.json: its content is [], expected an object"},
+        {"[]", MERGES, "t/vocab.json: is [], expected an object"},
         {"{}", MERGES, "t/vocab.json: is empty, expected pieces and their ids"},
         {"{\"a\":1.0}", MERGES, "t/vocab.json: a is 1.0, expected an integer from 0 to 16777215"},
         {"{\"a\":-1}", MERGES, "t/vocab.json: a is -1, expected an integer from 0 to 16777215"},

@@ -241,6 +241,24 @@ static void test_overwrite(void **state)
     assert_int_equal(scratch_count(s), 1);
 }
 
+static void test_at_once(void **state)
+{
+    scratch *s = *state;
+    tg_error error;
+    assert_int_equal(tg_file_write(scratch_path(s, "cat.png"), "meow", 4, false, &error), TG_OK);
+    check_content(s, "cat.png", "meow");
+    assert_int_equal(tg_file_write(s->path, "new", 3, false, &error), TG_ERROR_IO);
+    check_error(s, &error, TG_ERROR_IO,
+                "cat.png: exists already, expected a name that is free (or overwriting allowed)");
+    check_content(s, "cat.png", "meow");
+    assert_int_equal(tg_file_write(s->path, NULL, 0, true, NULL), TG_OK);
+    check_content(s, "cat.png", "");
+    assert_int_equal(tg_file_write(scratch_path(s, "no/cat.png"), "x", 1, true, &error),
+                     TG_ERROR_NOT_FOUND);
+    assert_string_equal(error.message, "no/cat.png: its folder is not there");
+    assert_int_equal(scratch_count(s), 1);
+}
+
 static void test_a_file_that_appears_meanwhile(void **state)
 {
     scratch *s = *state;
@@ -385,6 +403,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_rights, scratch_make, scratch_remove),
         WRITE_TEST(test_write),
         WRITE_TEST(test_overwrite),
+        WRITE_TEST(test_at_once),
         WRITE_TEST(test_a_file_that_appears_meanwhile),
         WRITE_TEST(test_a_folder_that_appears_meanwhile),
         WRITE_TEST(test_abandon),

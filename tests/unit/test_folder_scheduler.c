@@ -69,7 +69,7 @@ static void assert_scheduler(const scratch *s, const char *asked, const char *ex
 {
     tg_model *model;
     assert_int_equal(open_folder(&model, s, asked, NULL), TG_OK);
-    assert_string_equal(tg_model_describe(model).scheduler, expected);
+    assert_string_equal(tg_model_describe(model)->scheduler, expected);
     tg_model_close(model);
 }
 
@@ -108,12 +108,12 @@ static void run(float *latents, const scratch *s, const char *prediction)
     how.threads = 1;
     assert_int_equal(open_folder(&model, s, NULL, prediction), TG_OK);
     assert_int_equal(tg_session_new(&session, model, &how), TG_OK);
-    assert_int_equal(tg_prompt_encode(&prompt, session, "a fox", "", 0), TG_OK);
+    assert_int_equal(tg_prompt_encode(&prompt, session, "a fox", "", NULL), TG_OK);
     tg_generate_options_init(&what, model);
     what.steps = 2;
     what.width = what.height = SIDE;
     what.decode = false;
-    assert_int_equal(tg_generate(&result, session, prompt, &what), TG_OK);
+    assert_int_equal(tg_generate(&result, session, &prompt, 1, &what), TG_OK);
     memcpy(latents, tg_result_latents(result).data, VALUES * sizeof *latents);
     tg_result_free(result);
     tg_prompt_free(prompt);

@@ -2,6 +2,7 @@
 /* The kernels of int8 at every level this CPU has: ranges and bytes against their definition,
  * products against exact arithmetic. */
 #include "int8_checks.h"
+#include "skip.h"
 
 typedef struct variant {
     const char *name;
@@ -14,7 +15,7 @@ static size_t variants(variant list[8])
     size_t n = 0;
     for (int level = TG_CPU_C; level <= (int)tg__cpu_level(); level++) {
         tg__kernels_init(&list[n].kernels, (tg_cpu)level);
-        list[n].name = tg__cpu_name((tg_cpu)level);
+        list[n].name = tg_cpu_name((tg_cpu)level);
         if (n == 0 || list[n].kernels.int8_product != list[n - 1].kernels.int8_product)
             n++;
     }
@@ -30,6 +31,8 @@ static void test_levels(void **state)
         bool expected = level >= TG_CPU_AVX512 && __builtin_cpu_supports("avx512vnni");
         assert_int_equal(kernels.int8_fast, expected);
     }
+    if (tg__cpu_level() >= TG_CPU_AVX512 && !tg_has_vnni())
+        tg_skip_part("vectors, in all tests: this CPU has no AVX512-VNNI");
 }
 
 /* -------------------------------------------------------------------------------------- range */
@@ -184,5 +187,5 @@ int main(void)
         cmocka_unit_test(test_known_bytes), cmocka_unit_test(test_quantize),
         cmocka_unit_test(test_products),    cmocka_unit_test(test_largest_sums),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, tg_skip_levels, NULL);
 }

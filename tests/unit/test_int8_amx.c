@@ -4,6 +4,7 @@
  * cases. */
 #include "int8_checks.h"
 #include "int8_tiles_plain.h"
+#include "skip.h"
 #include "tiles_plain.h"
 
 /* 2 x 8 times 8 x 3, four rows of the second interleaved, in tiles of just that size; bytes beyond
@@ -41,20 +42,19 @@ static void test_tile_product(void **state)
     plain_release();
 }
 
-/* False without AVX-512, which the kernel's other half is written in. */
-static bool has_plain_tiles(tg__kernels *kernels)
+/* Skips without AVX-512, which the kernel's other half is written in. */
+static void take_plain_tiles(tg__kernels *kernels)
 {
+    tg_skip_without_avx512();
     tg__kernels_init(kernels, TG_CPU_AUTO);
     int8_tiles_plain(kernels);
-    return tg__cpu_level() >= TG_CPU_AVX512;
 }
 
 static void test_products(void **state)
 {
     (void)state;
     tg__kernels kernels;
-    if (!has_plain_tiles(&kernels))
-        skip();
+    take_plain_tiles(&kernels);
     int8_passes(&kernels, "amx in plain C");
 }
 
@@ -62,8 +62,7 @@ static void test_largest_sums(void **state)
 {
     (void)state;
     tg__kernels kernels;
-    if (!has_plain_tiles(&kernels))
-        skip();
+    take_plain_tiles(&kernels);
     largest_sums_pass(&kernels, "amx in plain C");
 }
 
@@ -72,8 +71,7 @@ static void test_heights(void **state)
 {
     (void)state;
     tg__kernels kernels;
-    if (!has_plain_tiles(&kernels))
-        skip();
+    take_plain_tiles(&kernels);
     for (size_t rows = 1; rows <= 140; rows++) {
         int8_case t = {.rows = rows,
                        .out = 40,

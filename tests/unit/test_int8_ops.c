@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolutions and linear layers in int8, recorded in small plans, against the exact result.
+/* Convolutions and linear layers in int8, recorded in small programs, against the exact result.
  *
  * The bound. Bytes are steps of s = (high - low) / 255 of an image (a row, for a linear layer), and
  * rounding moves an input x by e, |e| <= s / 2; 0 is a byte exactly, and so is the border. Weights
@@ -15,8 +15,9 @@
 #include <stdlib.h>
 
 #include "core/parallel.h"
+#include "cpu/tasks.h"
 #include "kernel_memory.h"
-#include "ops/ops.h"
+#include "skip.h"
 
 enum residual_kind { NONE, SEPARATE, IN_PLACE };
 
@@ -54,7 +55,7 @@ static size_t open_levels(level levels[LEVELS])
         levels[i] = (level){.name = names[i], .bf16 = i == BF16};
         tg__kernels_init(&levels[i].kernels, i == C ? TG_CPU_C : TG_CPU_AUTO);
         if (i != C && !levels[i].kernels.int8_fast) {
-            print_message("plain C alone: this CPU has no AVX512-VNNI\n");
+            tg_skip_part("all but plain C: this CPU has no AVX512-VNNI");
             return 1;
         }
         if (i != C)
@@ -81,21 +82,18 @@ typedef struct data {
     int out_h, out_w;
 } data;
 
-/* Shared memory: what packs weights gives the pages back to the system, which must still have them.
- */
 static float *random_values(size_t n, double mean, double spread)
 {
-    float *values =
-        mmap(NULL, n * sizeof *values, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(values != MAP_FAILED);
+    float *values = malloc(n * sizeof *values);
+    assert_non_null(values);
     for (size_t i = 0; i < n; i++)
         values[i] = tg__from_bf16(tg__to_bf16((float)(mean + spread * random_value())));
     return values;
 }
 
-static tg__disk_tensor on_disk(const float *values, size_t n)
+static tg__weight weight_of(const float *values, size_t n)
 {
-    return (tg__disk_tensor){.dtype = TG__F32, .data = values, .bytes = n * sizeof *values};
+    return tg__weight_in_memory("test", values, TG__F32, 1, (int64_t[]){(int64_t)n});
 }
 
 static int padding_before(const shape *s) { return s->own_padding ? s->before : s->kernel / 2; }
@@ -120,8 +118,8 @@ static data data_new(shape s)
     for (size_t i = 0; i < d.weight_count; i++) /* outputs of different sizes */
         d.weight[i] *= (float)(1 << i / (d.weight_count / out) % 4);
     d.layer = (tg__layer){.name = "test",
-                          .weight = {on_disk(d.weight, d.weight_count)},
-                          .bias = {on_disk(d.bias, out)},
+                          .weight = {weight_of(d.weight, d.weight_count)},
+                          .bias = {weight_of(d.bias, out)},
                           .parts = 1,
                           .out = s.out,
                           .in = s.in,
@@ -132,13 +130,14 @@ static data data_new(shape s)
 
 static void data_free(data *d)
 {
-    munmap(d->x, d->x_count * sizeof(float));
-    munmap(d->weight, d->weight_count * sizeof(float));
-    munmap(d->bias, (size_t)d->s.out * sizeof(float));
-    munmap(d->residual, d->out_count * sizeof(float));
+    free(d->x);
+    free(d->weight);
+    free(d->bias);
+    free(d->residual);
 }
 
-/* ------------------------------------------------------------------------------- a small plan */
+/* ------------------------------------------------------------------------------- a small program
+ */
 
 /* How an operator is told to do it. */
 typedef struct telling {
@@ -148,13 +147,13 @@ typedef struct telling {
 
 enum { SLOT_X, SLOT_RESIDUAL };
 
-static tg__tensor record(tg__plan *plan, const data *d, telling t, tg__tensor *residual)
+static tg__tensor record(tg__program *program, const data *d, telling t, tg__tensor *residual)
 {
     const shape *s = &d->s;
-    tg__dtype dtype = tg__plan_dtype(plan);
-    tg__tensor x = tg__plan_external(plan, SLOT_X, dtype, s->n, s->h, s->w, s->in);
+    tg__dtype dtype = tg__program_dtype(program);
+    tg__tensor x = tg__program_external(program, SLOT_X, dtype, s->n, s->h, s->w, s->in);
     if (s->up)
-        return tg__upsample_conv2d(plan, x, &d->layer, d->out_h, d->out_w);
+        return tg__cpu_upsample_conv2d(program, x, &d->layer, d->out_h, d->out_w);
     tg__product_options o = {.stride = s->stride,
                              .own_padding = s->own_padding,
                              .pad_before = s->before,
@@ -163,12 +162,12 @@ static tg__tensor record(tg__plan *plan, const data *d, telling t, tg__tensor *r
                              .exact = t.exact,
                              .f32 = t.f32};
     if (s->residual)
-        o.residual =
-            tg__plan_external(plan, SLOT_RESIDUAL, dtype, s->n, d->out_h, d->out_w, channels(s));
+        o.residual = tg__program_external(program, SLOT_RESIDUAL, dtype, s->n, d->out_h, d->out_w,
+                                          channels(s));
     if (s->residual == IN_PLACE) /* in the workspace, and needed by nobody else */
-        o.residual = tg__activate(plan, "residual", o.residual, TG__RELU);
+        o.residual = tg__cpu_activate(program, "residual", o.residual, TG__RELU);
     *residual = o.residual;
-    return tg__conv2d(plan, x, &d->layer, o);
+    return tg__cpu_conv2d(program, x, &d->layer, o);
 }
 
 static void *in_dtype(const float *values, size_t n, bool bf16)
@@ -179,35 +178,35 @@ static void *in_dtype(const float *values, size_t n, bool bf16)
     return dst;
 }
 
-/* The layer applied to d->x, as f32. *nodes (may be NULL): how many the plan has. */
-static float *run(const level *l, const data *d, telling t, int *nodes)
+/* The layer applied to d->x, as f32. *tasks (may be NULL): how many the program has. */
+static float *run(const level *l, const data *d, telling t, int *tasks)
 {
     tg__error error = {0};
     tg__context context = {.kernels = &l->kernels, .dnnl = l->dnnl};
     tg__tensor residual = {0};
     void *x = in_dtype(d->x, d->x_count, l->bf16);
     void *added = in_dtype(d->residual, d->out_count, l->bf16);
-    tg__plan *plan = tg__plan_new(&context, "test", l->bf16 ? TG__BF16 : TG__F32, &error);
+    tg__program *program = tg__program_new(&context, "test", l->bf16 ? TG__BF16 : TG__F32, &error);
     if (t.int8)
-        tg__plan_allow_int8(plan);
-    tg__tensor y = record(plan, d, t, &residual);
-    if (tg__plan_finish(plan) != TG_OK)
+        tg__program_allow_int8(program);
+    tg__tensor y = record(program, d, t, &residual);
+    if (tg__program_finish(program, NULL) != TG_OK)
         fail_msg("%s", error.message);
-    void *workspace = tg__aligned(tg__plan_workspace_bytes(plan));
-    memset(workspace, 0xFF, tg__plan_workspace_bytes(plan)); /* NaN */
-    tg__plan_bind_workspace(plan, workspace);
-    tg__plan_bind(plan, SLOT_X, x);
-    tg__plan_bind(plan, SLOT_RESIDUAL, added);
-    tg__plan_run(plan, false);
+    void *workspace = tg__aligned(tg__program_workspace_bytes(program));
+    memset(workspace, 0xFF, tg__program_workspace_bytes(program)); /* NaN */
+    tg__program_bind_workspace(program, workspace);
+    tg__program_bind(program, SLOT_X, x);
+    tg__program_bind(program, SLOT_RESIDUAL, added);
+    tg__program_run(program, NULL);
     assert_int_equal(tg__count(y), d->out_count);
     assert_int_equal(y.h, d->out_h);
     float *result = malloc(d->out_count * sizeof *result);
-    tg__to_f32_array(result, tg__plan_data(plan, y), y.dtype, d->out_count);
+    tg__to_f32_array(result, tg__program_data(program, y), y.dtype, d->out_count);
     if (d->s.residual == IN_PLACE && t.int8)
-        assert_ptr_equal(tg__plan_data(plan, y), tg__plan_data(plan, residual));
-    if (nodes)
-        *nodes = tg__plan_node_count(plan);
-    tg__plan_free(plan);
+        assert_ptr_equal(tg__program_data(program, y), tg__program_data(program, residual));
+    if (tasks)
+        *tasks = tg__program_task_count(program);
+    tg__program_free(program);
     tg__packs_free(&context.packs);
     free(workspace);
     free(x);
@@ -480,12 +479,12 @@ static void test_exact(void **state)
         data d = data_new(cases[i].s);
         telling t = cases[i].t;
         for (size_t l = 0; l < count; l++) {
-            int nodes, allowed_nodes;
+            int tasks, allowed_nodes;
             t.int8 = false;
-            float *expected = run(&levels[l], &d, t, &nodes);
+            float *expected = run(&levels[l], &d, t, &tasks);
             t.int8 = true;
             float *found = run(&levels[l], &d, t, &allowed_nodes);
-            assert_int_equal(nodes, allowed_nodes);
+            assert_int_equal(tasks, allowed_nodes);
             assert_memory_equal(found, expected, d.out_count * sizeof *found);
             free(expected);
             free(found);
@@ -597,7 +596,7 @@ static void test_tiny_values(void **state)
     close_levels(levels, count);
 }
 
-/* Maps so large that their bytes cannot be counted fail the plan. */
+/* Maps so large that their bytes cannot be counted fail the program. */
 static void test_absurd_sizes(void **state)
 {
     (void)state;
@@ -606,17 +605,17 @@ static void test_absurd_sizes(void **state)
     tg__context context = {.kernels = &l.kernels};
     tg__kernels_init(&l.kernels, TG_CPU_AUTO);
     data d = data_new((shape){1, 2, 2, 32, 32, 3, .stride = 1});
-    tg__plan *plan = tg__plan_new(&context, "test", TG__BF16, &error);
-    tg__plan_allow_int8(plan);
-    tg__tensor x = tg__plan_external(plan, SLOT_X, TG__BF16, 1 << 12, 1 << 10, 1 << 10, 32);
+    tg__program *program = tg__program_new(&context, "test", TG__BF16, &error);
+    tg__program_allow_int8(program);
+    tg__tensor x = tg__program_external(program, SLOT_X, TG__BF16, 1 << 12, 1 << 10, 1 << 10, 32);
     assert_int_not_equal(x.id, 0);
-    tg__tensor y = tg__conv2d(plan, x, &d.layer, (tg__product_options){0});
+    tg__tensor y = tg__cpu_conv2d(program, x, &d.layer, (tg__product_options){0});
     (void)y;
     assert_int_equal(error.status, TG_ERROR_ARGUMENT);
     assert_non_null(strstr(error.message, "test: a feature map of 1 x 1 x "));
     assert_non_null(strstr(error.message, " is too large or empty"));
-    assert_int_equal(tg__plan_measure(plan), TG_ERROR_ARGUMENT);
-    tg__plan_free(plan);
+    assert_int_equal(tg__program_measure(program), TG_ERROR_ARGUMENT);
+    tg__program_free(program);
     data_free(&d);
 }
 

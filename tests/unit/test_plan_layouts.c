@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/backend.h"
+#include "cpu/program.h"
 #include "pipeline/session.h"
+#include "skip.h"
 
 #define GOLDEN(name) TG_TEST_DATA "/golden/models/" name
 
@@ -34,47 +37,55 @@ static const tg__gate_step gates[] = {
 /* The passes: unet with each gate, its text, decoder, encoder, text encoder. */
 enum { GATES = sizeof gates / sizeof *gates, PASSES = GATES + 4 };
 
-static tg__plan_key pass_key(int pass)
+enum { UNET, VAE, TEXT_ENCODER };
+
+typedef struct way {
+    int role;
+    tg__pass pass;
+} way;
+
+static way way_of(int i)
 {
-    if (pass < GATES)
-        return (tg__plan_key){.network = TG__UNET, .gate = gates[pass], .n = 1, .h = 32, .w = 24};
-    switch (pass - GATES) {
+    if (i < GATES)
+        return (way){UNET, {.gate = gates[i], .n = 1, .h = 32, .w = 24, .tokens = 77}};
+    switch (i - GATES) {
     case 0:
-        return (tg__plan_key){.network = TG__UNET, .kind = TG__PASS_TEXT, .n = 2};
+        return (way){UNET, {.kind = TG__PASS_TEXT, .n = 2, .tokens = 77}};
     case 1:
-        return (tg__plan_key){.network = TG__VAE, .n = 1, .h = 8, .w = 12, .factor = 1};
+        return (way){VAE, {.n = 1, .h = 8, .w = 12, .factor = 1}};
     case 2:
-        return (tg__plan_key){
-            .network = TG__VAE, .kind = TG__PASS_ENCODE, .n = 1, .h = 64, .w = 96};
+        return (way){VAE, {.kind = TG__PASS_ENCODE, .n = 1, .h = 64, .w = 96}};
     default:
-        return (tg__plan_key){.network = TG__TEXT_ENCODER, .n = 1};
+        return (way){TEXT_ENCODER, {.n = 1, .tokens = 77}};
     }
 }
 
-static bool is_product(const tg__node *node)
+static bool is_product(const tg__task *node)
 {
     return strcmp(node->op->kind, "conv2d") == 0 || strcmp(node->op->kind, "linear") == 0;
 }
 
 /* ends: the pass reads and makes pictures or latents. Returns how many products it has. */
-static int check_plan(const tg__plan *plan, bool ends, bool fast, const char *model)
+static int check_plan(const tg__program *plan, bool ends, bool fast, const char *model)
 {
-    int last = tg__plan_node_count(plan) - 1, first = -1, products = 0;
+    int last = tg__program_task_count(plan) - 1, first = -1, products = 0;
     for (int i = 0; i <= last; i++) {
-        const tg__node *node = tg__plan_node(plan, i);
+        const tg__task *node = tg__program_task(plan, i);
         const char *kind = node->op->kind;
         bool from = strcmp(kind, "from_nchw") == 0, to = strcmp(kind, "to_nchw") == 0;
         first = from ? i : first;
         if (from && products > 0)
-            fail_msg("%s: %s: node %d of %d is %s", model, tg__plan_network(plan), i, last, kind);
+            fail_msg("%s: %s: node %d of %d is %s", model, tg__program_network(plan), i, last,
+                     kind);
         if (to != (ends && i == last))
-            fail_msg("%s: %s: node %d of %d is %s", model, tg__plan_network(plan), i, last, kind);
+            fail_msg("%s: %s: node %d of %d is %s", model, tg__program_network(plan), i, last,
+                     kind);
         if (strstr(kind, "reorder"))
-            fail_msg("%s: %s: a node that is %s", model, tg__plan_network(plan), kind);
+            fail_msg("%s: %s: a node that is %s", model, tg__program_network(plan), kind);
         products += is_product(node);
         if (is_product(node) && fast &&
             (strstr(node->shape, "ref") || strstr(node->shape, "reorder")))
-            fail_msg("%s: %s: %s is %s", model, tg__plan_network(plan), node->name, node->shape);
+            fail_msg("%s: %s: %s is %s", model, tg__program_network(plan), node->name, node->shape);
     }
     assert_true((first >= 0) == ends);
     return products;
@@ -90,14 +101,16 @@ static void check_model(const char *path, tg_dtype dtype)
     options.threads = 1;
     assert_int_equal(tg_model_open(&model, path, NULL), TG_OK);
     assert_int_equal(tg_session_new(&s, model, &options), TG_OK);
-    for (int pass = 0; pass < PASSES; pass++) {
-        tg__plan_key key = pass_key(pass);
-        tg__plan *plan = tg__session_plan(s, &key);
-        if (!plan)
-            fail_msg("%s: pass %d: %s", path, pass, tg_session_message(s));
-        bool ends = key.network != TG__TEXT_ENCODER && key.kind != TG__PASS_TEXT;
-        int products = check_plan(plan, ends, model->kernels.level >= TG_CPU_AVX512, path);
-        assert_true(products >= (key.kind == TG__PASS_TEXT ? 1 : 5));
+    bool fast = tg__cpu_kernels(s->backend)->level >= TG_CPU_AVX512;
+    for (int i = 0; i < PASSES; i++) {
+        way w = way_of(i);
+        w.pass.tokens = w.pass.tokens ? model->contexts[TEXT_ENCODER] : 0;
+        tg__program *program = tg__session_program(s, w.role, &w.pass);
+        if (!program)
+            fail_msg("%s: pass %d: %s", path, i, tg_session_message(s));
+        bool text = w.pass.kind == TG__PASS_TEXT;
+        int products = check_plan(program, w.role != TEXT_ENCODER && !text, fast, path);
+        assert_true(products >= (text ? 1 : 5));
     }
     tg_session_free(s);
     tg_model_close(model);
@@ -106,6 +119,8 @@ static void check_model(const char *path, tg_dtype dtype)
 static void f32(void **state)
 {
     (void)state;
+    if (tg__cpu_level() < TG_CPU_AVX512)
+        tg_skip_part("oneDNN's products are fast ones: this CPU has no AVX-512");
     for (int i = 0; i < MODELS; i++)
         check_model(models[i], TG_DTYPE_F32);
 }
@@ -113,10 +128,7 @@ static void f32(void **state)
 static void bf16(void **state)
 {
     (void)state;
-    tg__kernels kernels;
-    tg__kernels_init(&kernels, TG_CPU_AUTO);
-    if (kernels.level < TG_CPU_AVX512)
-        skip();
+    tg_skip_without_avx512();
     for (int i = 0; i < MODELS; i++)
         check_model(models[i], TG_DTYPE_BF16);
 }
@@ -135,12 +147,12 @@ static void decoder_is_small(void **state)
     options.threads = 1;
     assert_int_equal(tg_model_open(&model, TG_PROJECT "/models/demo", NULL), TG_OK);
     assert_int_equal(tg_session_new(&s, model, &options), TG_OK);
-    tg__plan_key key = {.network = TG__VAE, .n = 1, .h = 32, .w = 32, .factor = 1};
-    tg__plan *plan = tg__session_plan(s, &key);
+    tg__pass pass = {.n = 1, .h = 32, .w = 32, .factor = 1};
+    tg__program *plan = tg__session_program(s, VAE, &pass);
     assert_non_null(plan);
-    size_t largest = 0, workspace = tg__plan_workspace_bytes(plan);
-    for (int i = 0; i < tg__plan_node_count(plan); i++) {
-        size_t bytes = tg__bytes(tg__plan_node(plan, i)->dst);
+    size_t largest = 0, workspace = tg__program_workspace_bytes(plan);
+    for (int i = 0; i < tg__program_task_count(plan); i++) {
+        size_t bytes = tg__bytes(tg__program_task(plan, i)->dst);
         largest = largest < bytes ? bytes : largest;
     }
     assert_true(largest >= (size_t)256 * 256 * 64 * sizeof(float));

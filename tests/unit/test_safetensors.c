@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "scratch.h"
+#include "skip.h"
 
 enum { MOST_FILE_BYTES = 1 << 16 };
 
@@ -86,7 +87,7 @@ static void test_reads_what_the_library_writes(void **state)
     assert_non_null(file);
     assert_int_equal(tg__safetensors_count(file), 18);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        const tg__disk_tensor *tensor = tg__safetensors_find(file, all[i].name);
+        const tg__weight *tensor = tg__safetensors_find(file, all[i].name);
         assert_non_null(tensor);
         assert_string_equal(tensor->name, all[i].name);
         assert_string_equal(tensor->dtype_name, all[i].dtype_name);
@@ -103,7 +104,7 @@ static void test_reads_what_the_library_writes(void **state)
                 assert_true(values[j] == (float)j);
         }
     }
-    const tg__disk_tensor *scalar = tg__safetensors_find(file, "scalar");
+    const tg__weight *scalar = tg__safetensors_find(file, "scalar");
     float value;
     assert_int_equal(scalar->rank, 0);
     tg__to_f32_array(&value, scalar->data, scalar->dtype, 1);
@@ -168,7 +169,7 @@ static void test_many_tensors(void **state)
     for (int i = 0; i < COUNT; i++) {
         char name[16];
         sprintf(name, "t.%d", i * 7 % COUNT);
-        const tg__disk_tensor *tensor = tg__safetensors_find(file, name);
+        const tg__weight *tensor = tg__safetensors_find(file, name);
         assert_non_null(tensor);
         assert_string_equal(tensor->name, name);
         assert_ptr_equal(tensor, tg__safetensors_at(file, (size_t)i));
@@ -374,7 +375,7 @@ static unsigned read_all(const tg__safetensors *file)
 {
     unsigned sum = 0;
     for (size_t i = 0; i < tg__safetensors_count(file); i++) {
-        const tg__disk_tensor *tensor = tg__safetensors_at(file, i);
+        const tg__weight *tensor = tg__safetensors_at(file, i);
         const unsigned char *data = tensor->data;
         assert_ptr_equal(tg__safetensors_find(file, tensor->name), tensor);
         for (size_t j = 0; j < tensor->bytes; j++)
@@ -497,7 +498,7 @@ static void test_memory(void **state)
     scratch *s = *state;
     enum { BYTES = 8 << 20 };
     if (address_space_in_use() >> 40)
-        skip(); /* AddressSanitizer is here */
+        tg_skip("AddressSanitizer has taken the address space");
     char *file = malloc(8 + BYTES);
     assert_non_null(file);
     for (size_t i = 8; i < 8 + BYTES; i += 4)

@@ -21,6 +21,8 @@
 enum { MAX_TENSORS = 2048 };
 
 static const char *const network_names[] = {"unet", "vae", "text_encoder"};
+static const tg__network_class *const network_classes[] = {
+    &tg__unet_class, &tg__autoencoder_kl_class, &tg__clip_text_class};
 
 /* ------------------------------------------------------------------------- writing checkpoints */
 
@@ -239,20 +241,28 @@ static void free_golden(golden *g)
     free(g);
 }
 
-static tg__config *config_of(const char *json, const char *layout, tg__network network,
+static int network_of(const tg__network_class *class)
+{
+    int i = 0;
+    while (network_classes[i] != class)
+        i++;
+    return i;
+}
+
+static tg__config *config_of(const char *json, const char *layout, const tg__network_class *network,
                              tg__error *error)
 {
     char name[64];
     tg__layout_file shipped;
     if (json)
         return tg__config_parse(json, strlen(json), "config.json", error);
-    snprintf(name, sizeof name, "%s/config.json", network_names[network]);
+    snprintf(name, sizeof name, "%s/config.json", network_names[network_of(network)]);
     assert_true(tg__layout_find(layout, name, &shipped));
     return tg__config_parse(shipped.text, shipped.length, shipped.where, error);
 }
 
-static tg__single_file_names names_of(const tg__single_file *single, tg__network network,
-                                      const char *json)
+static tg__single_file_names names_of(const tg__single_file *single,
+                                      const tg__network_class *network, const char *json)
 {
     tg__error error = {0};
     tg__single_file_names names;
@@ -264,7 +274,7 @@ static tg__single_file_names names_of(const tg__single_file *single, tg__network
     return names;
 }
 
-static void assert_shape(const tg__disk_tensor *found, shape expected)
+static void assert_shape(const tg__weight *found, shape expected)
 {
     assert_int_equal(found->rank, expected.rank);
     for (int i = 0; i < expected.rank; i++)
@@ -282,10 +292,10 @@ static int check_golden(const golden *g, const tg__safetensors *file, bool own_c
     tg__single_file_open(&single, file, "model.safetensors", own_configs, &error);
     assert_string_equal(error.message, "");
     for (int n = 0; n < 3; n++) {
-        tg__single_file_names names = names_of(&single, (tg__network)n, g->configs[n]);
+        tg__single_file_names names = names_of(&single, network_classes[n], g->configs[n]);
         for (int i = 0; i < g->count; i++) {
-            const tg__disk_tensor *source;
-            tg__disk_tensor found;
+            const tg__weight *source;
+            tg__weight found;
             if (strcmp(g->expected[i].network, network_names[n]) != 0)
                 continue;
             if (!tg__single_file_lookup(&names, g->expected[i].name, -1, NULL, &found))
@@ -353,43 +363,44 @@ static void test_short_text_names(void **state)
 /* ----------------------------------------------------------------------- what is not in a file */
 
 typedef struct question {
-    tg__network network;
+    const tg__network_class *network;
     const char *name;
 } question;
 
 static void test_no_counterpart(void **state)
 {
     static const question questions[] = {
-        {TG__UNET, ""},
-        {TG__UNET, "conv_in"},
-        {TG__UNET, "conv_in.weight.more"},
-        {TG__UNET, "input_blocks.0.0.weight"},
-        {TG__UNET, "down_blocks.0.resnets.1.norm1.weight"}, /* the next block's in the file */
-        {TG__UNET, "down_blocks.0.resnets.00.norm1.weight"},
-        {TG__UNET, "down_blocks.0.resnets.-1.norm1.weight"},
-        {TG__UNET, "down_blocks.0.resnets.4294967296.norm1.weight"},
-        {TG__UNET, "down_blocks.0.resnets..norm1.weight"},
-        {TG__UNET, "down_blocks.0.resnets.0"},
-        {TG__UNET, "down_blocks.2.downsamplers.0.conv.weight"},
-        {TG__UNET, "down_blocks.2.attentions.0.norm.weight"},
-        {TG__UNET, "down_blocks.3.resnets.0.norm1.weight"},
-        {TG__UNET, "mid_block.resnets.2.norm1.weight"},
-        {TG__UNET, "mid_block.attentions.1.norm.weight"},
-        {TG__UNET, "up_blocks.0.resnets.2.norm1.weight"},
-        {TG__UNET, "up_blocks.2.upsamplers.0.conv.weight"},
-        {TG__UNET, "up_blocks.3.resnets.0.norm1.weight"},
-        {TG__VAE, "encoder.down_blocks.0.resnets.1.norm1.weight"},
-        {TG__VAE, "encoder.down_blocks.1.downsamplers.0.conv.weight"},
-        {TG__VAE, "encoder.down_blocks.2.resnets.0.norm1.weight"},
-        {TG__VAE, "encoder.up_blocks.0.resnets.0.norm1.weight"},
-        {TG__VAE, "encoder.mid_block.attentions.0.query.weight"},
-        {TG__VAE, "decoder.up_blocks.0.resnets.2.norm1.weight"},
-        {TG__VAE, "decoder.up_blocks.1.upsamplers.0.conv.weight"},
-        {TG__VAE, "decoder.quant_conv.weight"},
-        {TG__VAE, "conv_in.weight"},
-        {TG__TEXT_ENCODER, "text_model.encoder.layers.2.layer_norm1.weight"},
-        {TG__TEXT_ENCODER, "embeddings.token_embedding.weight"},
-        {TG__TEXT_ENCODER, "text_projection.weight"},
+        {&tg__unet_class, ""},
+        {&tg__unet_class, "conv_in"},
+        {&tg__unet_class, "conv_in.weight.more"},
+        {&tg__unet_class, "input_blocks.0.0.weight"},
+        {&tg__unet_class,
+         "down_blocks.0.resnets.1.norm1.weight"}, /* the next block's in the file */
+        {&tg__unet_class, "down_blocks.0.resnets.00.norm1.weight"},
+        {&tg__unet_class, "down_blocks.0.resnets.-1.norm1.weight"},
+        {&tg__unet_class, "down_blocks.0.resnets.4294967296.norm1.weight"},
+        {&tg__unet_class, "down_blocks.0.resnets..norm1.weight"},
+        {&tg__unet_class, "down_blocks.0.resnets.0"},
+        {&tg__unet_class, "down_blocks.2.downsamplers.0.conv.weight"},
+        {&tg__unet_class, "down_blocks.2.attentions.0.norm.weight"},
+        {&tg__unet_class, "down_blocks.3.resnets.0.norm1.weight"},
+        {&tg__unet_class, "mid_block.resnets.2.norm1.weight"},
+        {&tg__unet_class, "mid_block.attentions.1.norm.weight"},
+        {&tg__unet_class, "up_blocks.0.resnets.2.norm1.weight"},
+        {&tg__unet_class, "up_blocks.2.upsamplers.0.conv.weight"},
+        {&tg__unet_class, "up_blocks.3.resnets.0.norm1.weight"},
+        {&tg__autoencoder_kl_class, "encoder.down_blocks.0.resnets.1.norm1.weight"},
+        {&tg__autoencoder_kl_class, "encoder.down_blocks.1.downsamplers.0.conv.weight"},
+        {&tg__autoencoder_kl_class, "encoder.down_blocks.2.resnets.0.norm1.weight"},
+        {&tg__autoencoder_kl_class, "encoder.up_blocks.0.resnets.0.norm1.weight"},
+        {&tg__autoencoder_kl_class, "encoder.mid_block.attentions.0.query.weight"},
+        {&tg__autoencoder_kl_class, "decoder.up_blocks.0.resnets.2.norm1.weight"},
+        {&tg__autoencoder_kl_class, "decoder.up_blocks.1.upsamplers.0.conv.weight"},
+        {&tg__autoencoder_kl_class, "decoder.quant_conv.weight"},
+        {&tg__autoencoder_kl_class, "conv_in.weight"},
+        {&tg__clip_text_class, "text_model.encoder.layers.2.layer_norm1.weight"},
+        {&tg__clip_text_class, "embeddings.token_embedding.weight"},
+        {&tg__clip_text_class, "text_projection.weight"},
     };
     golden *g = read_golden("mini1");
     tg__safetensors *file = open_checkpoint(&g->file);
@@ -399,9 +410,9 @@ static void test_no_counterpart(void **state)
     (void)state;
     tg__single_file_open(&single, file, "model.safetensors", true, &error);
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
-        tg__network network = questions[i].network;
-        tg__single_file_names names = names_of(&single, network, g->configs[network]);
-        tg__disk_tensor found;
+        const tg__network_class *network = questions[i].network;
+        tg__single_file_names names = names_of(&single, network, g->configs[network_of(network)]);
+        tg__weight found;
         if (tg__single_file_lookup(&names, questions[i].name, -1, NULL, &found))
             fail_msg("%s is %s", questions[i].name, found.name);
         memset(longest, 'x', sizeof longest);
@@ -421,10 +432,10 @@ static void test_last_layer(void **state)
     tg__error error = {0};
     tg__single_file single;
     tg__single_file_names names;
-    tg__disk_tensor found;
+    tg__weight found;
     (void)state;
     tg__single_file_open(&single, file, "model.safetensors", true, &error);
-    names = names_of(&single, TG__TEXT_ENCODER, g->configs[TG__TEXT_ENCODER]);
+    names = names_of(&single, &tg__clip_text_class, g->configs[network_of(&tg__clip_text_class)]);
     assert_non_null(
         tg__safetensors_find(file, "cond_stage_model.model.transformer.resblocks.3.ln_1.weight"));
     assert_true(tg__single_file_lookup(&names, "text_model.encoder.layers.2.layer_norm1.weight", -1,
@@ -453,13 +464,13 @@ static void test_layers_by_level(void **state)
     tg__error error = {0};
     tg__single_file single;
     tg__single_file_names unet;
-    tg__disk_tensor found;
+    tg__weight found;
     (void)state;
     for (int i = 0; i < NAMES; i++)
         add(c, names[i][1], "8");
     file = open_checkpoint(c);
     tg__single_file_open(&single, file, "model.safetensors", false, &error);
-    unet = names_of(&single, TG__UNET, config);
+    unet = names_of(&single, &tg__unet_class, config);
     for (int i = 0; i < NAMES; i++) {
         assert_true(tg__single_file_lookup(&unet, names[i][0], -1, NULL, &found));
         assert_string_equal(found.name, names[i][1]);
@@ -472,7 +483,7 @@ static void test_layers_by_level(void **state)
 
 typedef struct viewing {
     const char *golden;
-    tg__network network;
+    const tg__network_class *network;
     const char *config; /* NULL: the golden's */
     const char *source, *dims;
     const char *name, *expected;
@@ -485,13 +496,14 @@ static void check_view(const viewing *v)
     tg__error error = {0};
     tg__single_file single;
     tg__single_file_names names;
-    tg__disk_tensor found;
+    tg__weight found;
     tg__safetensors *file;
     assert_non_null(source);
     source->shape = parse_shape(v->dims);
     file = open_checkpoint(&g->file);
     tg__single_file_open(&single, file, "model.safetensors", true, &error);
-    names = names_of(&single, v->network, v->config ? v->config : g->configs[v->network]);
+    names =
+        names_of(&single, v->network, v->config ? v->config : g->configs[network_of(v->network)]);
     assert_true(tg__single_file_lookup(&names, v->name, -1, NULL, &found));
     assert_shape(&found, parse_shape(v->expected));
     tg__safetensors_close(file);
@@ -506,27 +518,27 @@ static void test_views(void **state)
 {
     static const viewing views[] = {
         /* Whichever form the file has, the network's own is given. */
-        {"mini1", TG__UNET, "{" MINI1_UNET ",\"use_linear_projection\":true}",
+        {"mini1", &tg__unet_class, "{" MINI1_UNET ",\"use_linear_projection\":true}",
          UNET_ATTENTION "proj_in.weight", "8,8,1,1", "down_blocks.0.attentions.0.proj_in.weight",
          "8,8"},
-        {"mini1", TG__UNET, "{" MINI1_UNET "}", UNET_ATTENTION "proj_out.weight", "8,8",
+        {"mini1", &tg__unet_class, "{" MINI1_UNET "}", UNET_ATTENTION "proj_out.weight", "8,8",
          "down_blocks.0.attentions.0.proj_out.weight", "8,8,1,1"},
-        {"mini1", TG__UNET, "{" MINI1_UNET "}", UNET_ATTENTION "proj_out.bias", "8",
+        {"mini1", &tg__unet_class, "{" MINI1_UNET "}", UNET_ATTENTION "proj_out.bias", "8",
          "down_blocks.0.attentions.0.proj_out.bias", "8"},
-        {"mini1", TG__VAE, NULL, "first_stage_model.encoder.mid.attn_1.q.weight", "12,12",
-         "encoder.mid_block.attentions.0.to_q.weight", "12,12"},
-        {"mini1", TG__VAE, NULL, "first_stage_model.encoder.mid.attn_1.q.weight", "12,12,1",
-         "encoder.mid_block.attentions.0.to_q.weight", "12,12"},
+        {"mini1", &tg__autoencoder_kl_class, NULL, "first_stage_model.encoder.mid.attn_1.q.weight",
+         "12,12", "encoder.mid_block.attentions.0.to_q.weight", "12,12"},
+        {"mini1", &tg__autoencoder_kl_class, NULL, "first_stage_model.encoder.mid.attn_1.q.weight",
+         "12,12,1", "encoder.mid_block.attentions.0.to_q.weight", "12,12"},
         /* What fits nothing is shown as it is. */
-        {"mini1", TG__VAE, NULL, "first_stage_model.encoder.mid.attn_1.q.weight", "12,12,3,3",
-         "encoder.mid_block.attentions.0.to_q.weight", "12,12,3,3"},
-        {"mini1", TG__UNET, "{" MINI1_UNET ",\"use_linear_projection\":true}",
+        {"mini1", &tg__autoencoder_kl_class, NULL, "first_stage_model.encoder.mid.attn_1.q.weight",
+         "12,12,3,3", "encoder.mid_block.attentions.0.to_q.weight", "12,12,3,3"},
+        {"mini1", &tg__unet_class, "{" MINI1_UNET ",\"use_linear_projection\":true}",
          UNET_ATTENTION "proj_in.weight", "8", "down_blocks.0.attentions.0.proj_in.weight", "8"},
-        {"mini2", TG__TEXT_ENCODER, NULL, OPEN_CLIP "attn.in_proj_weight", "61,20",
+        {"mini2", &tg__clip_text_class, NULL, OPEN_CLIP "attn.in_proj_weight", "61,20",
          "text_model.encoder.layers.0.self_attn.v_proj.weight", "61,20"},
-        {"mini2", TG__TEXT_ENCODER, NULL, OPEN_CLIP "attn.in_proj_bias", "-",
+        {"mini2", &tg__clip_text_class, NULL, OPEN_CLIP "attn.in_proj_bias", "-",
          "text_model.encoder.layers.0.self_attn.v_proj.bias", "-"},
-        {"mini2", TG__TEXT_ENCODER, NULL, OPEN_CLIP "attn.in_proj_weight", "0,20",
+        {"mini2", &tg__clip_text_class, NULL, OPEN_CLIP "attn.in_proj_weight", "0,20",
          "text_model.encoder.layers.0.self_attn.v_proj.weight", "0,20"},
     };
     (void)state;
@@ -546,7 +558,7 @@ static void test_through_weights(void **state)
     tg__weights *weights;
     (void)state;
     tg__single_file_open(&single, file, "model.safetensors", false, &error);
-    names = names_of(&single, TG__UNET, NULL);
+    names = names_of(&single, &tg__unet_class, NULL);
     weights = tg__weights_from(tg__single_file_lookup, &names, "model.safetensors", &error);
     assert_non_null(weights);
     tg__weights_get(weights, "conv_in.weight", 4, wrong, &error);

@@ -106,18 +106,13 @@ static tg_model *open_demo(tg_session **session, tg_vae_tiling tiling)
     return model;
 }
 
-static size_t workspace(const tg_session *s, int kind, int h, int w)
+static size_t workspace(tg_session *s, int kind, int h, int w)
 {
     int unit = kind == TG__PASS_ENCODE ? 8 : 1;
-    tg__error error = {0};
-    tg__context context = s->contexts[TG__VAE];
-    tg__plan_key key = {
-        .network = TG__VAE, .kind = kind, .n = 1, .h = h * unit, .w = w * unit, .factor = 1};
-    tg__plan *plan = tg__record_plan(s->model, &context, &key, TG__F32, false, &error);
-    assert_int_equal(tg__plan_measure(plan), TG_OK);
-    size_t bytes = tg__plan_workspace_bytes(plan);
-    tg__plan_free(plan);
-    return bytes;
+    tg__pass pass = {.kind = kind, .n = 1, .h = h * unit, .w = w * unit, .factor = 1};
+    tg__needs needs;
+    assert_int_equal(tg__session_measure(s, s->model->class->autoencoder, &pass, &needs), TG_OK);
+    return needs.workspace_bytes;
 }
 
 /* Whole to the last byte; with less, ever smaller tiles that fit; the smallest if none does. */

@@ -54,7 +54,7 @@ static void check_opens(scratch *s, const char *variant, unsigned char value, co
 {
     tg__error error = {0};
     char expected[TG__WHERE_BYTES];
-    tg__disk_tensor found;
+    tg__weight found;
     tg__weights *weights = tg__weights_open(s->folder, BASE, variant, &error);
     if (!weights)
         fail_msg("%s", error.message);
@@ -166,7 +166,7 @@ static void test_shards(void **state)
 {
     scratch *s = *state;
     tg__error error = {0};
-    tg__disk_tensor found;
+    tg__weight found;
     write_weights(s, "m-1-of-2.safetensors", "a", 1);
     write_weights(s, "m-2-of-2.safetensors", "b", 2);
     write_text(s, INDEX,
@@ -318,7 +318,7 @@ static void test_get(void **state)
     write_weights(s, where, "a", 7);
     tg__weights *weights = tg__weights_open(s->folder, BASE, NULL, &error);
     assert_non_null(weights);
-    tg__disk_tensor tensor = tg__weights_get(weights, "a", 2, (int64_t[]){2, 1}, &error);
+    tg__weight tensor = tg__weights_get(weights, "a", 2, (int64_t[]){2, 1}, &error);
     assert_int_equal(error.status, TG_OK);
     assert_int_equal(tensor.bytes, 4);
     assert_int_equal(tensor.dtype, TG__F16);
@@ -336,20 +336,14 @@ static void test_get(void **state)
 
 /* Knows "a" alone, under another name in the file. */
 static bool look_up(const void *context, const char *name, int rank, const int64_t *shape,
-                    tg__disk_tensor *found)
+                    tg__weight *found)
 {
     static const float value = 2;
     if (strcmp(name, context) != 0)
         return false;
     assert_true(rank == -1 ? shape == NULL : shape[rank - 1] > 0);
-    *found = (tg__disk_tensor){.name = "model.a",
-                               .file = "sd.safetensors",
-                               .dtype = TG__F32,
-                               .dtype_name = "F32",
-                               .rank = 1,
-                               .shape = {1},
-                               .data = &value,
-                               .bytes = 4};
+    *found = tg__weight_in_memory("model.a", &value, TG__F32, 1, (int64_t[]){1});
+    found->file = "sd.safetensors";
     return true;
 }
 
@@ -357,7 +351,7 @@ static void test_lookup_elsewhere(void **state)
 {
     (void)state;
     tg__error error = {0};
-    tg__disk_tensor found;
+    tg__weight found;
     tg__weights *weights = tg__weights_from(look_up, "a", "sd.safetensors", &error);
     assert_non_null(weights);
     assert_string_equal(tg__weights_where(weights), "sd.safetensors");

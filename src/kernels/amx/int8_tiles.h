@@ -14,8 +14,8 @@
  *   tile_zero(t)                    t, a, b, sum are literal numbers
  *   tile_load(t, pointer, stride)   its rows, stride bytes apart
  *   tile_store(t, pointer, stride)
- *   tile_multiply_bytes(sum, a, b)  sum[i][j] += a[i][4k] b[k][4j] + ... + a[i][4k + 3] b[k][4j +
- * 3], a without a sign, b with one */
+ *   tile_multiply_bytes(sum, a, b)  adds a[i][4k + m] b[k][4j + m] to sum[i][j], for all k and for
+ *                                   m from 0 to 3; bytes of a have no sign, those of b have one */
 #ifndef TG_KERNELS_AMX_INT8_TILES_H
 #define TG_KERNELS_AMX_INT8_TILES_H
 

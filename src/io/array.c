@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/array.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+bool tg__array_check(const tg_array *a, tg_status status, tg__error *error)
+{
+    if (!a->data || a->count < 1 || a->channels < 1 || a->height < 1 || a->width < 1) {
+        tg__fail(error, TG_ERROR_ARGUMENT,
+                 "its shape is (%d, %d, %d, %d)%s, expected sizes above 0%s", a->count, a->channels,
+                 a->height, a->width, a->data ? "" : " without data", a->data ? "" : " and data");
+        return false;
+    }
+    size_t row = (size_t)a->width, plane = row * (size_t)a->height;
+    size_t image = plane * (size_t)a->channels, n = image * (size_t)a->count;
+    for (size_t i = 0; i < n; i++) {
+        if (isfinite(a->data[i]))
+            continue;
+        tg__fail(error, status, "value [%zu, %zu, %zu, %zu] is %g, expected a finite number",
+                 i / image, i % image / plane, i % plane / row, i % row, (double)a->data[i]);
+        return false;
+    }
+    return true;
+}
+
+void tg_array_free(tg_array *array)
+{
+    if (!array)
+        return;
+    free((void *)array->data);
+    *array = (tg_array){0};
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "models/network.h"
+
+#include <stdlib.h>
+
+const tg__network_class *const tg__network_classes[] = {&tg__unet_class, &tg__autoencoder_kl_class,
+                                                        &tg__clip_text_class, NULL};
+
+bool tg__pass_same(const tg__pass *a, const tg__pass *b)
+{
+    return a->kind == b->kind && a->n == b->n && a->h == b->h && a->w == b->w &&
+           a->tokens == b->tokens && a->skip == b->skip && a->factor == b->factor &&
+           tg__gate_same(a->gate, b->gate);
+}
+
+tg__network *tg__network_new(const tg__network_class *class, const char *role, tg__error *error)
+{
+    tg__network *network = calloc(1, class->bytes);
+    if (!network) {
+        tg__fail_memory(error);
+        return NULL;
+    }
+    network->class = class;
+    network->name = role;
+    return network;
+}
+
+void tg__network_free(tg__network *network)
+{
+    if (!network)
+        return;
+    tg__arena_free(&network->arena);
+    free(network);
+}
+
+int tg__network_slot(const tg__network *network, const char *name)
+{
+    for (const tg__port *port = network->class->ports; port->name; port++)
+        if (strcmp(port->name, name) == 0)
+            return port->slot;
+    return -1;
+}
+
+tg__plan *tg__network_plan(const tg__network *network, const tg__pass *pass, tg__error *error)
+{
+    tg__plan *plan = tg__plan_new(network->name, error);
+    if (plan)
+        network->class->record(plan, network, pass);
+    if (!tg__failed(error))
+        return plan;
+    tg__plan_free(plan);
+    return NULL;
+}
+
+void tg__latent_size(const tg__network *autoencoder, int h, int w, int *latent_h, int *latent_w)
+{
+    *latent_h = h / autoencoder->facts.factor;
+    *latent_w = w / autoencoder->facts.factor;
+}

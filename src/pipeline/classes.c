@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include "pipeline/pipeline.h"
+
+const tg__pipeline_class *const tg__pipeline_classes[] = {&tg__stable_diffusion_class, NULL};

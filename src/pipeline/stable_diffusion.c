@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* StableDiffusionPipeline: Stable Diffusion 1.x and 2.x. */
+#include "pipeline/session.h"
+
+enum { UNET, VAE, TEXT_ENCODER, ROLES };
+
+static void check(tg_model *m)
+{
+    static const char config[] = "unet/config.json";
+    const tg__facts *unet = &m->networks[UNET]->facts, *vae = &m->networks[VAE]->facts;
+    const tg__facts *text = &m->networks[TEXT_ENCODER]->facts;
+    if (unet->in_channels == 9)
+        tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
+                 "%s: in_channels is 9 (an inpainting model): not implemented", config);
+    else if (unet->in_channels != vae->latent_channels)
+        tg__fail(&m->error, TG_ERROR_FORMAT,
+                 "%s: in_channels is %d, expected %d as latent_channels in vae/config.json", config,
+                 unet->in_channels, vae->latent_channels);
+    else if (unet->out_channels != unet->in_channels)
+        tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
+                 "%s: out_channels is %d, expected %d as in_channels", config, unet->out_channels,
+                 unet->in_channels);
+    else if (unet->text_width != text->text_width)
+        tg__fail(&m->error, TG_ERROR_FORMAT,
+                 "%s: cross_attention_dim is %d, expected %d as hidden_size in "
+                 "text_encoder/config.json",
+                 config, unet->text_width, text->text_width);
+}
+
+static tg_status encode(tg_session *s, tg_prompt *prompt, const tg__texts *texts)
+{
+    const tg_model *m = s->model;
+    tg__condition *text = tg__prompt_add(prompt, "text", m->contexts[TEXT_ENCODER],
+                                         m->networks[TEXT_ENCODER]->facts.text_width, &s->error);
+    if (!text)
+        return s->error.status;
+    /* The negative first: it is what a plan without skip is kept for. */
+    tg__encode_text(s, prompt, TEXT_ENCODER, "the negative prompt",
+                    texts->negative ? texts->negative : "", 0, text->negative);
+    return tg__encode_text(s, prompt, TEXT_ENCODER, "the prompt", texts->text, texts->clip_skip,
+                           text->positive);
+}
+
+static const tg__role roles[ROLES] = {
+    [UNET] = {"unet", (const tg__network_class *const[]){&tg__unet_class, NULL}, NULL},
+    [VAE] = {"vae", (const tg__network_class *const[]){&tg__autoencoder_kl_class, NULL}, NULL},
+    [TEXT_ENCODER] = {"text_encoder",
+                      (const tg__network_class *const[]){&tg__clip_text_class, NULL}, "tokenizer"},
+};
+
+const tg__pipeline_class tg__stable_diffusion_class = {
+    .names = (const char *const[]){"StableDiffusionPipeline", NULL},
+    .roles = roles,
+    .role_count = ROLES,
+    .denoiser = UNET,
+    .autoencoder = VAE,
+    .steps = 25,
+    .guidance = 7.5,
+    .gate = {.gate_step = 10, .sp_interval = 5, .fi_interval = 1, .warm_up = 2},
+    .force_stable_diffusion = true,
+    .check = check,
+    .encode = encode,
+    .recipe = tg__gated_recipe,
+};
