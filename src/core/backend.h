@@ -9,6 +9,7 @@
 #define TG_CORE_BACKEND_H
 
 #include "core/plan.h"
+#include "tgate_profile.h"
 
 typedef struct tg__backend tg__backend;
 typedef struct tg__program tg__program; /* each backend has a type of its own by this name */
@@ -63,7 +64,9 @@ typedef struct tg__keep {
     const struct tg__log_sink *log; /* outlives the backend */
 } tg__keep;
 
-enum { TG__WORKSPACE = -1 }; /* a program's own memory, where slots are bound */
+/* A program's own memory, where slots are bound. Not -1: by that a network says that it has no such
+ * port. */
+enum { TG__WORKSPACE = -2 };
 
 typedef struct tg__backend_class {
     const char *name; /* "cpu" */
@@ -97,10 +100,24 @@ typedef struct tg__backend_class {
      * call that may have packed something. */
     tg_status (*keep)(tg__backend *backend, int network, const tg__keep *keep, tg__error *error);
     void (*save)(tg__backend *backend);
+
+    /* What the machine can do at most; threads: of the session that asks, which are set. NULL: it
+     * is not measured. */
+    tg_peak (*peak)(const tg__backend *backend, int threads);
 } tg__backend_class;
 
 struct tg__backend {
     const tg__backend_class *class;
 };
+
+/* How backends of one class are made. cap: the highest instruction set of a CPU. */
+typedef struct tg__backend_opener {
+    /* dtype: as a session's option. NULL with an error; TG_ERROR_UNSUPPORTED where the machine
+     * lacks what the dtype needs. */
+    tg__backend *(*open)(tg_cpu cap, tg_dtype dtype, tg__error *error);
+    /* The same for measure alone, whatever the machine has. */
+    tg__backend *(*open_to_measure)(tg_cpu cap, tg_dtype dtype, tg__error *error);
+    tg_dtype (*usual_dtype)(tg_cpu cap); /* what TG_DTYPE_AUTO comes to */
+} tg__backend_opener;
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "cpu/lower.h"
 #include "io/cache.h"
+#include "kernels/peak.h"
 
 typedef struct cpu {
     tg__backend base;
@@ -205,6 +206,20 @@ static void save(tg__backend *backend)
     pthread_mutex_unlock(&c->lock);
 }
 
+/* ---------------------------------------------------------------------------------------- peak */
+
+static tg_peak peak(const tg__backend *backend, int threads)
+{
+    const double seconds = 0.1;
+    const tg__kernels *k = tg__cpu_kernels(backend);
+    return (tg_peak){
+        .f32_gmac_per_s = tg__peak_gmac_all(k->peak_f32, seconds),
+        .bf16_gmac_per_s = tg__peak_gmac_all(k->peak_bf16, seconds),
+        .int8_gmac_per_s = tg__peak_gmac_all(k->peak_int8, seconds),
+        .gbytes_per_s = tg__peak_gb(k, tg__beyond_caches(threads), seconds),
+    };
+}
+
 /* ------------------------------------------------------------------------------ opening, closing
  */
 
@@ -240,18 +255,19 @@ static const tg__backend_class cpu_class = {
     .packed_bytes = packed_bytes,
     .keep = keep,
     .save = save,
+    .peak = peak,
 };
 
-static tg_dtype usual_dtype(const tg__kernels *k)
+static tg_dtype usual_of(const tg__kernels *k)
 {
     return k->bf16_fast && k->level >= TG_CPU_AVX512 ? TG_DTYPE_BF16 : TG_DTYPE_F32;
 }
 
-tg_dtype tg__cpu_usual_dtype(tg_cpu cap)
+static tg_dtype usual_dtype(tg_cpu cap)
 {
     tg__kernels kernels;
     tg__kernels_init(&kernels, cap);
-    return usual_dtype(&kernels);
+    return usual_of(&kernels);
 }
 
 static void check_dtype(tg_dtype dtype, const tg__kernels *k, tg__error *error)
@@ -279,15 +295,15 @@ static cpu *open_cpu(tg_cpu cap, tg_dtype dtype, tg__error *error)
     c->base.class = &cpu_class;
     pthread_mutex_init(&c->lock, NULL);
     tg__kernels_init(&c->kernels, cap);
-    c->dtype = dtype == TG_DTYPE_AUTO ? usual_dtype(&c->kernels) : dtype;
-    tg_dtype activations = c->dtype == TG_DTYPE_INT8 ? usual_dtype(&c->kernels) : c->dtype;
+    c->dtype = dtype == TG_DTYPE_AUTO ? usual_of(&c->kernels) : dtype;
+    tg_dtype activations = c->dtype == TG_DTYPE_INT8 ? usual_of(&c->kernels) : c->dtype;
     c->activations = activations == TG_DTYPE_BF16 ? TG__BF16 : TG__F32;
     for (int i = 0; i < TG__MAX_NETWORKS; i++)
         c->contexts[i].kernels = &c->kernels;
     return c;
 }
 
-tg__backend *tg__cpu_open_to_measure(tg_cpu cap, tg_dtype dtype, tg__error *error)
+static tg__backend *open_to_measure(tg_cpu cap, tg_dtype dtype, tg__error *error)
 {
     cpu *c = open_cpu(cap, dtype, error);
     if (!c)
@@ -297,7 +313,7 @@ tg__backend *tg__cpu_open_to_measure(tg_cpu cap, tg_dtype dtype, tg__error *erro
     return &c->base;
 }
 
-tg__backend *tg__cpu_open(tg_cpu cap, tg_dtype dtype, tg__error *error)
+static tg__backend *open_to_run(tg_cpu cap, tg_dtype dtype, tg__error *error)
 {
     cpu *c = open_cpu(cap, dtype, error);
     if (!c)
@@ -312,6 +328,8 @@ tg__backend *tg__cpu_open(tg_cpu cap, tg_dtype dtype, tg__error *error)
     close_cpu(&c->base);
     return NULL;
 }
+
+const tg__backend_opener tg__cpu_opener = {open_to_run, open_to_measure, usual_dtype};
 
 const tg__kernels *tg__cpu_kernels(const tg__backend *backend) { return &cpu_of(backend)->kernels; }
 

@@ -30,8 +30,8 @@ typedef enum tg__kind {
     TG__ACTIVATE,    /* tg__activate_parameters; X */
     TG__CONVERT,     /* X in dst's format */
     TG__MEAN_HALVES, /* X: (first half of its images + second half) / 2 */
-    TG__FROM_NCHW,   /* tg__from_nchw_parameters; X external f32, given as (n, c, h, w) */
-    TG__TO_NCHW,  /* X (f32); dst external f32, given as (n, c, h, w), has the first of X's channels
+    TG__FROM_NCHW,   /* tg__from_nchw_parameters; X external f32, in memory (n, c, h, w) */
+    TG__TO_NCHW,  /* X (f32); dst external f32, in memory (n, c, h, w), has the first of X's channels
                    */
     TG__UPSAMPLE, /* X: nearest neighbour to dst's size */
     TG__TIMESTEP_EMBEDDING, /* tg__timestep_parameters; X external, one f32 */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What a model is and what it needs: from its configs and plans, without touching the weights. */
-#include "cpu/backend.h"
 #include "pipeline/model.h"
 
 static const char *dtype_of(const tg__tally *tally)
@@ -42,7 +41,7 @@ static int64_t memory_of(tg_model *m, tg_dtype dtype, int64_t *macs)
     tg__pass step = {
         .gate = {.guided = true}, .n = 1, .h = side, .w = side, .tokens = m->info.context};
     tg__pass decode = {.n = 1, .h = side, .w = side, .factor = 1};
-    tg__backend *backend = tg__cpu_open_to_measure(m->cpu, dtype, &m->error);
+    tg__backend *backend = tg__usual_backend->open_to_measure(m->cpu, dtype, &m->error);
     if (!backend)
         return 0;
     tg__needs a = needs_of(m, backend, denoiser, &step);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "core/options.h"
-#include "cpu/backend.h"
 #include "io/file.h"
 #include "pipeline/layouts.h"
 
@@ -460,32 +459,35 @@ const char *tg_model_message(const tg_model *m) { return tg_model_error(m)->mess
 
 /* ------------------------------------------------------------------------------------ backends */
 
-static tg__resident *new_resident(tg_model *m, tg_dtype dtype, tg__error *error)
+static tg__resident *new_resident(tg_model *m, const tg__backend_opener *opener, tg_dtype dtype,
+                                  tg__error *error)
 {
     tg__resident *resident = calloc(1, sizeof *resident);
     if (!resident) {
         tg__fail_memory(error);
         return NULL;
     }
-    resident->backend = tg__cpu_open(m->cpu, dtype, error);
+    resident->backend = opener->open(m->cpu, dtype, error);
     if (!resident->backend) {
         free(resident);
         return NULL;
     }
+    resident->opener = opener;
     resident->dtype = dtype;
     resident->next = m->residents;
     m->residents = resident;
     return resident;
 }
 
-tg__resident *tg__model_acquire(tg_model *m, tg_dtype dtype, tg__error *error)
+tg__resident *tg__model_acquire(tg_model *m, const tg__backend_opener *opener, tg_dtype dtype,
+                                tg__error *error)
 {
     pthread_mutex_lock(&m->lock);
     tg__resident *resident = m->residents;
-    while (resident && resident->dtype != dtype)
+    while (resident && (resident->opener != opener || resident->dtype != dtype))
         resident = resident->next;
     if (!resident)
-        resident = new_resident(m, dtype, error);
+        resident = new_resident(m, opener, dtype, error);
     if (resident)
         resident->sessions++;
     pthread_mutex_unlock(&m->lock);

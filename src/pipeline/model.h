@@ -15,6 +15,7 @@
  */
 typedef struct tg__resident {
     tg__backend *backend;
+    const tg__backend_opener *opener;
     tg_dtype dtype;
     int sessions;
     struct tg__resident *next;
@@ -59,9 +60,13 @@ tg_status tg__model_open(tg_model **model, const char *path, const tg_model_opti
 /* A scheduler of the model's own config and overrides. */
 tg__scheduler *tg__model_scheduler(const tg_model *model, tg__error *error);
 
-/* A backend of this dtype (resolved: not auto), the sessions' that are there or a new one; given
- * back when the session ends. NULL with an error. */
-tg__resident *tg__model_acquire(tg_model *model, tg_dtype dtype, tg__error *error);
+/* What runs the sessions that do not say otherwise: the one place that names a backend. */
+extern const tg__backend_opener *const tg__usual_backend;
+
+/* A backend of this opener and dtype (resolved: not auto), the sessions' that are there or a new
+ * one; given back when the session ends. NULL with an error. */
+tg__resident *tg__model_acquire(tg_model *model, const tg__backend_opener *opener, tg_dtype dtype,
+                                tg__error *error);
 void tg__model_release(tg_model *model, tg__resident *resident);
 
 static inline const tg__network *tg__denoiser(const tg_model *model)

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/backend.h"
-#include "kernels/peak.h"
 #include "pipeline/session.h"
 
 typedef struct tg__profile {
@@ -103,18 +101,6 @@ void tg__session_free_profile(tg_session *s)
 
 /* ----------------------------------------------------------------------------------------- peak */
 
-static void measure(tg_session *s)
-{
-    const double seconds = 0.1;
-    const tg__kernels *k = tg__cpu_kernels(s->backend);
-    s->peak = (tg_peak){
-        .f32_gmac_per_s = tg__peak_gmac_all(k->peak_f32, seconds),
-        .bf16_gmac_per_s = tg__peak_gmac_all(k->peak_bf16, seconds),
-        .int8_gmac_per_s = tg__peak_gmac_all(k->peak_int8, seconds),
-        .gbytes_per_s = tg__peak_gb(k, tg__beyond_caches(s->threads), seconds),
-    };
-}
-
 tg_status tg_session_measure_peak(tg_session *s, const tg_peak **peak)
 {
     tg__call call;
@@ -123,7 +109,8 @@ tg_status tg_session_measure_peak(tg_session *s, const tg_peak **peak)
     if (tg__session_enter(s, &call) != TG_OK)
         return s ? s->error.status : TG_ERROR_ARGUMENT;
     if (tg__given(peak, "peak", &s->error)) {
-        measure(s);
+        const tg__backend_class *backend = s->backend->class;
+        s->peak = backend->peak ? backend->peak(s->backend, s->threads) : (tg_peak){0};
         *peak = &s->peak;
     }
     return tg__session_leave(s, &call);

@@ -6,7 +6,6 @@
 #include "core/options.h"
 #include "core/parallel.h"
 #include "core/process.h"
-#include "cpu/backend.h"
 
 enum { MAX_THREADS = 1024 };
 
@@ -48,7 +47,8 @@ static void keep_packs(tg_session *s, const char *folder)
     }
 }
 
-static void open_session(tg_session *s, const tg_session_options *options)
+static void open_session(tg_session *s, const tg_session_options *options,
+                         const tg__backend_opener *opener)
 {
     tg_model *m = s->model;
     tg_session_options o = default_options;
@@ -65,8 +65,8 @@ static void open_session(tg_session *s, const tg_session_options *options)
     s->progress_user = o.progress_user;
     s->profile = o.profile;
     s->tiling = o.vae_tiling;
-    s->dtype = o.dtype == TG_DTYPE_AUTO ? tg__cpu_usual_dtype(m->cpu) : o.dtype;
-    s->resident = tg__model_acquire(m, s->dtype, &s->error);
+    s->dtype = o.dtype == TG_DTYPE_AUTO ? opener->usual_dtype(m->cpu) : o.dtype;
+    s->resident = tg__model_acquire(m, opener, s->dtype, &s->error);
     if (!s->resident)
         return;
     s->threads = o.threads ? o.threads : tg__cores();
@@ -76,7 +76,8 @@ static void open_session(tg_session *s, const tg_session_options *options)
         keep_packs(s, o.cache_dir);
 }
 
-tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session_options *options)
+tg_status tg__session_new_on(tg_session **session, tg_model *model,
+                             const tg_session_options *options, const tg__backend_opener *opener)
 {
     if (!session)
         return TG_ERROR_ARGUMENT;
@@ -84,9 +85,14 @@ tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session
     if (!s)
         return TG_ERROR_MEMORY;
     s->model = model;
-    open_session(s, options);
+    open_session(s, options, opener);
     s->broken = s->error;
     return s->error.status;
+}
+
+tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session_options *options)
+{
+    return tg__session_new_on(session, model, options, tg__usual_backend);
 }
 
 void tg_session_free(tg_session *s)

@@ -51,6 +51,10 @@ struct tg_session {
     tg__preview preview;
 };
 
+/* tg_session_new on a backend of the caller's. */
+tg_status tg__session_new_on(tg_session **session, tg_model *model,
+                             const tg_session_options *options, const tg__backend_opener *opener);
+
 /* What a public call has to undo. */
 typedef struct tg__call {
     int threads_before;
