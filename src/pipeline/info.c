@@ -63,7 +63,7 @@ static void fill_networks(tg_model *m)
         m->network_info[i] =
             (tg_network_info){network->name, network->class->names[0], dtype_of(&network->tally),
                               network->tally.parameters, network->tally.bytes};
-        if (m->tokenizers[i] && !info->context)
+        if (!info->context)
             info->context = m->contexts[i];
     }
     info->network_count = m->class->role_count;
