@@ -84,14 +84,31 @@ static void log_unknown_keys(const tg_model *m, const tg__config *config)
 
 /* ------------------------------------------------------------------------------------ networks */
 
-static void open_weights(tg_model *m, const tg_model_options *o, int role, tg__config *config)
+static const char *file_name(const char *path)
 {
-    tg__network *network = m->networks[role];
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void find_weights(tg_model *m, int role)
+{
+    const tg__network *network = m->networks[role];
+    const char *prefix = tg__single_file_prefix(&m->single, network->name);
+    if (!prefix || !network->class->original_name) {
+        tg__fail(&m->error, TG_ERROR_UNSUPPORTED, "%s: there is no %s as %s", file_name(m->path),
+                 network->name, network->class->names[0]);
+        return;
+    }
+    m->originals[role] = (tg__original){m->file, network, prefix};
+    m->weights[role] =
+        tg__weights_from(tg__original_lookup, &m->originals[role], file_name(m->path), &m->error);
+}
+
+static void open_weights(tg_model *m, const tg_model_options *o, int role)
+{
+    const tg__network *network = m->networks[role];
     if (m->is_single_file) {
-        const char *name = strrchr(m->path, '/');
-        tg__single_file_names_init(&m->names[role], &m->single, network->class, config);
-        m->weights[role] = tg__weights_from(tg__single_file_lookup, &m->names[role],
-                                            name ? name + 1 : m->path, &m->error);
+        find_weights(m, role);
         return;
     }
     char folder[PATH_BYTES];
@@ -113,7 +130,7 @@ static void open_network(tg_model *m, const tg_model_options *o, int role,
     tg__config *config = open_config(m, o, name);
     if (config && class->read_config(network, config) == TG_OK) {
         log_unknown_keys(m, config);
-        open_weights(m, o, role, config);
+        open_weights(m, o, role);
     }
     if (m->weights[role])
         class->load(network, m->weights[role], &m->error);
@@ -157,14 +174,15 @@ static void check_context(tg_model *m, int role)
 static void open_tokenizer(tg_model *m, const tg_model_options *o, int role)
 {
     char folder[PATH_BYTES];
-    const char *name = m->class->roles[role].tokenizer;
-    if (tg__failed(&m->error) || !name)
+    const tg__role *r = &m->class->roles[role];
+    if (tg__failed(&m->error) || !r->tokenizer)
         return;
     if (o->tokenizer_dir)
         m->tokenizers[role] = tg__clip_tokenizer_open(o->tokenizer_dir, &m->error);
     else if (m->is_single_file)
-        m->tokenizers[role] = tg__clip_tokenizer_shipped(m->single.kind->pad_token, &m->error);
-    else if (tg__path_join(folder, sizeof folder, m->path, name, &m->error))
+        m->tokenizers[role] = tg__clip_tokenizer_shipped(
+            tg__single_file_part_of(&m->single, r->name)->pad_token, &m->error);
+    else if (tg__path_join(folder, sizeof folder, m->path, r->tokenizer, &m->error))
         m->tokenizers[role] = tg__clip_tokenizer_open(folder, &m->error);
     if (m->tokenizers[role])
         check_context(m, role);
@@ -336,12 +354,11 @@ static void class_of_single_file(tg_model *m, const tg__pipeline_class *const *c
 
 static void open_single_file(tg_model *m, const tg_model_options *o)
 {
-    const char *name = strrchr(m->path, '/');
-    name = name ? name + 1 : m->path;
     m->is_single_file = true;
     m->file = tg__safetensors_open(m->path, &m->error);
     if (m->file)
-        tg__single_file_open(&m->single, m->file, name, o->config_dir != NULL, &m->error);
+        tg__single_file_open(&m->single, m->file, file_name(m->path), o->config_dir != NULL,
+                             &m->error);
 }
 
 static void set_default_size(tg_model *m, const tg_model_options *o)
