@@ -7,13 +7,6 @@
 
 /* ------------------------------------------------------------------------------------ programs */
 
-static tg__lowering lowering_of(const tg_session *s, int role, const tg__pass *pass)
-{
-    const tg__network_class *class = s->model->networks[role]->class;
-    return (tg__lowering){
-        .network = role, .use = class->use, .rough = class->rough >> pass->kind & 1};
-}
-
 static bool go_on(void *context) { return tg__session_go_on(context); }
 
 static tg__hooks hooks_of(tg_session *s)
@@ -67,7 +60,7 @@ static void drop_pages(const tg_session *s, int role)
 static tg__program *make(tg_session *s, int role, const tg__pass *pass)
 {
     const tg__backend_class *backend = s->backend->class;
-    tg__lowering how = lowering_of(s, role, pass);
+    tg__lowering how = tg__network_lowering(s->model->networks[role], role, pass);
     tg__hooks hooks = hooks_of(s);
     tg__plan *plan = tg__network_plan(s->model->networks[role], pass, &s->error);
     if (!plan)
@@ -106,7 +99,7 @@ tg__program *tg__session_program(tg_session *s, int role, const tg__pass *pass)
 tg_status tg__session_measure(tg_session *s, int role, const tg__pass *pass, tg__needs *needs)
 {
     tg__error error = {0};
-    tg__lowering how = lowering_of(s, role, pass);
+    tg__lowering how = tg__network_lowering(s->model->networks[role], role, pass);
     tg__plan *plan = tg__network_plan(s->model->networks[role], pass, &error);
     *needs = (tg__needs){0};
     if (plan)
