@@ -190,7 +190,8 @@ static tg_status make_programs(loop *l)
         return s->error.status;
     for (int i = 0; i < l->recipe.count; i++) {
         int role = l->recipe.evaluations[i].role;
-        tg__session_bind(s, l->programs[i]); /* the workspace may have moved since */
+        if (tg__session_bind(s, l->programs[i]) != TG_OK) /* the workspace may have moved since */
+            return s->error.status;
         tg__session_bind_kept(s, role, l->programs[i]);
         bind_ports(l, role, l->programs[i]);
     }
