@@ -200,7 +200,8 @@ static tg_status make_programs(loop *l)
         return s->error.status;
     for (int i = 0; i < l->recipe.count; i++) {
         const tg__evaluation *e = &l->recipe.evaluations[i];
-        tg__session_bind(s, l->programs[i]); /* the workspace may have moved since */
+        if (tg__session_bind(s, l->programs[i]) != TG_OK) /* the workspace may have moved since */
+            return s->error.status;
         tg__session_bind_kept(s, e->role, l->programs[i]);
         if (bind_ports(l, e, l->programs[i]) != TG_OK)
             return s->error.status;
