@@ -36,7 +36,6 @@ static const tg__single_file_part open_clip = {
 static const tg__single_file_kind kinds[] = {
     {
         .title = "Stable Diffusion 1.x",
-        .pipeline = "StableDiffusionPipeline",
         .layout = "sd15",
         .context = 768,
         .prediction = "epsilon",
@@ -46,7 +45,6 @@ static const tg__single_file_kind kinds[] = {
     },
     {
         .title = "Stable Diffusion 2.x",
-        .pipeline = "StableDiffusionPipeline",
         .layout = "sd21",
         .context = 1024,
         .prediction = "v_prediction",

@@ -29,8 +29,7 @@ typedef struct tg__single_file_part {
 /* What tells the kinds of checkpoint apart, and what follows from it. */
 typedef struct tg__single_file_kind {
     const char *title;        /* "Stable Diffusion 1.x" */
-    const char *pipeline;     /* the class that its networks make */
-    const char *layout;       /* whose configs fit: "sd15" (layouts.h) */
+    const char *layout;       /* whose index and configs fit: "sd15" (layouts.h) */
     int64_t context;          /* width of the text that the UNet attends to */
     const char *prediction;   /* prediction_type unless the metadata says otherwise */
     int epsilon_size, v_size; /* pixels a side that it was trained for, by prediction type */
