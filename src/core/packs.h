@@ -3,7 +3,7 @@
  *
  * Locks. Packs have none: whoever shares them between threads holds one lock of theirs while any
  * function here that takes a tg__packs runs, and while a pack is filled: from the search for it
- * until it is ready, so that nobody makes it twice. That is all of tg__program_finish, and
+ * until it is ready, so that nobody makes it twice. That is each task's prepare, and
  * tg__cache_save. The data of a pack that is ready neither move nor change until tg__packs_free:
  * running a program takes no lock. Two tg__packs have nothing in common, nor have two threads that
  * fill packs of different ones. */

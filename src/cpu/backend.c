@@ -49,19 +49,40 @@ static tg__program *record(cpu *c, tg__context *context, const tg__plan *plan,
     return tg__cpu_lower(context, plan, c->activations, int8, error);
 }
 
+typedef struct asking {
+    cpu *cpu;
+    const tg__hooks *hooks;
+} asking;
+
+/* A hook is asked without the lock: it may wait for the turn of a session that waits for the lock.
+ * Between two tasks no pack is half filled. */
+static bool ask(void *context)
+{
+    const asking *a = context;
+    if (!a->hooks || !a->hooks->go_on)
+        return true;
+    pthread_mutex_unlock(&a->cpu->lock);
+    bool go_on = a->hooks->go_on(a->hooks->context);
+    pthread_mutex_lock(&a->cpu->lock);
+    return go_on;
+}
+
 static tg__program *lower(tg__backend *backend, const tg__plan *plan, const tg__lowering *how,
                           const tg__hooks *hooks, tg__error *error)
 {
     cpu *c = cpu_of(backend);
     tg__context *context = &c->contexts[how->network];
+    asking a = {c, hooks};
+    tg__hooks asked = {.go_on = ask, .context = &a};
     pthread_mutex_lock(&c->lock);
+    context->programs++; /* before it is made: what it finds packed must stay */
     tg__program *program = record(c, context, plan, how, error);
-    if (program && tg__program_finish(program, hooks) != TG_OK) {
+    if (program && tg__program_finish(program, &asked) != TG_OK) {
         tg__program_free(program);
         program = NULL;
     }
     tg__dnnl_trim(c->dnnl);
-    context->programs += program != NULL;
+    context->programs -= program == NULL;
     pthread_mutex_unlock(&c->lock);
     return program;
 }
