@@ -30,7 +30,7 @@ static void print_instructions(const tg__kernels *best)
     tg__kernels k = *best;
     print_instruction(best->level == TG_CPU_C ? "c" : "fma", best->peak_f32);
     if (best->level >= TG_CPU_AVX512_BF16) {
-        tg__kernels_init_avx512_bf16(&k);
+        tg__kernels_init_avx512_dot(&k);
         print_instruction("vdpbf16ps", k.peak_bf16);
     }
     tg__kernels_init(&k, TG_CPU_AVX512);

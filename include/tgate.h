@@ -153,7 +153,8 @@ TG_API bool tg_cpu_from_name(const char *name, tg_cpu *cpu);
 typedef enum tg_log_level { TG_LOG_WARNING, TG_LOG_INFO } tg_log_level;
 
 /* Receives sentences meant for the user (a prompt that was cut, a config key that is not known).
- * Called on the thread that called the library. */
+ * Called on the thread that called the library, in the middle of a call: from inside it no function
+ * may be called with a session. */
 typedef void (*tg_log_function)(void *user, tg_log_level level, const char *message);
 
 /* An array of float32, (count, channels, height, width), row-major. Never grows. */

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/process.h"
+
 enum { BUCKETS = 1024, ALIGNMENT = 64, HUGE_PAGE = 1 << 21 };
 
 /* Packs of middling size share pieces of memory in huge pages, which take fewer faults to fill and
@@ -67,11 +69,8 @@ static struct tg__slab *add_slab(tg__packs *packs, size_t bytes)
     return slab;
 }
 
-static void *take(tg__packs *packs, tg__pack *pack)
+static void *find_room(tg__packs *packs, tg__pack *pack, size_t bytes)
 {
-    if (pack->bytes > PTRDIFF_MAX / 2)
-        return NULL;
-    size_t bytes = (pack->bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     pack->owned = bytes < LEAST_SHARED;
     if (pack->owned)
         return tg__aligned(bytes);
@@ -82,6 +81,23 @@ static void *take(tg__packs *packs, tg__pack *pack)
         return NULL;
     slab->used += bytes;
     return slab->memory + slab->used - bytes;
+}
+
+/* What counts is what packs fill: the rest of a slab is not in memory before it is touched. */
+static void *take(tg__packs *packs, tg__pack *pack, tg__error *error)
+{
+    size_t bytes = (pack->bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    bool fits = pack->bytes <= PTRDIFF_MAX / 2;
+    if (fits && !tg__memory_take(bytes)) {
+        tg__fail_budget(error, "a packed weight", bytes);
+        return NULL;
+    }
+    void *data = fits ? find_room(packs, pack, bytes) : NULL;
+    if (data)
+        packs->counted += bytes;
+    else if (fits)
+        tg__memory_give(bytes);
+    return data;
 }
 
 static void free_pack(tg__pack *pack)
@@ -95,12 +111,12 @@ static void free_pack(tg__pack *pack)
 }
 
 /* The store's data, or memory for it. */
-static void *find_data(tg__packs *packs, tg__pack *pack)
+static void *find_data(tg__packs *packs, tg__pack *pack, tg__error *error)
 {
     const void *data = packs->store.find ? packs->store.find(packs->store.context, pack) : NULL;
     pack->ready = pack->stored = data != NULL;
     packs->made += !data;
-    return data ? (void *)(uintptr_t)data : take(packs, pack);
+    return data ? (void *)(uintptr_t)data : take(packs, pack, error);
 }
 
 tg__pack *tg__packs_add(tg__packs *packs, tg__pack_key key, size_t bytes, const void *layout,
@@ -117,7 +133,7 @@ tg__pack *tg__packs_add(tg__packs *packs, tg__pack_key key, size_t bytes, const 
     if (layout_bytes)
         memcpy(copy, layout, layout_bytes);
     *pack = (tg__pack){.key = key, .bytes = bytes, .layout = copy, .layout_bytes = layout_bytes};
-    pack->data = find_data(packs, pack);
+    pack->data = find_data(packs, pack, error);
     if (!pack->data) {
         free_pack(pack);
         tg__fail_memory(error);
@@ -158,7 +174,9 @@ void tg__packs_free(tg__packs *packs)
         free(packs->slabs);
         packs->slabs = next;
     }
+    tg__memory_give(packs->counted);
     packs->bytes = 0;
+    packs->counted = 0;
 }
 
 void *tg__aligned(size_t bytes)

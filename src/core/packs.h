@@ -3,12 +3,14 @@
  *
  * Locks. Packs have none: whoever shares them between threads holds one lock of theirs while any
  * function here that takes a tg__packs runs, and while a pack is filled: from the search for it
- * until it is ready, so that nobody makes it twice. That is each task's prepare, and
- * tg__cache_save. The data of a pack that is ready neither move nor change until tg__packs_free:
- * running a program takes no lock. Two tg__packs have nothing in common, nor have two threads that
- * fill packs of different ones. */
+ * until it is ready, so that nobody makes it twice. That is all of tg__program_finish but its
+ * hooks, and tg__cache_save. The data of a pack that is ready neither move nor change until
+ * tg__packs_free: running a program takes no lock. Two tg__packs have nothing in common, nor have
+ * two threads that fill packs of different ones. */
 #ifndef TG_CORE_PACKS_H
 #define TG_CORE_PACKS_H
+
+#include <stdatomic.h>
 
 #include "core/error.h"
 
@@ -67,7 +69,8 @@ typedef struct tg__pack_store {
 
 typedef struct tg__packs {
     tg__pack *buckets[1024];
-    size_t bytes;
+    atomic_size_t bytes;  /* of all; may be read without the lock */
+    size_t counted;       /* of these against the process's budget: all but the store's */
     size_t added, made;   /* ever; made: those that the store did not have */
     tg__pack_store store; /* find NULL: none */
     struct tg__slab *slabs;
@@ -76,8 +79,8 @@ typedef struct tg__packs {
 /* The n-th pack (from 0) made for this key, NULL if there are no more. */
 tg__pack *tg__packs_find(const tg__packs *packs, tg__pack_key key, int n);
 /* A new pack. Ready if the store has it; else its data is uninitialised, and the caller fills it
- * and sets ready, before which nobody finds it. layout is copied. NULL and an error without memory.
- */
+ * and sets ready, before which nobody finds it. layout is copied. NULL and an error without memory,
+ * or where the process's budget of it is spent (core/process.h). */
 tg__pack *tg__packs_add(tg__packs *packs, tg__pack_key key, size_t bytes, const void *layout,
                         size_t layout_bytes, tg__error *error);
 

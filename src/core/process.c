@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "core/options.h"
 #include "core/parallel.h"
@@ -58,12 +59,12 @@ void tg__turn_pass(int threads)
 
 bool tg__memory_take(size_t bytes)
 {
-    long long most = atomic_load(&memory_budget);
-    long long held = atomic_fetch_add(&memory_held, (long long)bytes) + (long long)bytes;
-    if (most == 0 || held <= most)
-        return true;
-    atomic_fetch_sub(&memory_held, (long long)bytes);
-    return false;
+    long long most = atomic_load(&memory_budget), held = atomic_load(&memory_held);
+    do { /* never more than there is, not even for a moment: others would be refused */
+        if (most > 0 && (long long)bytes > most - held)
+            return false;
+    } while (!atomic_compare_exchange_weak(&memory_held, &held, held + (long long)bytes));
+    return true;
 }
 
 void tg__memory_give(size_t bytes) { atomic_fetch_sub(&memory_held, (long long)bytes); }
@@ -72,6 +73,24 @@ size_t tg__memory_left(void)
 {
     long long most = atomic_load(&memory_budget), held = atomic_load(&memory_held);
     return most == 0 ? SIZE_MAX : held < most ? (size_t)(most - held) : 0;
+}
+
+static double mebibytes(long long bytes) { return (double)bytes / (1 << 20); }
+
+static const char budget_field[] = "memory_bytes";
+
+tg_status tg__fail_budget(tg__error *error, const char *what, size_t bytes)
+{
+    return tg__fail_about(
+        error, TG_ERROR_MEMORY, budget_field,
+        "out of memory: %s takes %.1f MiB, and %.1f of the budget's %.1f MiB are taken", what,
+        mebibytes((long long)bytes), mebibytes(atomic_load(&memory_held)),
+        mebibytes(atomic_load(&memory_budget)));
+}
+
+bool tg__over_budget(const tg__error *error)
+{
+    return error->status == TG_ERROR_MEMORY && strcmp(error->subject, budget_field) == 0;
 }
 
 int64_t tg_process_memory(void) { return atomic_load(&memory_held); }
@@ -95,7 +114,7 @@ tg_status tg_process_configure(const tg_process_options *options, tg_error *erro
         tg__fail_about(&e, TG_ERROR_ARGUMENT, "threads", "threads is %d, expected 0 to %d",
                        o.threads, MOST_THREADS);
     if (o.memory_bytes < 0)
-        tg__fail_about(&e, TG_ERROR_ARGUMENT, "memory_bytes",
+        tg__fail_about(&e, TG_ERROR_ARGUMENT, budget_field,
                        "memory_bytes is %lld, expected 0 or more", (long long)o.memory_bytes);
     if (!tg__failed(&e)) {
         pthread_mutex_lock(&lock);

@@ -17,6 +17,9 @@ void tg__turn_pass(int threads);
  */
 bool tg__memory_take(size_t bytes);
 void tg__memory_give(size_t bytes);
+/* The error of what could not be taken, and whether an error is one. what: "the workspace". */
+tg_status tg__fail_budget(tg__error *error, const char *what, size_t bytes);
+bool tg__over_budget(const tg__error *error);
 /* What the budget still has; SIZE_MAX where there is none. */
 size_t tg__memory_left(void);
 

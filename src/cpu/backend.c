@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "cpu/lower.h"
 #include "io/cache.h"
@@ -49,22 +50,56 @@ static tg__program *record(cpu *c, tg__context *context, const tg__plan *plan,
     return tg__cpu_lower(context, plan, c->activations, int8, error);
 }
 
+/* Takes the lock, and asks the hooks while another session has it; false if they say stop. */
+static bool lock_unless_stopped(cpu *c, const tg__hooks *hooks)
+{
+    const long interval = 20000000, second = 1000000000; /* nanoseconds */
+    struct timespec until;
+    for (;;) {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += interval;
+        until.tv_sec += until.tv_nsec / second;
+        until.tv_nsec %= second;
+        if (pthread_mutex_timedlock(&c->lock, &until) == 0)
+            return true;
+        if (hooks && hooks->go_on && !hooks->go_on(hooks->context))
+            return false;
+    }
+}
+
 typedef struct asking {
     cpu *cpu;
     const tg__hooks *hooks;
 } asking;
 
-/* A hook is asked without the lock: it may wait for the turn of a session that waits for the lock.
- * Between two tasks no pack is half filled. */
-static bool ask(void *context)
+/* The hooks are asked without the lock: they wait for turns, which calls may have that want the
+ * lock, and make calls of their own. Between two operators no pack is half made. */
+static bool ask_unlocked(void *context)
 {
     const asking *a = context;
-    if (!a->hooks || !a->hooks->go_on)
-        return true;
     pthread_mutex_unlock(&a->cpu->lock);
     bool go_on = a->hooks->go_on(a->hooks->context);
+    if (go_on && lock_unless_stopped(a->cpu, a->hooks))
+        return true;
     pthread_mutex_lock(&a->cpu->lock);
-    return go_on;
+    return false;
+}
+
+/* Under the lock. The program counts from the beginning, so that its packs stay while the lock is
+ * given back. */
+static tg__program *finish(cpu *c, tg__context *context, tg__program *program,
+                           const tg__hooks *hooks)
+{
+    asking ask = {c, hooks};
+    tg__hooks unlocked = {.go_on = hooks && hooks->go_on ? ask_unlocked : NULL, .context = &ask};
+    context->programs++;
+    tg_status status = tg__program_finish(program, &unlocked);
+    tg__dnnl_trim(c->dnnl);
+    if (status == TG_OK)
+        return program;
+    context->programs--;
+    tg__program_free(program);
+    return NULL;
 }
 
 static tg__program *lower(tg__backend *backend, const tg__plan *plan, const tg__lowering *how,
@@ -72,17 +107,13 @@ static tg__program *lower(tg__backend *backend, const tg__plan *plan, const tg__
 {
     cpu *c = cpu_of(backend);
     tg__context *context = &c->contexts[how->network];
-    asking a = {c, hooks};
-    tg__hooks asked = {.go_on = ask, .context = &a};
-    pthread_mutex_lock(&c->lock);
-    context->programs++; /* before it is made: what it finds packed must stay */
-    tg__program *program = record(c, context, plan, how, error);
-    if (program && tg__program_finish(program, &asked) != TG_OK) {
-        tg__program_free(program);
-        program = NULL;
+    if (!lock_unless_stopped(c, hooks)) {
+        tg__fail(error, TG_ERROR_CANCELLED, "cancelled");
+        return NULL;
     }
-    tg__dnnl_trim(c->dnnl);
-    context->programs -= program == NULL;
+    tg__program *program = record(c, context, plan, how, error);
+    if (program)
+        program = finish(c, context, program, hooks);
     pthread_mutex_unlock(&c->lock);
     return program;
 }
@@ -187,11 +218,7 @@ static void forget(tg__backend *backend, int network)
 
 static size_t packed_bytes(const tg__backend *backend, int network)
 {
-    cpu *c = cpu_of(backend);
-    pthread_mutex_lock(&c->lock);
-    size_t bytes = c->contexts[network].packs.bytes;
-    pthread_mutex_unlock(&c->lock);
-    return bytes;
+    return cpu_of(backend)->contexts[network].packs.bytes;
 }
 
 static tg_status keep(tg__backend *backend, int network, const tg__keep *k, tg__error *error)

@@ -222,8 +222,10 @@ static void pack(tg__program *program)
     int count = 0;
     for (int i = 1; i < program->buffer_count; i++) {
         buffer *b = &program->buffers[i];
+        if (b->slot >= 0)
+            continue;
         b->bytes = (b->bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-        if (b->slot < 0 && !b->alias && b->first >= 0)
+        if (!b->alias && b->first >= 0)
             order[count++] = b;
     }
     qsort(order, (size_t)count, sizeof *order, by_falling_size);

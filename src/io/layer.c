@@ -92,10 +92,16 @@ tg__layer tg__load_stacked(const tg__scope *scope, const char *const *keys, int 
     return stacked;
 }
 
-tg__norm tg__load_norm(const tg__scope *scope, const char *key, int c)
+tg__norm tg__load_rms_norm(const tg__scope *scope, const char *key, int c)
 {
     tg__norm norm = {.name = full_name(scope, key), .c = c};
     norm.weight = get(scope, key, ".weight", 1, (int64_t[]){c});
+    return norm;
+}
+
+tg__norm tg__load_norm(const tg__scope *scope, const char *key, int c)
+{
+    tg__norm norm = tg__load_rms_norm(scope, key, c);
     norm.bias = get(scope, key, ".bias", 1, (int64_t[]){c});
     return norm;
 }

@@ -54,6 +54,7 @@ tg__layer tg__load_projection(const tg__scope *scope, const char *key, int in, i
 tg__layer tg__load_stacked(const tg__scope *scope, const char *const *keys, int count, int in,
                            int out, bool bias);
 tg__norm tg__load_norm(const tg__scope *scope, const char *key, int c);
+tg__norm tg__load_rms_norm(const tg__scope *scope, const char *key, int c); /* no bias */
 tg__weight tg__load_table(const tg__scope *scope, const char *key, int rows, int columns);
 
 /* Zeroed memory from the scope's arena; NULL is an error that sticks. */

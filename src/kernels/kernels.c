@@ -4,8 +4,8 @@
  *
  * The dot product of bf16 pairs (vdpbf16ps) is not faster everywhere: on AMD's CPUs that have it,
  * it does twice the multiplications of an f32 FMA in the same time, on Intel's half as many. So
- * AMD's (and nobody else's) use it for attention and call bf16 fast; what has AMX calls bf16 fast
- * because all products then run in tiles. */
+ * AMD's (and nobody else's) use it for attention and call bf16 fast (FAST_DOT); what has AMX calls
+ * bf16 fast because all products then run in tiles. */
 #include "kernels/kernels.h"
 
 #include <cpuid.h>
@@ -21,6 +21,9 @@ static bool cpuid_bit(unsigned leaf, int word, int bit)
 }
 
 enum { ECX = 2, EDX = 3 };
+
+/* What rows of levels.def need; AVX2 is FMA and F16C too, AVX512 F, BW, DQ and VL. */
+enum { AVX2 = 1, AVX512 = 2, VNNI = 4, VBMI = 8, BF16 = 16, FAST_DOT = 32, AMX = 64 };
 
 static bool has_avx2(void)
 {
@@ -43,54 +46,46 @@ static bool has_amx(void)
     return cpu && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_TILE_DATA) == 0;
 }
 
-tg_cpu tg__cpu_level(void)
+static unsigned features(void)
 {
     __builtin_cpu_init();
-    if (!has_avx2())
-        return TG_CPU_C;
-    if (!has_avx512())
-        return TG_CPU_AVX2;
-    if (!__builtin_cpu_supports("avx512bf16"))
-        return TG_CPU_AVX512;
-    return has_amx() ? TG_CPU_AMX : TG_CPU_AVX512_BF16;
+    unsigned has = 0;
+    has |= has_avx2() ? AVX2 : 0;
+    has |= has_avx512() ? AVX512 : 0;
+    has |= __builtin_cpu_supports("avx512vnni") ? VNNI : 0;
+    has |= __builtin_cpu_supports("avx512vbmi") ? VBMI : 0;
+    has |= __builtin_cpu_supports("avx512bf16") ? BF16 : 0;
+    has |= __builtin_cpu_is("amd") ? FAST_DOT : 0;
+    has |= (has & BF16) && has_amx() ? AMX : 0;
+    return has;
 }
+
+static bool has_all(unsigned has, unsigned needs) { return (has & needs) == needs; }
+
+static tg_cpu level_of(unsigned has)
+{
+    tg_cpu level = TG_CPU_C;
+    unsigned needed = 0;
+#define TG_LEVEL(cap, needs, flags) \
+    needed |= needs;                \
+    level = has_all(has, needed) ? TG_CPU_##cap : level;
+#include "kernels/levels.def"
+    return level;
+}
+
+tg_cpu tg__cpu_level(void) { return level_of(features()); }
 
 void tg__kernels_init(tg__kernels *kernels, tg_cpu cap)
 {
-    tg_cpu level = tg__cpu_level();
+    unsigned has = features();
+    tg_cpu level = level_of(has);
     if (cap != TG_CPU_AUTO && cap < level)
         level = cap;
-    tg__kernels_init_c(kernels);
+#define TG_FOLDER(folder, cap, needs, flags)          \
+    if (level >= TG_CPU_##cap && has_all(has, needs)) \
+        tg__kernels_init_##folder(kernels);
+#include "kernels/levels.def"
     kernels->level = level;
-    if (level < TG_CPU_AVX2)
-        return;
-    tg__kernels_init_avx2(kernels);
-    if (level < TG_CPU_AVX512)
-        return;
-    tg__kernels_init_avx512(kernels);
-    if (__builtin_cpu_supports("avx512vnni")) {
-        tg__kernels_init_avx512_vnni(kernels);
-        tg__kernels_init_winograd_vnni(kernels);
-        tg__kernels_init_vnni_peak(kernels);
-    }
-    if (level < TG_CPU_AVX512_BF16)
-        return;
-    if (__builtin_cpu_supports("avx512vnni")) {
-        tg__kernels_init_avx512_vnni_bf16(kernels);
-        tg__kernels_init_winograd_vnni_bf16(kernels);
-    }
-    bool dot_fast = __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512vbmi") &&
-                    __builtin_cpu_supports("avx512vnni");
-    if (dot_fast) {
-        tg__kernels_init_avx512_bf16(kernels);
-        tg__kernels_init_attention_int8(kernels);
-    }
-    if (level == TG_CPU_AMX) {
-        tg__kernels_init_amx(kernels);
-        tg__kernels_init_amx_peaks(kernels);
-        tg__kernels_init_amx_int8(kernels);
-    }
-    kernels->bf16_fast = dot_fast || level == TG_CPU_AMX;
 }
 
 const tg__attention_kernel *tg__attention_kernel_for(const tg__kernels *kernels,

@@ -227,19 +227,8 @@ tg_cpu tg__cpu_level(void);
 void tg__group_norm_fold(float *scale, float *offset, const double *sums, size_t slices,
                          const tg__group_norm *g);
 
-/* Each level's overrides; called by tg__kernels_init in this order. */
-void tg__kernels_init_c(tg__kernels *kernels);
-void tg__kernels_init_avx2(tg__kernels *kernels);
-void tg__kernels_init_avx512(tg__kernels *kernels);
-void tg__kernels_init_avx512_bf16(tg__kernels *kernels);
-void tg__kernels_init_attention_int8(tg__kernels *kernels);
-void tg__kernels_init_avx512_vnni(tg__kernels *kernels);
-void tg__kernels_init_winograd_vnni(tg__kernels *kernels);
-void tg__kernels_init_vnni_peak(tg__kernels *kernels);
-void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels);
-void tg__kernels_init_winograd_vnni_bf16(tg__kernels *kernels);
-void tg__kernels_init_amx(tg__kernels *kernels);
-void tg__kernels_init_amx_peaks(tg__kernels *kernels);
-void tg__kernels_init_amx_int8(tg__kernels *kernels);
+/* What each folder does better; called by tg__kernels_init, lowest first. */
+#define TG_FOLDER(folder, cap, needs, flags) void tg__kernels_init_##folder(tg__kernels *kernels);
+#include "kernels/levels.def"
 
 #endif

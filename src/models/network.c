@@ -41,6 +41,13 @@ int tg__network_slot(const tg__network *network, const char *name)
     return -1;
 }
 
+tg__lowering tg__network_lowering(const tg__network *network, int number, const tg__pass *pass)
+{
+    return (tg__lowering){.network = number,
+                          .use = network->class->use,
+                          .rough = network->class->rough >> pass->kind & 1};
+}
+
 tg__plan *tg__network_plan(const tg__network *network, const tg__pass *pass, tg__error *error)
 {
     tg__plan *plan = tg__plan_new(network->name, error);

@@ -89,6 +89,9 @@ void tg__network_free(tg__network *network); /* NULL is fine */
 /* The slot of an input or output, -1: there is none by this name. */
 int tg__network_slot(const tg__network *network, const char *name);
 
+/* How a pass is to be lowered; number: of the network in its model. */
+tg__lowering tg__network_lowering(const tg__network *network, int number, const tg__pass *pass);
+
 /* The plan of a pass; NULL with an error. */
 tg__plan *tg__network_plan(const tg__network *network, const tg__pass *pass, tg__error *error);
 

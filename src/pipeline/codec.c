@@ -131,10 +131,6 @@ static tg_status make_programs(const pass *p)
 {
     tg_session *s = p->session;
     int role = s->model->class->autoencoder;
-    tg__grid *last = &s->grids[p->pass.kind == TG__PASS_ENCODE];
-    if (memcmp(last, &p->grid, sizeof *last) != 0)
-        tg__session_drop_programs(s, role);
-    *last = p->grid;
     for (int i = 0; i < p->grid.rows.count; i++)
         for (int j = 0; j < p->grid.columns.count; j++) {
             tg__pass tile = pass_of_tile(p, i, j);

@@ -130,14 +130,23 @@ static tg_status upload_condition(loop *l, int i)
     return TG_OK;
 }
 
-static void bind_conditions(const loop *l, int role, tg__program *program)
+/* To a program for a batch of n. It may want other rows than a caller's embeddings have. */
+static tg_status bind_conditions(const loop *l, int role, int n, tg__program *program)
 {
-    const tg__network *network = l->session->model->networks[role];
+    const tg__backend_class *backend = l->session->backend->class;
     for (int i = 0; i < l->prompts[0]->count; i++) {
-        int slot = tg__network_slot(network, l->prompts[0]->conditions[i].name);
-        if (slot >= 0)
-            l->session->backend->class->bind(program, slot, l->conditions[i]);
+        const tg__condition *c = &l->prompts[0]->conditions[i];
+        int slot = tg__network_slot(l->session->model->networks[role], c->name);
+        size_t row = (size_t)n * (size_t)c->width * sizeof(float);
+        size_t wanted = slot >= 0 ? backend->external_bytes(program, slot) : 0;
+        if (wanted == 0)
+            continue;
+        if (wanted != row * (size_t)c->rows)
+            return tg__fail_about(&l->session->error, TG_ERROR_ARGUMENT, "prompts",
+                                  "%s has %d rows, expected %zu", c->name, c->rows, wanted / row);
+        backend->bind(program, slot, l->conditions[i]);
     }
+    return TG_OK;
 }
 
 /* What depends on the conditions alone, once for the whole request. */
@@ -153,7 +162,8 @@ static tg_status run_text_pass(loop *l, int role)
     if (!program || tg__session_reserve_kept(s, role, program) != TG_OK ||
         tg__session_bind(s, program) != TG_OK)
         return s->error.status;
-    bind_conditions(l, role, program);
+    if (bind_conditions(l, role, pass.n, program) != TG_OK)
+        return s->error.status;
     tg__session_bind_kept(s, role, program);
     int64_t macs = s->backend->class->needs(program).macs;
     l->result->macs += macs;
@@ -162,14 +172,14 @@ static tg_status run_text_pass(loop *l, int role)
     return s->error.status;
 }
 
-static void bind_ports(const loop *l, int role, tg__program *program)
+static tg_status bind_ports(const loop *l, const tg__evaluation *e, tg__program *program)
 {
     const tg__backend_class *backend = l->session->backend->class;
-    const tg__network *network = l->session->model->networks[role];
+    const tg__network *network = l->session->model->networks[e->role];
     backend->bind(program, tg__network_slot(network, "sample"), l->sample);
     backend->bind(program, tg__network_slot(network, "timestep"), l->timestep);
     backend->bind(program, tg__network_slot(network, "output"), l->made);
-    bind_conditions(l, role, program);
+    return bind_conditions(l, e->role, e->pass.gate.guided ? 2 * e->pass.n : e->pass.n, program);
 }
 
 /* One program for each pass that occurs, in a workspace that all of them share. */
@@ -189,10 +199,12 @@ static tg_status make_programs(loop *l)
     if (run_text_pass(l, l->recipe.evaluations[0].role) != TG_OK)
         return s->error.status;
     for (int i = 0; i < l->recipe.count; i++) {
-        int role = l->recipe.evaluations[i].role;
-        tg__session_bind(s, l->programs[i]); /* the workspace may have moved since */
-        tg__session_bind_kept(s, role, l->programs[i]);
-        bind_ports(l, role, l->programs[i]);
+        const tg__evaluation *e = &l->recipe.evaluations[i];
+        if (tg__session_bind(s, l->programs[i]) != TG_OK) /* the workspace may have moved since */
+            return s->error.status;
+        tg__session_bind_kept(s, e->role, l->programs[i]);
+        if (bind_ports(l, e, l->programs[i]) != TG_OK)
+            return s->error.status;
     }
     return TG_OK;
 }

@@ -20,9 +20,7 @@ static tg__needs needs_of(tg_model *m, tg__backend *backend, int role, const tg_
 {
     tg__error error = {0};
     tg__needs needs = {0};
-    const tg__network_class *class = m->networks[role]->class;
-    tg__lowering how = {
-        .network = role, .use = class->use, .rough = class->rough >> pass->kind & 1};
+    tg__lowering how = tg__network_lowering(m->networks[role], role, pass);
     tg__plan *plan = tg__network_plan(m->networks[role], pass, &error);
     if (plan)
         backend->class->measure(backend, plan, &how, &needs, &error);
@@ -63,7 +61,7 @@ static void fill_networks(tg_model *m)
         m->network_info[i] =
             (tg_network_info){network->name, network->class->names[0], dtype_of(&network->tally),
                               network->tally.parameters, network->tally.bytes};
-        if (m->tokenizers[i] && !info->context)
+        if (!info->context)
             info->context = m->contexts[i];
     }
     info->network_count = m->class->role_count;

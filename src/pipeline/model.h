@@ -37,7 +37,9 @@ struct tg_model {
     tg__weights *weights[TG__MAX_NETWORKS];
     tg__single_file_names names[TG__MAX_NETWORKS];
     tg__clip_tokenizer *tokenizers[TG__MAX_NETWORKS];
-    int contexts[TG__MAX_NETWORKS]; /* text tokens */
+    /* Text tokens of a text encoder: its tokenizer's or, where it has none, what the class's check
+     * sets; 0 of every other network. */
+    int contexts[TG__MAX_NETWORKS];
 
     /* The scheduler's config as text: a scheduler is made of it for each request. */
     const char *scheduler_text, *scheduler_where;

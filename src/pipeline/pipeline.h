@@ -89,7 +89,8 @@ typedef struct tg__pipeline_class {
     double guidance;
     tg_gate gate;
     bool force_stable_diffusion; /* StableDiffusionPipeline's corrections of the scheduler */
-    /* Whether the networks go together; fails the model's error if not. */
+    /* Whether the networks go together; fails the model's error if not. Sets the contexts of text
+     * encoders that have no tokenizer. */
     void (*check)(tg_model *model);
     /* Adds the conditions of the texts. */
     tg_status (*encode)(tg_session *session, tg_prompt *prompt, const tg__texts *texts);

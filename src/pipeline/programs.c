@@ -7,13 +7,6 @@
 
 /* ------------------------------------------------------------------------------------ programs */
 
-static tg__lowering lowering_of(const tg_session *s, int role, const tg__pass *pass)
-{
-    const tg__network_class *class = s->model->networks[role]->class;
-    return (tg__lowering){
-        .network = role, .use = class->use, .rough = class->rough >> pass->kind & 1};
-}
-
 static bool go_on(void *context) { return tg__session_go_on(context); }
 
 static tg__hooks hooks_of(tg_session *s)
@@ -67,7 +60,7 @@ static void drop_pages(const tg_session *s, int role)
 static tg__program *make(tg_session *s, int role, const tg__pass *pass)
 {
     const tg__backend_class *backend = s->backend->class;
-    tg__lowering how = lowering_of(s, role, pass);
+    tg__lowering how = tg__network_lowering(s->model->networks[role], role, pass);
     tg__hooks hooks = hooks_of(s);
     tg__plan *plan = tg__network_plan(s->model->networks[role], pass, &s->error);
     if (!plan)
@@ -77,6 +70,67 @@ static tg__program *make(tg_session *s, int role, const tg__pass *pass)
     if (packed != backend->packed_bytes(s->backend, role))
         drop_pages(s, role);
     tg__plan_free(plan);
+    return program;
+}
+
+static bool has_program(const tg_session *s, int role)
+{
+    const tg__made *entry = s->made;
+    while (entry && entry->role != role)
+        entry = entry->next;
+    return entry != NULL;
+}
+
+static void release_memory(tg_session *s, tg__memory *memory, size_t *held)
+{
+    s->backend->class->release(s->backend, *memory);
+    tg__memory_give(*held);
+    *memory = 0;
+    *held = 0;
+}
+
+static void free_kept(tg_session *s, tg__kept *kept)
+{
+    for (int i = 0; i < kept->count; i++)
+        release_memory(s, &kept->slots[i], &kept->bytes[i]);
+    free(kept->slots);
+    free(kept->bytes);
+    *kept = (tg__kept){0};
+}
+
+static void free_workspace(tg_session *s) { release_memory(s, &s->workspace, &s->workspace_bytes); }
+
+/* Gives back what earlier calls left and this one has no use for, so far. The workspace is taken
+ * again where a program is bound. */
+static void give_back(tg_session *s)
+{
+    for (tg__made **link = &s->made; *link;) {
+        if ((*link)->call != s->call)
+            drop(s, link);
+        else
+            link = &(*link)->next;
+    }
+    for (int i = 0; i < s->model->class->role_count; i++) {
+        if (has_program(s, i))
+            continue;
+        free_kept(s, &s->kept[i]);
+        s->backend->class->forget(s->backend, i);
+    }
+    free_workspace(s);
+}
+
+/* The same as make; where the process's budget does not hold the packed weights, once more without
+ * what earlier calls left. */
+static tg__program *make_in_budget(tg_session *s, int role, const tg__pass *pass)
+{
+    tg__program *program = make(s, role, pass);
+    if (program || !tg__over_budget(&s->error))
+        return program;
+    s->error = (tg__error){0};
+    give_back(s);
+    program = make(s, role, pass);
+    if (!program && tg__over_budget(&s->error) && !has_program(s, role))
+        s->backend->class->forget(s->backend, role); /* half of a network's weights help nobody */
     return program;
 }
 
@@ -93,7 +147,7 @@ tg__program *tg__session_program(tg_session *s, int role, const tg__pass *pass)
         tg__fail_memory(&s->error);
         return NULL;
     }
-    tg__program *program = make(s, role, pass);
+    tg__program *program = make_in_budget(s, role, pass);
     if (!program) {
         free(entry);
         return NULL;
@@ -106,7 +160,7 @@ tg__program *tg__session_program(tg_session *s, int role, const tg__pass *pass)
 tg_status tg__session_measure(tg_session *s, int role, const tg__pass *pass, tg__needs *needs)
 {
     tg__error error = {0};
-    tg__lowering how = lowering_of(s, role, pass);
+    tg__lowering how = tg__network_lowering(s->model->networks[role], role, pass);
     tg__plan *plan = tg__network_plan(s->model->networks[role], pass, &error);
     *needs = (tg__needs){0};
     if (plan)
@@ -141,22 +195,25 @@ tg_status tg__fail_size(tg__error *error, const char *what, size_t bytes)
     return tg__fail(error, TG_ERROR_MEMORY, "out of memory: %s takes %zu MiB", what, bytes >> 20);
 }
 
-/* Other memory of so many bytes (0: none) instead; false if there is none. Counts against the
- * budget.
- */
-static bool replace_memory(tg_session *s, tg__memory *memory, size_t *held, size_t bytes)
+/* Other memory of so many bytes instead, counted against the budget; false, and an error, if there
+ * is none. */
+static bool replace_memory(tg_session *s, tg__memory *memory, size_t *held, size_t bytes,
+                           const char *what)
 {
-    s->backend->class->release(s->backend, *memory);
-    tg__memory_give(*held);
-    *memory = 0;
-    *held = 0;
-    if (bytes == 0 || !tg__memory_take(bytes))
-        return bytes == 0;
+    release_memory(s, memory, held);
+    if (!tg__memory_take(bytes)) {
+        give_back(s);
+        if (!tg__memory_take(bytes)) {
+            tg__fail_budget(&s->error, what, bytes);
+            return false;
+        }
+    }
     *memory = s->backend->class->allocate(s->backend, bytes);
-    *held = bytes;
-    if (!*memory) {
+    if (*memory) {
+        *held = bytes;
+    } else {
         tg__memory_give(bytes);
-        *held = 0;
+        tg__fail_size(&s->error, what, bytes);
     }
     return *memory != 0;
 }
@@ -165,8 +222,9 @@ tg_status tg__session_bind(tg_session *s, tg__program *program)
 {
     const tg__backend_class *backend = s->backend->class;
     size_t bytes = backend->needs(program).workspace_bytes;
-    if (bytes > s->workspace_bytes && !replace_memory(s, &s->workspace, &s->workspace_bytes, bytes))
-        return tg__fail_size(&s->error, "the workspace", bytes);
+    if (bytes > s->workspace_bytes &&
+        !replace_memory(s, &s->workspace, &s->workspace_bytes, bytes, "the workspace"))
+        return s->error.status;
     backend->bind(program, TG__WORKSPACE, s->workspace);
     return TG_OK;
 }
@@ -197,8 +255,9 @@ tg_status tg__session_reserve_kept(tg_session *s, int role, const tg__program *p
         return tg__fail_memory(&s->error);
     for (int i = TG__SLOT_KEPT; i < end; i++) {
         size_t bytes = backend->external_bytes(program, i);
-        if (bytes > kept->bytes[i] && !replace_memory(s, &kept->slots[i], &kept->bytes[i], bytes))
-            return tg__fail_size(&s->error, "what one layer keeps", bytes);
+        if (bytes > kept->bytes[i] &&
+            !replace_memory(s, &kept->slots[i], &kept->bytes[i], bytes, "what one layer keeps"))
+            return s->error.status;
     }
     return TG_OK;
 }
@@ -211,22 +270,13 @@ void tg__session_bind_kept(tg_session *s, int role, tg__program *program)
         backend->bind(program, i, s->kept[role].slots[i]);
 }
 
-static void free_kept(tg_session *s, tg__kept *kept)
-{
-    for (int i = 0; i < kept->count; i++)
-        replace_memory(s, &kept->slots[i], &kept->bytes[i], 0);
-    free(kept->slots);
-    free(kept->bytes);
-    *kept = (tg__kept){0};
-}
-
 void tg__session_free_memory(tg_session *s)
 {
     for (int i = 0; i < TG__MAX_NETWORKS; i++) {
         tg__session_drop_programs(s, i);
         free_kept(s, &s->kept[i]);
     }
-    replace_memory(s, &s->workspace, &s->workspace_bytes, 0);
+    free_workspace(s);
 }
 
 /* ------------------------------------------------------------------------------------- running */

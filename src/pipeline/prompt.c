@@ -95,7 +95,7 @@ int tg__most_skip(const tg_model *m)
 {
     int least = INT32_MAX;
     for (int i = 0; i < m->class->role_count; i++)
-        if (m->class->roles[i].tokenizer && m->networks[i]->facts.layers < least)
+        if (m->contexts[i] > 0 && m->networks[i]->facts.layers < least)
             least = m->networks[i]->facts.layers;
     return least;
 }

@@ -180,7 +180,7 @@ bool tg__session_go_on(tg_session *s)
 static void release_networks(tg_session *s, bool all)
 {
     for (int i = 0; i < s->model->class->role_count; i++)
-        if (all || s->model->class->roles[i].tokenizer)
+        if (all || s->model->contexts[i] > 0)
             tg__session_release(s, i);
 }
 

@@ -35,7 +35,6 @@ struct tg_session {
     int threads;
     bool profile, caches;
     tg_vae_tiling tiling;
-    tg__grid grids[2]; /* how the VAE went over its last latents: decoding, encoding */
     tg__resident *resident;
     tg__backend *backend; /* the resident's */
     tg__made *made;

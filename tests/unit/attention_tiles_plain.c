@@ -37,6 +37,6 @@ static vec pairs_add(vec sum, __m512i pairs)
     return vec_add(vec_add(sum, odd), even);
 }
 
-#include "kernels/avx512/attention_tiles.h"
+#include "kernels/amx/attention_tiles.h"
 
 const tg__attention_kernel *const attention_tiles_plain = &attention;

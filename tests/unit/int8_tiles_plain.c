@@ -16,7 +16,7 @@ static void tiles_end(void) { plain_release(); }
 #define tile_store plain_store
 #define tile_multiply_bytes plain_multiply_bytes
 
-#include "kernels/avx512/int8_tiles.h"
+#include "kernels/amx/int8_tiles.h"
 
 void int8_tiles_plain(tg__kernels *kernels)
 {

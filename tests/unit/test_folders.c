@@ -103,7 +103,6 @@ static void folders(void **state)
  * go from the list. */
 static const char *const known_circles[][2] = {
     {"src/core/error", "src/core/utf8"},
-    {"src/onednn/gather", "src/onednn/onednn"},
     {"src/pipeline/preview", "src/pipeline/session"},
     {"src/samplers/class", "src/samplers/keys"},
     {"src/samplers/class", "src/samplers/scheduler"},

@@ -30,7 +30,7 @@ static size_t variants(variant list[8])
     }
     if (tg__cpu_level() >= TG_CPU_AVX512_BF16 && __builtin_cpu_supports("avx512vbmi")) {
         list[n] = list[n - 1];
-        tg__kernels_init_avx512_bf16(&list[n].kernels);
+        tg__kernels_init_avx512_dot(&list[n].kernels);
         list[n++].name = "bf16 dot product";
     }
     return n;

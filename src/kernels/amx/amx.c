@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Products of tiles (AMX) from tile registers alone: four sums of 16 x 16, two tiles of each
- * factor. */
+/* Products of tiles (AMX): attention in bf16 and int8 products, and here the peaks of both kinds,
+ * from tile registers alone: four sums of 16 x 16, two tiles of each factor. */
 #include <string.h>
 
-#include "kernels/avx512/tiles_amx.h"
-#include "kernels/kernels.h"
+#include "kernels/amx/parts.h"
+#include "kernels/amx/tiles.h"
 
 enum { ROWS = 16, ROW_BYTES = 64, ROW_BF16 = 32, SUMS = 4 };
 
@@ -41,8 +41,11 @@ static void begin(void)
 PEAK(peak_bf16, tile_multiply, ROW_BF16)
 PEAK(peak_int8, tile_multiply_bytes, ROW_BYTES)
 
-void tg__kernels_init_amx_peaks(tg__kernels *kernels)
+void tg__kernels_init_amx(tg__kernels *kernels)
 {
+    tg__amx_attention(kernels);
+    tg__amx_int8(kernels);
+    kernels->bf16_fast = true;
     kernels->peak_bf16 = peak_bf16;
     kernels->peak_int8 = peak_int8;
 }

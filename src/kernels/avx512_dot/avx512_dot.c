@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Attention with bf16 dot products. */
+/* Attention with bf16 dot products, where these are fast (kernels.c says where). */
 #include "kernels/avx512/vector.h"
 
 enum { SCORE_UNIT = 2 };
 typedef vec score_sum;
 
-#include "kernels/avx512/attention_pairs.h"
+#include "kernels/avx512_dot/attention_pairs.h"
+#include "kernels/avx512_dot/parts.h"
 #include "kernels/vector/peak.h"
 
 TG_SPECIALISED vec score_value(score_sum score) { return score; }
@@ -43,8 +44,10 @@ static vec multiply_pairs(vec a, vec b, vec c) { return unit_multiply(a, b, c); 
 
 static double peak_bf16(size_t rounds) { return multiply_rounds(rounds, multiply_pairs, UNIT); }
 
-void tg__kernels_init_avx512_bf16(tg__kernels *kernels)
+void tg__kernels_init_avx512_dot(tg__kernels *kernels)
 {
+    tg__avx512_dot_attention_int8(kernels);
+    kernels->bf16_fast = true;
     kernels->attention_bf16 = attention;
     kernels->peak_bf16 = peak_bf16;
 }

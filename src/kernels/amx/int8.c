@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* int8 products with AMX's tiles. tests/unit/int8_tiles_plain.c runs the same algorithm with tiles
  * in plain C. */
-#include "kernels/avx512/tiles_amx.h"
+#include "kernels/amx/tiles.h"
 
-#include "kernels/avx512/int8_tiles.h"
+#include "kernels/amx/int8_tiles.h"
+#include "kernels/amx/parts.h"
 
-void tg__kernels_init_amx_int8(tg__kernels *kernels)
+void tg__amx_int8(tg__kernels *kernels)
 {
     kernels->int8_fast = true;
     kernels->int8_begin = int8_begin;

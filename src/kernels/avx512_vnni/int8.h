@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* int8 products with AVX512-VNNI; the includer is compiled with or without AVX512-BF16. */
-#ifndef TG_KERNELS_AVX512_INT8_H
-#define TG_KERNELS_AVX512_INT8_H
+#ifndef TG_KERNELS_AVX512_VNNI_INT8_H
+#define TG_KERNELS_AVX512_VNNI_INT8_H
 
 #include <math.h>
 

@@ -35,8 +35,8 @@
  *   tile_multiply(sum, a, b)        sum[i][j] += a[i][2k] b[k][2j] + a[i][2k + 1] b[k][2j + 1]
  *   __m512i pairs_of(low, high)     two vectors as 32 bf16, low first
  *   vec pairs_add(sum, pairs)       sum[i] + pairs[2i] + pairs[2i + 1] */
-#ifndef TG_KERNELS_AVX512_ATTENTION_TILES_H
-#define TG_KERNELS_AVX512_ATTENTION_TILES_H
+#ifndef TG_KERNELS_AMX_ATTENTION_TILES_H
+#define TG_KERNELS_AMX_ATTENTION_TILES_H
 
 #include <math.h>
 

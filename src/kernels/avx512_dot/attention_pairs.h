@@ -5,8 +5,8 @@
  *
  * Included behind enum { SCORE_UNIT } and typedef score_sum; the includer defines score_value,
  * unit_factor, unit_load, unit_score and unit_pack_keys. */
-#ifndef TG_KERNELS_AVX512_ATTENTION_PAIRS_H
-#define TG_KERNELS_AVX512_ATTENTION_PAIRS_H
+#ifndef TG_KERNELS_AVX512_DOT_ATTENTION_PAIRS_H
+#define TG_KERNELS_AVX512_DOT_ATTENTION_PAIRS_H
 
 #include "kernels/avx512/vector.h"
 #include "kernels/kernels.h"

@@ -16,8 +16,8 @@
  *   tile_store(t, pointer, stride)
  *   tile_multiply_bytes(sum, a, b)  adds a[i][4k + m] b[k][4j + m] to sum[i][j], for all k and for
  *                                   m from 0 to 3; bytes of a have no sign, those of b have one */
-#ifndef TG_KERNELS_AVX512_INT8_TILES_H
-#define TG_KERNELS_AVX512_INT8_TILES_H
+#ifndef TG_KERNELS_AMX_INT8_TILES_H
+#define TG_KERNELS_AMX_INT8_TILES_H
 
 #include "kernels/avx512/int8_finish.h"
 

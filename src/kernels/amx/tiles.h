@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The operations of attention_tiles.h and int8_tiles.h in AMX's instructions. */
-#ifndef TG_KERNELS_AVX512_TILES_AMX_H
-#define TG_KERNELS_AVX512_TILES_AMX_H
+#ifndef TG_KERNELS_AMX_TILES_H
+#define TG_KERNELS_AMX_TILES_H
 
 #include <immintrin.h>
 #include <stdint.h>

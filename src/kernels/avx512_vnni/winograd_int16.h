@@ -11,8 +11,8 @@
  * vectors, then scales: (passes, panels, points of a pass, PANEL) floats.
  *
  * AVX512-VNNI; the includer is compiled with or without AVX512-BF16. */
-#ifndef TG_KERNELS_AVX512_WINOGRAD_INT16_H
-#define TG_KERNELS_AVX512_WINOGRAD_INT16_H
+#ifndef TG_KERNELS_AVX512_VNNI_WINOGRAD_INT16_H
+#define TG_KERNELS_AVX512_VNNI_WINOGRAD_INT16_H
 
 #include <string.h>
 

@@ -8,7 +8,8 @@
 enum { SCORE_UNIT = 4 };
 typedef sums score_sum;
 
-#include "kernels/avx512/attention_pairs.h"
+#include "kernels/avx512_dot/attention_pairs.h"
+#include "kernels/avx512_dot/parts.h"
 
 enum { LARGEST = 127, MIDDLE = 128 };
 
@@ -102,4 +103,4 @@ static float unit_pack_keys(float *dst, const void *src, size_t stride, const ke
     return 1 / factor;
 }
 
-void tg__kernels_init_attention_int8(tg__kernels *kernels) { kernels->attention_int8 = attention; }
+void tg__avx512_dot_attention_int8(tg__kernels *kernels) { kernels->attention_int8 = attention; }

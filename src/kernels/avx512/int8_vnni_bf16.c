@@ -1,4 +1,0 @@
-/* SPDX-License-Identifier: MIT */
-#include "kernels/avx512/int8.h"
-
-void tg__kernels_init_avx512_vnni_bf16(tg__kernels *kernels) { init_int8(kernels); }

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernels/avx512_vnni/int8.h"
+#include "kernels/avx512_bf16/parts.h"
+
+void tg__avx512_bf16_int8(tg__kernels *kernels) { init_int8(kernels); }
