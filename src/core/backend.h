@@ -4,7 +4,8 @@
  * nobody knows what a handle of memory is.
  *
  * Threads: several sessions may use one backend from different threads at the same time, each with
- * its own programs and memory. */
+ * its own programs and memory. A backend holds no lock of its own while it asks a hook, which may
+ * wait for another session. */
 #ifndef TG_CORE_BACKEND_H
 #define TG_CORE_BACKEND_H
 

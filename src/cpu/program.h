@@ -81,7 +81,7 @@ tg__tensor tg__program_external(tg__program *program, int slot, tg__dtype dtype,
 tg__task *tg__program_record(tg__program *program, const tg__op *op, const char *name,
                              size_t state_bytes);
 
-/* Ends recording. hooks (may be NULL) are asked between tasks. */
+/* Ends recording. hooks (may be NULL) are asked between tasks, when no pack is half filled. */
 tg_status tg__program_finish(tg__program *program, const tg__hooks *hooks);
 
 /* In prepare: whether the workspace buffer of x is used by no task after this one. */
