@@ -154,11 +154,3 @@ tg__node *tg__plan_record(tg__plan *plan, int kind, const char *name, const void
 
 int tg__plan_node_count(const tg__plan *plan) { return plan->node_count; }
 const tg__node *tg__plan_node(const tg__plan *plan, int index) { return plan->nodes[index]; }
-
-int64_t tg__plan_macs(const tg__plan *plan)
-{
-    int64_t macs = 0;
-    for (int i = 0; i < plan->node_count; i++)
-        macs += plan->nodes[i]->macs;
-    return macs;
-}

@@ -58,8 +58,6 @@ tg__node *tg__plan_record(tg__plan *plan, int kind, const char *name, const void
 
 int tg__plan_node_count(const tg__plan *plan);
 const tg__node *tg__plan_node(const tg__plan *plan, int index);
-/* Of all nodes. */
-int64_t tg__plan_macs(const tg__plan *plan);
 
 /* Whether n x h x w x c elements make a tensor; if not, fails with what says so. */
 bool tg__tensor_size_fits(const char *network, size_t element, int64_t n, int64_t h, int64_t w,

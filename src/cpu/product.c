@@ -290,12 +290,6 @@ tg__tensor tg__cpu_conv2d(tg__program *program, tg__tensor x, const tg__layer *l
     return record(program, x, layer, 0, true, options);
 }
 
-tg__tensor tg__cpu_linear(tg__program *program, tg__tensor x, const tg__layer *layer,
-                          tg__product_options options)
-{
-    return tg__cpu_conv2d(program, x, layer, options);
-}
-
 tg__tensor tg__cpu_conv2d_pair(tg__program *program, tg__tensor a, tg__tensor b,
                                const tg__layer *layer)
 {

@@ -65,7 +65,6 @@ void tg__program_allow_int8(tg__program *program) { program->int8 = true; }
 bool tg__program_int8(const tg__program *program) { return program->int8; }
 tg__context *tg__program_context(const tg__program *program) { return program->context; }
 tg__dtype tg__program_dtype(const tg__program *program) { return program->dtype; }
-const char *tg__program_network(const tg__program *program) { return program->network; }
 tg__error *tg__program_error(const tg__program *program) { return program->error; }
 tg__arena *tg__program_arena(tg__program *program) { return &program->arena; }
 bool tg__program_failed(const tg__program *program) { return tg__failed(program->error); }

@@ -63,7 +63,6 @@ bool tg__program_int8(const tg__program *program);
 
 tg__context *tg__program_context(const tg__program *program);
 tg__dtype tg__program_dtype(const tg__program *program);
-const char *tg__program_network(const tg__program *program);
 tg__error *tg__program_error(const tg__program *program);
 tg__arena *tg__program_arena(tg__program *program);
 bool tg__program_failed(const tg__program *program);

@@ -15,9 +15,6 @@
 /* x's channels are the layer's input. Kernel 1 makes it a linear layer over all positions. */
 tg__tensor tg__cpu_conv2d(tg__program *program, tg__tensor x, const tg__layer *layer,
                           tg__product_options options);
-/* The same under the name that the field gives it where x is a token matrix. */
-tg__tensor tg__cpu_linear(tg__program *program, tg__tensor x, const tg__layer *layer,
-                          tg__product_options options);
 /* The layer applied to a's channels followed by b's, without laying them side by side: two
  * accumulated products. Kernel 1. b null: a alone. */
 tg__tensor tg__cpu_conv2d_pair(tg__program *program, tg__tensor a, tg__tensor b,

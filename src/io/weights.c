@@ -352,8 +352,6 @@ void tg__weights_drop(const tg__weights *weights)
         tg__safetensors_drop(weights->files[i]);
 }
 
-const char *tg__weights_where(const tg__weights *weights) { return weights->where; }
-
 tg__safetensors *const *tg__weights_files(const tg__weights *weights, int *count)
 {
     *count = weights->file_count;

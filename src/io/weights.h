@@ -43,7 +43,4 @@ tg__safetensors *const *tg__weights_files(const tg__weights *weights, int *count
  * elsewhere, are fine. */
 void tg__weights_drop(const tg__weights *weights);
 
-/* Where the weights are, for messages: "unet/diffusion_pytorch_model.safetensors". */
-const char *tg__weights_where(const tg__weights *weights);
-
 #endif

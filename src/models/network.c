@@ -3,9 +3,6 @@
 
 #include <stdlib.h>
 
-const tg__network_class *const tg__network_classes[] = {&tg__unet_class, &tg__autoencoder_kl_class,
-                                                        &tg__clip_text_class, NULL};
-
 bool tg__pass_same(const tg__pass *a, const tg__pass *b)
 {
     return a->kind == b->kind && a->n == b->n && a->h == b->h && a->w == b->w &&

@@ -102,8 +102,6 @@ tg__plan *tg__network_plan(const tg__network *network, const tg__pass *pass, tg_
 /* The latents' size for a picture of h x w: each halving rounds down. */
 void tg__latent_size(const tg__network *autoencoder, int h, int w, int *latent_h, int *latent_w);
 
-/* Every class, ends in NULL. */
-extern const tg__network_class *const tg__network_classes[];
 extern const tg__network_class tg__unet_class, tg__autoencoder_kl_class, tg__clip_text_class;
 
 #endif
