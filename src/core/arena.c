@@ -51,12 +51,12 @@ void tg__arena_free(tg__arena *arena)
     }
 }
 
-bool tg__grow(void **array, int count, int *room, size_t size)
+bool tg__grow(void **array, size_t count, size_t *room, size_t size)
 {
     if (count < *room)
         return true;
-    int more = *room ? *room * 2 : 64;
-    void *larger = realloc(*array, (size_t)more * size);
+    size_t more = *room ? *room * 2 : 64;
+    void *larger = realloc(*array, more * size);
     if (!larger)
         return false;
     *array = larger;

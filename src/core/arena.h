@@ -17,6 +17,6 @@ void tg__arena_free(tg__arena *arena);
 
 /* Makes room for one more element in an array of count; its memory, which is malloc's, may move.
  * False if there is none. */
-bool tg__grow(void **array, int count, int *room, size_t size);
+bool tg__grow(void **array, size_t count, size_t *room, size_t size);
 
 #endif

@@ -12,9 +12,9 @@ struct tg__plan {
     tg__error *error;
     tg__arena arena;
     buffer *buffers; /* [0] is the null tensor */
-    int buffer_count, buffer_room;
+    int buffer_count, node_count;
+    size_t buffer_room, node_room;
     tg__node **nodes;
-    int node_count, node_room;
 };
 
 tg__plan *tg__plan_new(const char *network, tg__error *error)
@@ -65,7 +65,7 @@ bool tg__tensor_size_fits(const char *network, size_t element, int64_t n, int64_
 
 static int new_buffer(tg__plan *plan, int slot)
 {
-    if (!tg__grow((void **)&plan->buffers, plan->buffer_count, &plan->buffer_room,
+    if (!tg__grow((void **)&plan->buffers, (size_t)plan->buffer_count, &plan->buffer_room,
                   sizeof *plan->buffers)) {
         tg__fail_memory(plan->error);
         return 0;
@@ -141,7 +141,8 @@ tg__node *tg__plan_record(tg__plan *plan, int kind, const char *name, const void
         node->parameters = copy;
     }
     if (!node || !copy || !node->name ||
-        !tg__grow((void **)&plan->nodes, plan->node_count, &plan->node_room, sizeof *plan->nodes)) {
+        !tg__grow((void **)&plan->nodes, (size_t)plan->node_count, &plan->node_room,
+                  sizeof *plan->nodes)) {
         tg__fail_memory(plan->error);
         return NULL;
     }

@@ -26,9 +26,9 @@ struct tg__program {
     tg__error *error;
     tg__arena arena;
     buffer *buffers; /* [0] is the null tensor */
-    int buffer_count, buffer_room;
+    int buffer_count, task_count;
+    size_t buffer_room, task_room;
     tg__task **tasks;
-    int task_count, task_room;
     size_t workspace_bytes;
 };
 
@@ -72,7 +72,7 @@ bool tg__program_failed(const tg__program *program) { return tg__failed(program-
 
 static int new_buffer(tg__program *program, size_t bytes, int slot)
 {
-    if (!tg__grow((void **)&program->buffers, program->buffer_count, &program->buffer_room,
+    if (!tg__grow((void **)&program->buffers, (size_t)program->buffer_count, &program->buffer_room,
                   sizeof *program->buffers)) {
         tg__fail_memory(program->error);
         return 0;
@@ -128,7 +128,7 @@ tg__task *tg__program_record(tg__program *program, const tg__op *op, const char 
         task->state = tg__arena_take(&program->arena, 1, state_bytes ? state_bytes : 1);
     }
     if (!task || !task->name || !task->state ||
-        !tg__grow((void **)&program->tasks, program->task_count, &program->task_room,
+        !tg__grow((void **)&program->tasks, (size_t)program->task_count, &program->task_room,
                   sizeof *program->tasks)) {
         tg__fail_memory(program->error);
         return NULL;

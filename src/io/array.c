@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "io/file.h"
+
 bool tg__array_check(const tg_array *a, tg_status status, tg__error *error)
 {
     if (!a->data || a->count < 1 || a->channels < 1 || a->height < 1 || a->width < 1) {
@@ -22,6 +24,43 @@ bool tg__array_check(const tg_array *a, tg_status status, tg__error *error)
         return false;
     }
     return true;
+}
+
+/* Where the result goes is emptied before anything else can fail. */
+static bool begin(tg_array *array, const char *what, const void *source, const char *name,
+                  tg__error *error)
+{
+    if (!tg__given(array, what, error))
+        return false;
+    *array = (tg_array){0};
+    return tg__given(source, name, error);
+}
+
+tg_status tg__array_decode(tg_array *array, const tg__array_format *format, const void *data,
+                           size_t bytes, tg_error *given)
+{
+    tg__error own, *error = tg__error_begin(given, &own);
+    if (!begin(array, format->what, data, "data", error))
+        return error->status;
+    format->decode(array, data, bytes, error);
+    tg__error_in(error, "data");
+    return error->status;
+}
+
+tg_status tg__array_read(tg_array *array, const tg__array_format *format, const char *path,
+                         tg_error *given)
+{
+    tg__error own, *error = tg__error_begin(given, &own);
+    size_t bytes = 0;
+    if (!begin(array, format->what, path, "path", error))
+        return error->status;
+    char *file = tg__file_read(path, format->most_bytes, &bytes, error);
+    if (file) {
+        format->decode(array, file, bytes, error);
+        tg__error_in_file(error, path);
+    }
+    free(file);
+    return error->status;
 }
 
 void tg_array_free(tg_array *array)

@@ -196,33 +196,14 @@ static void decode(tg_array *picture, const char *file, size_t bytes, tg__error 
     free(pixels.data);
 }
 
+static const tg__array_format format = {"picture", MOST_FILE_BYTES, decode};
+
 tg_status tg_image_decode(tg_array *picture, const void *data, size_t bytes, tg_error *given)
 {
-    tg__error own, *error = tg__error_begin(given, &own);
-    if (!tg__given(picture, "picture", error))
-        return error->status;
-    *picture = (tg_array){0};
-    if (!tg__given(data, "data", error))
-        return error->status;
-    decode(picture, data, bytes, error);
-    tg__error_in(error, "data");
-    return error->status;
+    return tg__array_decode(picture, &format, data, bytes, given);
 }
 
 tg_status tg_image_read(tg_array *picture, const char *path, tg_error *given)
 {
-    tg__error own, *error = tg__error_begin(given, &own);
-    size_t bytes = 0;
-    if (!tg__given(picture, "picture", error))
-        return error->status;
-    *picture = (tg_array){0};
-    if (!tg__given(path, "path", error))
-        return error->status;
-    char *file = tg__file_read(path, MOST_FILE_BYTES, &bytes, error);
-    if (file) {
-        decode(picture, file, bytes, error);
-        tg__error_in_file(error, path);
-    }
-    free(file);
-    return error->status;
+    return tg__array_read(picture, &format, path, given);
 }

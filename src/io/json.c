@@ -220,15 +220,9 @@ static void skip_space(parser *p)
 
 static bool push(parser *p, const tg__json *value)
 {
-    if (p->used == p->room) {
-        size_t room = p->room ? 2 * p->room : 32;
-        tg__json *larger = realloc(p->stack, room * sizeof *larger);
-        if (!larger) {
-            tg__fail_memory(p->error);
-            return false;
-        }
-        p->stack = larger;
-        p->room = room;
+    if (!tg__grow((void **)&p->stack, p->used, &p->room, sizeof *p->stack)) {
+        tg__fail_memory(p->error);
+        return false;
     }
     p->stack[p->used++] = *value;
     return true;

@@ -280,35 +280,16 @@ void tg__npy_decode(tg_array *array, const char *data, size_t bytes, tg__error *
         tg_array_free(array);
 }
 
+static const tg__array_format format = {"array", MOST_FILE_BYTES, tg__npy_decode};
+
 tg_status tg_npy_decode(tg_array *array, const void *data, size_t bytes, tg_error *given)
 {
-    tg__error own, *error = tg__error_begin(given, &own);
-    if (!tg__given(array, "array", error))
-        return error->status;
-    *array = (tg_array){0};
-    if (!tg__given(data, "data", error))
-        return error->status;
-    tg__npy_decode(array, data, bytes, error);
-    tg__error_in(error, "data");
-    return error->status;
+    return tg__array_decode(array, &format, data, bytes, given);
 }
 
 tg_status tg_npy_read(tg_array *array, const char *path, tg_error *given)
 {
-    tg__error own, *error = tg__error_begin(given, &own);
-    size_t bytes = 0;
-    if (!tg__given(array, "array", error))
-        return error->status;
-    *array = (tg_array){0};
-    if (!tg__given(path, "path", error))
-        return error->status;
-    char *file = tg__file_read(path, MOST_FILE_BYTES, &bytes, error);
-    if (file) {
-        tg__npy_decode(array, file, bytes, error);
-        tg__error_in_file(error, path);
-    }
-    free(file);
-    return error->status;
+    return tg__array_read(array, &format, path, given);
 }
 
 /* ------------------------------------------------------------------------------------ writing */

@@ -131,4 +131,5 @@ const tg__network_class tg__clip_text_class = {
     .read_config = read_config,
     .load = load,
     .record = record,
+    .original_name = tg__clip_original_name,
 };

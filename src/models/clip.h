@@ -25,6 +25,8 @@ typedef struct tg__clip {
     tg__norm final_layer_norm;
 } tg__clip;
 
+bool tg__clip_original_name(const tg__network *network, tg__translation *t);
+
 enum {
     TG__CLIP_IDS,    /* int32 (n, tokens) */
     TG__CLIP_OUTPUT, /* f32 (n, 1, tokens, width) */

@@ -11,6 +11,7 @@
 #include "io/layer.h"
 
 typedef struct tg__network_class tg__network_class;
+typedef struct tg__translation tg__translation; /* models/original_names.h */
 
 /* One way through a network. Two that are equal are the same plan. Fields that a class has no use
  * for are 0. */
@@ -80,6 +81,9 @@ struct tg__network_class {
     /* Checks every tensor's shape; copies nothing. */
     tg_status (*load)(tg__network *network, const tg__weights *weights, tg__error *error);
     void (*record)(tg__plan *plan, const tg__network *network, const tg__pass *pass);
+    /* From a tensor's name to the one in checkpoints of the original code; false if it has none
+     * there. NULL: there are no such checkpoints. The config is read. */
+    bool (*original_name)(const tg__network *network, tg__translation *t);
 };
 
 /* A network of this class for a role (a string that outlives it), zeroed; NULL without memory. */

@@ -282,4 +282,5 @@ const tg__network_class tg__unet_class = {
     .read_config = tg__unet_read_config,
     .load = load,
     .record = record,
+    .original_name = tg__unet_original_name,
 };

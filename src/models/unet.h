@@ -40,6 +40,7 @@ typedef struct tg__unet {
 } tg__unet;
 
 tg_status tg__unet_read_config(tg__network *network, tg__config *config);
+bool tg__unet_original_name(const tg__network *network, tg__translation *t);
 
 /* Ports. */
 enum {

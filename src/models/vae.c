@@ -290,4 +290,5 @@ const tg__network_class tg__autoencoder_kl_class = {
     .read_config = read_config,
     .load = load,
     .record = record,
+    .original_name = tg__vae_original_name,
 };

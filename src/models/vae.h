@@ -30,6 +30,8 @@ typedef struct tg__vae {
     tg__vae_half encoder, decoder;
 } tg__vae;
 
+bool tg__vae_original_name(const tg__network *network, tg__translation *t);
+
 enum {
     TG__VAE_INPUT,  /* f32 (n, c, h, w) */
     TG__VAE_OUTPUT, /* f32 (n, c, h, w) */

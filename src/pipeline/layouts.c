@@ -5,27 +5,38 @@
 
 #include <string.h>
 
-/* X(symbol, layout, title, name): every file. */
-#define LAYOUT_MAP(X, id, layout, title)                                \
-    X(id##_index, layout, title, "model_index.json")                    \
-    X(id##_unet, layout, title, "unet/config.json")                     \
-    X(id##_vae, layout, title, "vae/config.json")                       \
-    X(id##_text_encoder, layout, title, "text_encoder/config.json")     \
-    X(id##_scheduler, layout, title, "scheduler/scheduler_config.json") \
-    X(id##_tokenizer, layout, title, "tokenizer/tokenizer_config.json") \
-    X(id##_special_tokens, layout, title, "tokenizer/special_tokens_map.json")
-#define FILE_MAP(X)                                                \
-    LAYOUT_MAP(X, tg__layout_sd15, "sd15", "Stable Diffusion 1.5") \
-    LAYOUT_MAP(X, tg__layout_sd21, "sd21", "Stable Diffusion 2.1")
+/* F(id, title, file, name) for each file of a layout: id is the layout's folder, file a word that
+ * tells its files apart. */
+#define PIPELINE(F, id, title)              \
+    F(id, title, index, "model_index.json") \
+    F(id, title, scheduler, "scheduler/scheduler_config.json")
+#define NETWORK(F, id, title, role) F(id, title, role, #role "/config.json")
+#define TOKENIZER(F, id, title, role)                           \
+    F(id, title, role##_config, #role "/tokenizer_config.json") \
+    F(id, title, role##_special, #role "/special_tokens_map.json")
+
+/* What layouts of a pipeline class consist of. */
+#define STABLE_DIFFUSION(F, id, title)  \
+    PIPELINE(F, id, title)              \
+    NETWORK(F, id, title, unet)         \
+    NETWORK(F, id, title, vae)          \
+    NETWORK(F, id, title, text_encoder) \
+    TOKENIZER(F, id, title, tokenizer)
+
+/* Every layout. */
+#define FILE_MAP(F)                                   \
+    STABLE_DIFFUSION(F, sd15, "Stable Diffusion 1.5") \
+    STABLE_DIFFUSION(F, sd21, "Stable Diffusion 2.1")
 
 /* The names are the assembler's, so C has to be told of them here rather than in a header. */
-#define EMBED(symbol, layout, title, name)                                          \
-    __asm__(".pushsection .rodata\n"                                                \
-            ".globl " #symbol "\n.hidden " #symbol "\n" #symbol ":\n"               \
-            ".incbin \"" TG_SHIPPED_DIR "/pipeline/layouts/" layout "/" name "\"\n" \
-            ".globl " #symbol "_end\n.hidden " #symbol "_end\n" #symbol "_end:\n"   \
-            ".byte 0\n"                                                             \
-            ".popsection\n");                                                       \
+#define EMBED(id, title, file, name) EMBED_AS(tg__layout_##id##_##file, #id "/" name)
+#define EMBED_AS(symbol, path)                                                    \
+    __asm__(".pushsection .rodata\n"                                              \
+            ".globl " #symbol "\n.hidden " #symbol "\n" #symbol ":\n"             \
+            ".incbin \"" TG_SHIPPED_DIR "/pipeline/layouts/" path "\"\n"          \
+            ".globl " #symbol "_end\n.hidden " #symbol "_end\n" #symbol "_end:\n" \
+            ".byte 0\n"                                                           \
+            ".popsection\n");                                                     \
     __attribute__((visibility("hidden"))) extern const char symbol[], symbol##_end[];
 FILE_MAP(EMBED)
 
@@ -37,8 +48,8 @@ typedef struct embedded {
 } embedded;
 
 static const embedded files[] = {
-#define EMBEDDED(symbol, layout, title, name) \
-    {layout, name, name " of " title, symbol, symbol##_end},
+#define EMBEDDED(id, title, file, name) \
+    {#id, name, name " of " title, tg__layout_##id##_##file, tg__layout_##id##_##file##_end},
     FILE_MAP(EMBEDDED)};
 
 bool tg__layout_find(const char *layout, const char *name, tg__layout_file *file)

@@ -14,9 +14,9 @@ typedef struct tg__layout_file {
     size_t length;
 } tg__layout_file;
 
-/* One file of a layout ("sd15", "sd21"): model_index.json, the config.json of unet, vae and
- * text_encoder, scheduler/scheduler_config.json, tokenizer/tokenizer_config.json and
- * tokenizer/special_tokens_map.json. False if there is no such file. */
+/* One file of a layout ("sd15"): model_index.json, scheduler/scheduler_config.json, each network's
+ * config.json, each tokenizer's tokenizer_config.json and special_tokens_map.json. False if there
+ * is no such file. */
 bool tg__layout_find(const char *layout, const char *name, tg__layout_file *file);
 
 #endif

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "core/log.h"
+#include "models/original_names.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/single_file.h"
 #include "text/clip_tokenizer.h"
@@ -35,7 +36,7 @@ struct tg_model {
     const tg__pipeline_class *class;
     tg__network *networks[TG__MAX_NETWORKS]; /* by role, as all that follows */
     tg__weights *weights[TG__MAX_NETWORKS];
-    tg__single_file_names names[TG__MAX_NETWORKS];
+    tg__original originals[TG__MAX_NETWORKS]; /* of a single file */
     tg__clip_tokenizer *tokenizers[TG__MAX_NETWORKS];
     /* Text tokens of a text encoder: its tokenizer's or, where it has none, what the class's check
      * sets; 0 of every other network. */

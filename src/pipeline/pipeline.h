@@ -79,6 +79,7 @@ typedef struct tg__role {
     const char *name;                        /* its folder, and its key in model_index.json */
     const tg__network_class *const *classes; /* that can fill it; ends in NULL */
     const char *tokenizer;                   /* the folder and key of its tokenizer; NULL: none */
+    const char *const *tokenizer_classes;    /* that can be it; ends in NULL */
 } tg__role;
 
 typedef struct tg__pipeline_class {

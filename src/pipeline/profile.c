@@ -7,7 +7,8 @@
 
 typedef struct tg__profile {
     tg_profile_row *rows;
-    int count, room;
+    int count;
+    size_t room;
 } profile;
 
 static bool same_row(const tg_profile_row *row, const char *network, const tg__operator *op)
@@ -21,7 +22,7 @@ static bool add_operator(profile *p, const char *network, const tg__operator *op
     int i = 0;
     while (i < p->count && !same_row(&p->rows[i], network, op))
         i++;
-    if (!tg__grow((void **)&p->rows, i, &p->room, sizeof *p->rows))
+    if (!tg__grow((void **)&p->rows, (size_t)i, &p->room, sizeof *p->rows))
         return false;
     if (i == p->count)
         p->rows[p->count++] = (tg_profile_row){

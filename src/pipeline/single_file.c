@@ -10,52 +10,50 @@
 #define UNET "model.diffusion_model."
 #define EXPECTED "expected a Stable Diffusion 1.x or 2.x checkpoint"
 
+#define VAE_ANCHOR "decoder.conv_in.weight"
+#define CLIP_ANCHOR "embeddings.token_embedding.weight"
+
+static const tg__single_file_part unet = {
+    .role = "unet",
+    .places = {{UNET, "input_blocks.0.0.weight"}},
+};
+static const tg__single_file_part vae = {
+    .role = "vae",
+    .places = {{"first_stage_model.", VAE_ANCHOR}, {"vae.", VAE_ANCHOR}},
+};
+static const tg__single_file_part clip = {
+    .role = "text_encoder",
+    .places = {{"cond_stage_model.transformer.", CLIP_ANCHOR}, /* as some tools of 2022 wrote it */
+               {"cond_stage_model.transformer.text_model.", CLIP_ANCHOR}},
+    .pad_token = "<|endoftext|>",
+};
+static const tg__single_file_part open_clip = {
+    .role = "text_encoder",
+    .places = {{"cond_stage_model.model.", "token_embedding.weight"}},
+    .pad_token = "!",
+};
+
 static const tg__single_file_kind kinds[] = {
     {
         .title = "Stable Diffusion 1.x",
-        .pipeline = "StableDiffusionPipeline",
         .layout = "sd15",
         .context = 768,
-        .text_prefix = "cond_stage_model.transformer.text_model.",
-        .text_anchor = "embeddings.token_embedding.weight",
-        .open_clip = false,
         .prediction = "epsilon",
         .epsilon_size = 512,
         .v_size = 512,
-        .pad_token = "<|endoftext|>",
-    },
-    /* The same with the text encoder as some tools of 2022 wrote it. */
-    {
-        .title = "Stable Diffusion 1.x",
-        .pipeline = "StableDiffusionPipeline",
-        .layout = "sd15",
-        .context = 768,
-        .text_prefix = "cond_stage_model.transformer.",
-        .text_anchor = "embeddings.token_embedding.weight",
-        .open_clip = false,
-        .prediction = "epsilon",
-        .epsilon_size = 512,
-        .v_size = 512,
-        .pad_token = "<|endoftext|>",
+        .parts = (const tg__single_file_part *const[]){&unet, &vae, &clip, NULL},
     },
     {
         .title = "Stable Diffusion 2.x",
-        .pipeline = "StableDiffusionPipeline",
         .layout = "sd21",
         .context = 1024,
-        .text_prefix = "cond_stage_model.model.",
-        .text_anchor = "token_embedding.weight",
-        .open_clip = true,
         .prediction = "v_prediction",
         .epsilon_size = 512,
         .v_size = 768,
-        .pad_token = "!",
+        .parts = (const tg__single_file_part *const[]){&unet, &vae, &open_clip, NULL},
     },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
-
-/* A later one wins, as in diffusers. */
-static const char *const vae_prefixes[] = {"first_stage_model.", "vae."};
 
 /* Files that something else is to be said about. */
 typedef struct other {
@@ -180,15 +178,32 @@ static int64_t context_width(const tg__safetensors *file)
     return tensor && tensor->rank == 2 ? tensor->shape[1] : 0;
 }
 
+static const tg__single_file_part *part_of(const tg__single_file_kind *kind, const char *role)
+{
+    const tg__single_file_part *const *part = kind->parts;
+    while (*part && strcmp((*part)->role, role) != 0)
+        part++;
+    return *part;
+}
+
+static const char *find_prefix(const tg__safetensors *file, const tg__single_file_kind *kind,
+                               const char *role)
+{
+    const tg__single_file_part *part = part_of(kind, role);
+    const char *found = NULL;
+    for (int i = 0; part && part->places[i].prefix; i++)
+        if (has(file, part->places[i].prefix, part->places[i].anchor))
+            found = part->places[i].prefix;
+    return found;
+}
+
 static const tg__single_file_kind *find_kind(const tg__safetensors *file, int64_t context,
                                              bool any_context)
 {
-    for (int i = 0; i < KINDS; i++) {
-        const tg__single_file_kind *kind = &kinds[i];
-        if ((any_context || kind->context == context) &&
-            has(file, kind->text_prefix, kind->text_anchor))
-            return kind;
-    }
+    for (int i = 0; i < KINDS; i++)
+        if ((any_context || kinds[i].context == context) &&
+            find_prefix(file, &kinds[i], "text_encoder"))
+            return &kinds[i];
     return NULL;
 }
 
@@ -222,15 +237,6 @@ static void fail_kind(const tg__safetensors *file, int64_t context, const char *
                  where, context);
 }
 
-static const char *find_vae(const tg__safetensors *file)
-{
-    const char *found = NULL;
-    for (size_t i = 0; i < sizeof vae_prefixes / sizeof *vae_prefixes; i++)
-        if (has(file, vae_prefixes[i], "decoder.conv_in.weight"))
-            found = vae_prefixes[i];
-    return found;
-}
-
 tg_status tg__single_file_open(tg__single_file *single, const tg__safetensors *file,
                                const char *where, bool own_configs, tg__error *error)
 {
@@ -254,8 +260,7 @@ tg_status tg__single_file_open(tg__single_file *single, const tg__safetensors *f
         single->kind = find_kind(file, context, true);
     if (!single->kind)
         fail_kind(file, context, where, error);
-    single->vae_prefix = find_vae(file);
-    if (!single->vae_prefix)
+    else if (!find_prefix(file, single->kind, "vae"))
         tg__fail(error, TG_ERROR_FORMAT,
                  "%s: there is no VAE; expected first_stage_model.decoder.conv_in.weight or "
                  "vae.decoder.conv_in.weight",
@@ -306,4 +311,14 @@ int tg__single_file_size(const tg__single_file *single, const char *prediction_t
             return sizes[i];
     }
     return strcmp(prediction_type, "epsilon") == 0 ? kind->epsilon_size : kind->v_size;
+}
+
+const tg__single_file_part *tg__single_file_part_of(const tg__single_file *single, const char *role)
+{
+    return part_of(single->kind, role);
+}
+
+const char *tg__single_file_prefix(const tg__single_file *single, const char *role)
+{
+    return find_prefix(single->file, single->kind, role);
 }

@@ -42,10 +42,14 @@ static tg_status encode(tg_session *s, tg_prompt *prompt, const tg__texts *texts
 }
 
 static const tg__role roles[ROLES] = {
-    [UNET] = {"unet", (const tg__network_class *const[]){&tg__unet_class, NULL}, NULL},
-    [VAE] = {"vae", (const tg__network_class *const[]){&tg__autoencoder_kl_class, NULL}, NULL},
-    [TEXT_ENCODER] = {"text_encoder",
-                      (const tg__network_class *const[]){&tg__clip_text_class, NULL}, "tokenizer"},
+    [UNET] = {.name = "unet", .classes = (const tg__network_class *const[]){&tg__unet_class, NULL}},
+    [VAE] = {.name = "vae",
+             .classes = (const tg__network_class *const[]){&tg__autoencoder_kl_class, NULL}},
+    [TEXT_ENCODER] = {.name = "text_encoder",
+                      .classes = (const tg__network_class *const[]){&tg__clip_text_class, NULL},
+                      .tokenizer = "tokenizer",
+                      .tokenizer_classes =
+                          (const char *const[]){"CLIPTokenizer", "CLIPTokenizerFast", NULL}},
 };
 
 const tg__pipeline_class tg__stable_diffusion_class = {

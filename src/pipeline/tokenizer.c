@@ -24,7 +24,8 @@ static void open_single_file(tg_tokenizer *t, const char *path)
     tg__safetensors *file = tg__safetensors_open(path, &t->error);
     if (file &&
         tg__single_file_open(&single, file, name ? name + 1 : path, true, &t->error) == TG_OK)
-        t->clip = tg__clip_tokenizer_shipped(single.kind->pad_token, &t->error);
+        t->clip = tg__clip_tokenizer_shipped(
+            tg__single_file_part_of(&single, "text_encoder")->pad_token, &t->error);
     tg__safetensors_close(file);
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/arena.h"
 #include "core/utf8.h"
 #include "text/clip_pretokenize.h"
 #include "text/unicode.h"
@@ -18,14 +19,8 @@
 /* The number of a new node. */
 static uint32_t add_node(tg__added_tokens *added)
 {
-    if (added->count == added->room) {
-        size_t room = added->room ? 2 * added->room : 64;
-        tg__added_token *larger = realloc(added->tokens, room * sizeof *larger);
-        if (!larger)
-            return TG__NO_VALUE;
-        added->tokens = larger;
-        added->room = room;
-    }
+    if (!tg__grow((void **)&added->tokens, added->count, &added->room, sizeof *added->tokens))
+        return TG__NO_VALUE;
     added->tokens[added->count] = (tg__added_token){.piece = TG__NO_VALUE};
     return (uint32_t)added->count++;
 }
@@ -93,14 +88,8 @@ static bool cut(search *s, size_t stop)
     size_t start = list->count > 0 ? list->at[list->count - 1].stop : 0;
     if (stop <= start)
         return true;
-    if (list->count == list->room) {
-        size_t room = list->room ? 2 * list->room : 16;
-        tg__segment *larger = realloc(list->at, room * sizeof *larger);
-        if (!larger)
-            return false;
-        list->at = larger;
-        list->room = room;
-    }
+    if (!tg__grow((void **)&list->at, list->count, &list->room, sizeof *list->at))
+        return false;
     list->at[list->count++] = (tg__segment){start, stop, TG__NO_VALUE};
     return true;
 }

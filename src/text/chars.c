@@ -3,16 +3,12 @@
 
 #include <stdlib.h>
 
+#include "core/arena.h"
+
 bool tg__chars_push(tg__chars *chars, int32_t code, uint32_t end)
 {
-    if (chars->count == chars->room) {
-        size_t room = chars->room ? 2 * chars->room : 128;
-        tg__char *larger = realloc(chars->at, room * sizeof *larger);
-        if (!larger)
-            return false;
-        chars->at = larger;
-        chars->room = room;
-    }
+    if (!tg__grow((void **)&chars->at, chars->count, &chars->room, sizeof *chars->at))
+        return false;
     chars->at[chars->count++] = (tg__char){code, end};
     return true;
 }

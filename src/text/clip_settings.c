@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/arena.h"
 #include "text/clip_pretokenize.h"
 
 enum {
@@ -19,14 +20,8 @@ enum {
 
 static tg_status add(tg__clip_settings *s, tg__clip_added added, tg__error *error)
 {
-    if (s->count == s->room) {
-        size_t room = s->room ? 2 * s->room : 8;
-        tg__clip_added *larger = realloc(s->added, room * sizeof *larger);
-        if (!larger)
-            return tg__fail_memory(error);
-        s->added = larger;
-        s->room = room;
-    }
+    if (!tg__grow((void **)&s->added, s->count, &s->room, sizeof *s->added))
+        return tg__fail_memory(error);
     s->added[s->count++] = added;
     return TG_OK;
 }

@@ -5,43 +5,55 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
+#include <ftw.h>
 
 #include "io/config.h"
 #include "io/file.h"
 #include "pipeline/layouts.h"
 
+#define FOLDER TG_PROJECT "/src/pipeline/layouts/"
+
+static int checked;
+
+/* nftw's: a file is found by its layout, the first folder, and its name below that. */
+static int check_file(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status;
+    (void)place;
+    tg__error error = {0};
+    tg__layout_file file;
+    char layout[32];
+    size_t length;
+    if (kind != FTW_F)
+        return 0;
+    const char *inside = path + strlen(FOLDER), *name = strchr(inside, '/');
+    assert_non_null(name);
+    snprintf(layout, sizeof layout, "%.*s", (int)(name++ - inside), inside);
+    if (!tg__layout_find(layout, name, &file))
+        fail_msg("%s is not in the library", path);
+    char *text = tg__file_read(path, 1 << 20, &length, &error);
+    assert_non_null(text);
+    assert_int_equal(file.length, length);
+    assert_memory_equal(file.text, text, length + 1);
+    assert_string_equal(file.name, name);
+    free(text);
+    tg__config_close(tg__config_parse(file.text, file.length, file.where, &error));
+    assert_string_equal(error.message, "");
+    checked++;
+    return 0;
+}
+
 static void test_layouts(void **state)
 {
-    static const char *const layouts[] = {"sd15", "sd21"};
-    static const char *const names[] = {"model_index.json",
-                                        "unet/config.json",
-                                        "vae/config.json",
-                                        "text_encoder/config.json",
-                                        "scheduler/scheduler_config.json",
-                                        "tokenizer/tokenizer_config.json",
-                                        "tokenizer/special_tokens_map.json"};
-    tg__layout_file file;
     (void)state;
-    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
-        for (size_t j = 0; j < sizeof names / sizeof *names; j++) {
-            tg__error error = {0};
-            char where[512], *text;
-            size_t length;
-            assert_true(tg__layout_find(layouts[i], names[j], &file));
-            snprintf(where, sizeof where, TG_PROJECT "/src/pipeline/layouts/%s/%s", layouts[i],
-                     names[j]);
-            text = tg__file_read(where, 1 << 20, &length, &error);
-            assert_non_null(text);
-            assert_int_equal(file.length, length);
-            assert_memory_equal(file.text, text, length + 1);
-            assert_string_equal(file.name, names[j]);
-            free(text);
-            tg__config_close(tg__config_parse(file.text, file.length, file.where, &error));
-            assert_string_equal(error.message, "");
-        }
-    }
+    tg__layout_file file;
+    assert_int_equal(nftw(FOLDER, check_file, 8, FTW_PHYS), 0);
+    assert_true(checked >= 14);
+    assert_true(tg__layout_find("sd21", "unet/config.json", &file));
+    assert_string_equal(file.where, "unet/config.json of Stable Diffusion 2.1");
     assert_false(tg__layout_find("sd15", "unet", &file));
     assert_false(tg__layout_find("sd14", "model_index.json", &file));
 }

@@ -15,6 +15,7 @@
 
 #include "io/file.h"
 #include "io/weights.h"
+#include "models/original_names.h"
 #include "pipeline/layouts.h"
 #include "pipeline/single_file.h"
 
@@ -105,7 +106,6 @@ static entry *entry_of(checkpoint *c, const char *name)
 static void write_checkpoint(const checkpoint *c)
 {
     int64_t at = 0;
-    uint64_t length;
     unsigned char size[8];
     char *header = NULL;
     FILE *text = open_memstream(&header, &(size_t){0}), *file = fopen(path, "wb");
@@ -121,7 +121,7 @@ static void write_checkpoint(const checkpoint *c)
         fprintf(text, "%lld]}", (long long)at);
     }
     fputc('}', text);
-    length = (uint64_t)ftell(text);
+    uint64_t length = (uint64_t)ftell(text);
     assert_int_equal(fclose(text), 0);
     for (int i = 0; i < 8; i++)
         size[i] = (unsigned char)(length >> 8 * i);
@@ -136,9 +136,8 @@ static void write_checkpoint(const checkpoint *c)
 static tg__safetensors *open_checkpoint(const checkpoint *c)
 {
     tg__error error = {0};
-    tg__safetensors *file;
     write_checkpoint(c);
-    file = tg__safetensors_open(path, &error);
+    tg__safetensors *file = tg__safetensors_open(path, &error);
     assert_string_equal(error.message, "");
     return file;
 }
@@ -235,8 +234,9 @@ static golden *read_golden(const char *name)
     return g;
 }
 
-static void free_golden(golden *g)
+static void close_golden(golden *g, tg__safetensors *file)
 {
+    tg__safetensors_close(file);
     free(g->text);
     free(g);
 }
@@ -261,17 +261,33 @@ static tg__config *config_of(const char *json, const char *layout, const tg__net
     return tg__config_parse(shipped.text, shipped.length, shipped.where, error);
 }
 
-static tg__single_file_names names_of(const tg__single_file *single,
-                                      const tg__network_class *network, const char *json)
+static tg__single_file open_single(const tg__safetensors *file, bool own_configs)
 {
     tg__error error = {0};
-    tg__single_file_names names;
-    tg__config *config = config_of(json, single->kind->layout, network, &error);
-    assert_non_null(config);
-    tg__single_file_names_init(&names, single, network, config);
+    tg__single_file single;
+    tg__single_file_open(&single, file, "model.safetensors", own_configs, &error);
+    assert_string_equal(error.message, "");
+    return single;
+}
+
+/* The network of this config in a checkpoint; free_names() it. */
+static tg__original names_of(const tg__single_file *single, const tg__network_class *class,
+                             const char *json)
+{
+    tg__error error = {0};
+    const char *role = network_names[network_of(class)];
+    tg__network *network = tg__network_new(class, role, &error);
+    tg__config *config = config_of(json, single->kind->layout, class, &error);
+    assert_true(network && config);
+    class->read_config(network, config);
     assert_string_equal(error.message, "");
     tg__config_close(config);
-    return names;
+    return (tg__original){single->file, network, tg__single_file_prefix(single, role)};
+}
+
+static void free_names(const tg__original *names)
+{
+    tg__network_free((tg__network *)(uintptr_t)names->network);
 }
 
 static void assert_shape(const tg__weight *found, shape expected)
@@ -286,21 +302,17 @@ static void assert_shape(const tg__weight *found, shape expected)
  * differently; returns how many there are. */
 static int check_golden(const golden *g, const tg__safetensors *file, bool own_configs)
 {
-    tg__error error = {0};
-    tg__single_file single;
+    tg__single_file single = open_single(file, own_configs);
     int checked = 0;
-    tg__single_file_open(&single, file, "model.safetensors", own_configs, &error);
-    assert_string_equal(error.message, "");
     for (int n = 0; n < 3; n++) {
-        tg__single_file_names names = names_of(&single, network_classes[n], g->configs[n]);
+        tg__original names = names_of(&single, network_classes[n], g->configs[n]);
         for (int i = 0; i < g->count; i++) {
-            const tg__weight *source;
             tg__weight found;
             if (strcmp(g->expected[i].network, network_names[n]) != 0)
                 continue;
-            if (!tg__single_file_lookup(&names, g->expected[i].name, -1, NULL, &found))
+            if (!tg__original_lookup(&names, g->expected[i].name, -1, NULL, &found))
                 fail_msg("%s is not found", g->expected[i].name);
-            source = tg__safetensors_find(file, g->expected[i].source);
+            const tg__weight *source = tg__safetensors_find(file, g->expected[i].source);
             assert_string_equal(found.name, g->expected[i].source);
             assert_shape(&found, g->expected[i].shape);
             assert_ptr_equal(found.data, (const char *)source->data +
@@ -308,6 +320,7 @@ static int check_golden(const golden *g, const tg__safetensors *file, bool own_c
                                                  (size_t)(source->rank ? source->shape[0] : 1));
             checked++;
         }
+        free_names(&names);
     }
     return checked;
 }
@@ -317,8 +330,7 @@ static void check_layout(const char *name, bool own_configs, int expected)
     golden *g = read_golden(name);
     tg__safetensors *file = open_checkpoint(&g->file);
     assert_int_equal(check_golden(g, file, own_configs), expected);
-    tg__safetensors_close(file);
-    free_golden(g);
+    close_golden(g, file);
 }
 
 static void test_sd15(void **state)
@@ -346,7 +358,6 @@ static void test_short_text_names(void **state)
     static const char before[] = "cond_stage_model.transformer.text_model.";
     static const char after[] = "cond_stage_model.transformer.";
     golden *g = read_golden("mini1");
-    tg__safetensors *file;
     (void)state;
     for (int i = 0; i < g->file.count; i++) {
         char *name = g->file.tensors[i].name;
@@ -354,10 +365,9 @@ static void test_short_text_names(void **state)
         if (strncmp(name, before, n) == 0)
             memmove(name + m, name + n, strlen(name + n) + 1);
     }
-    file = open_checkpoint(&g->file);
+    tg__safetensors *file = open_checkpoint(&g->file);
     assert_int_equal(check_golden(g, file, true), 324 + 124 + 36);
-    tg__safetensors_close(file);
-    free_golden(g);
+    close_golden(g, file);
 }
 
 /* ----------------------------------------------------------------------- what is not in a file */
@@ -404,24 +414,22 @@ static void test_no_counterpart(void **state)
     };
     golden *g = read_golden("mini1");
     tg__safetensors *file = open_checkpoint(&g->file);
-    tg__error error = {0};
-    tg__single_file single;
+    tg__single_file single = open_single(file, true);
     char longest[1024];
     (void)state;
-    tg__single_file_open(&single, file, "model.safetensors", true, &error);
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
         const tg__network_class *network = questions[i].network;
-        tg__single_file_names names = names_of(&single, network, g->configs[network_of(network)]);
+        tg__original names = names_of(&single, network, g->configs[network_of(network)]);
         tg__weight found;
-        if (tg__single_file_lookup(&names, questions[i].name, -1, NULL, &found))
+        if (tg__original_lookup(&names, questions[i].name, -1, NULL, &found))
             fail_msg("%s is %s", questions[i].name, found.name);
         memset(longest, 'x', sizeof longest);
         memcpy(longest, "text_model.", 11);
         longest[sizeof longest - 1] = '\0';
-        assert_false(tg__single_file_lookup(&names, longest, -1, NULL, &found));
+        assert_false(tg__original_lookup(&names, longest, -1, NULL, &found));
+        free_names(&names);
     }
-    tg__safetensors_close(file);
-    free_golden(g);
+    close_golden(g, file);
 }
 
 /* The last layer of an OpenCLIP encoder is there, but nobody's. */
@@ -429,27 +437,28 @@ static void test_last_layer(void **state)
 {
     golden *g = read_golden("mini2");
     tg__safetensors *file = open_checkpoint(&g->file);
-    tg__error error = {0};
-    tg__single_file single;
-    tg__single_file_names names;
+    tg__single_file single = open_single(file, true);
+    tg__original names =
+        names_of(&single, &tg__clip_text_class, g->configs[network_of(&tg__clip_text_class)]);
     tg__weight found;
     (void)state;
-    tg__single_file_open(&single, file, "model.safetensors", true, &error);
-    names = names_of(&single, &tg__clip_text_class, g->configs[network_of(&tg__clip_text_class)]);
     assert_non_null(
         tg__safetensors_find(file, "cond_stage_model.model.transformer.resblocks.3.ln_1.weight"));
-    assert_true(tg__single_file_lookup(&names, "text_model.encoder.layers.2.layer_norm1.weight", -1,
-                                       NULL, &found));
-    assert_false(tg__single_file_lookup(&names, "text_model.encoder.layers.3.layer_norm1.weight",
-                                        -1, NULL, &found));
-    tg__safetensors_close(file);
-    free_golden(g);
+    assert_true(tg__original_lookup(&names, "text_model.encoder.layers.2.layer_norm1.weight", -1,
+                                    NULL, &found));
+    assert_false(tg__original_lookup(&names, "text_model.encoder.layers.3.layer_norm1.weight", -1,
+                                     NULL, &found));
+    free_names(&names);
+    close_golden(g, file);
 }
 
 /* Blocks may have different numbers of layers; the last level's come first on the way up. */
 static void test_layers_by_level(void **state)
 {
-    static const char config[] = "{\"block_out_channels\":[8,12],\"layers_per_block\":[1,2]}";
+    static const char config[] =
+        "{\"block_out_channels\":[8,12],\"layers_per_block\":[1,2],\"norm_num_groups\":4,"
+        "\"attention_head_dim\":2,\"down_block_types\":[\"DownBlock2D\",\"DownBlock2D\"],"
+        "\"up_block_types\":[\"UpBlock2D\",\"UpBlock2D\"]}";
     static const char *const names[][2] = {
         {"down_blocks.0.resnets.0.norm1.weight", UNET "input_blocks.1.0.in_layers.0.weight"},
         {"down_blocks.1.resnets.0.norm1.weight", UNET "input_blocks.3.0.in_layers.0.weight"},
@@ -460,21 +469,18 @@ static void test_layers_by_level(void **state)
     };
     enum { NAMES = sizeof names / sizeof *names };
     checkpoint *c = least();
-    tg__safetensors *file;
-    tg__error error = {0};
-    tg__single_file single;
-    tg__single_file_names unet;
     tg__weight found;
     (void)state;
     for (int i = 0; i < NAMES; i++)
         add(c, names[i][1], "8");
-    file = open_checkpoint(c);
-    tg__single_file_open(&single, file, "model.safetensors", false, &error);
-    unet = names_of(&single, &tg__unet_class, config);
+    tg__safetensors *file = open_checkpoint(c);
+    tg__single_file single = open_single(file, false);
+    tg__original unet = names_of(&single, &tg__unet_class, config);
     for (int i = 0; i < NAMES; i++) {
-        assert_true(tg__single_file_lookup(&unet, names[i][0], -1, NULL, &found));
+        assert_true(tg__original_lookup(&unet, names[i][0], -1, NULL, &found));
         assert_string_equal(found.name, names[i][1]);
     }
+    free_names(&unet);
     tg__safetensors_close(file);
     free(c);
 }
@@ -493,24 +499,24 @@ static void check_view(const viewing *v)
 {
     golden *g = read_golden(v->golden);
     entry *source = entry_of(&g->file, v->source);
-    tg__error error = {0};
-    tg__single_file single;
-    tg__single_file_names names;
+    const char *config = v->config ? v->config : g->configs[network_of(v->network)];
     tg__weight found;
-    tg__safetensors *file;
     assert_non_null(source);
     source->shape = parse_shape(v->dims);
-    file = open_checkpoint(&g->file);
-    tg__single_file_open(&single, file, "model.safetensors", true, &error);
-    names =
-        names_of(&single, v->network, v->config ? v->config : g->configs[network_of(v->network)]);
-    assert_true(tg__single_file_lookup(&names, v->name, -1, NULL, &found));
+    tg__safetensors *file = open_checkpoint(&g->file);
+    tg__single_file single = open_single(file, true);
+    tg__original names = names_of(&single, v->network, config);
+    assert_true(tg__original_lookup(&names, v->name, -1, NULL, &found));
     assert_shape(&found, parse_shape(v->expected));
-    tg__safetensors_close(file);
-    free_golden(g);
+    free_names(&names);
+    close_golden(g, file);
 }
 
-#define MINI1_UNET "\"block_out_channels\":[8,16,16],\"layers_per_block\":1"
+#define MINI1_UNET                                                                              \
+    "\"block_out_channels\":[8,16,16],\"layers_per_block\":1,\"norm_num_groups\":4,"            \
+    "\"attention_head_dim\":2,\"cross_attention_dim\":24,"                                      \
+    "\"down_block_types\":[\"CrossAttnDownBlock2D\",\"CrossAttnDownBlock2D\",\"DownBlock2D\"]," \
+    "\"up_block_types\":[\"UpBlock2D\",\"CrossAttnUpBlock2D\",\"CrossAttnUpBlock2D\"]"
 #define UNET_ATTENTION UNET "input_blocks.1.1."
 #define OPEN_CLIP "cond_stage_model.model.transformer.resblocks.0."
 
@@ -553,21 +559,19 @@ static void test_through_weights(void **state)
     golden *g = read_golden("sd15");
     tg__safetensors *file = open_checkpoint(&g->file);
     tg__error error = {0};
-    tg__single_file single;
-    tg__single_file_names names;
-    tg__weights *weights;
+    tg__single_file single = open_single(file, false);
+    tg__original names = names_of(&single, &tg__unet_class, NULL);
+    tg__weights *weights =
+        tg__weights_from(tg__original_lookup, &names, "model.safetensors", &error);
     (void)state;
-    tg__single_file_open(&single, file, "model.safetensors", false, &error);
-    names = names_of(&single, &tg__unet_class, NULL);
-    weights = tg__weights_from(tg__single_file_lookup, &names, "model.safetensors", &error);
     assert_non_null(weights);
     tg__weights_get(weights, "conv_in.weight", 4, wrong, &error);
     assert_int_equal(error.status, TG_ERROR_FORMAT);
     assert_non_null(strstr(error.message, "model.diffusion_model.input_blocks.0.0.weight"));
     assert_non_null(strstr(error.message, "[320,4,3,3]"));
     tg__weights_close(weights);
-    tg__safetensors_close(file);
-    free_golden(g);
+    free_names(&names);
+    close_golden(g, file);
 }
 
 /* ------------------------------------------------------------------------------------ refusals */
@@ -589,7 +593,6 @@ static void check_refusal(const refusal *r)
     checkpoint *c = least();
     tg__error error = {0};
     tg__single_file single;
-    tg__safetensors *file;
     if (r->without && strcmp(r->without, "all") == 0)
         c->count = 0;
     else if (r->without)
@@ -598,7 +601,7 @@ static void check_refusal(const refusal *r)
         take_away(c, r->with);
     if (r->with)
         add(c, r->with, r->dims);
-    file = open_checkpoint(c);
+    tg__safetensors *file = open_checkpoint(c);
     tg__single_file_open(&single, file, "model.safetensors", r->own_configs, &error);
     if (error.status != r->status || !strstr(error.message, r->message))
         fail_msg("%d \"%s\", expected %d \"%s\"", error.status, error.message, r->status,
@@ -708,10 +711,7 @@ typedef struct fact {
 static void check_fact(const fact *f)
 {
     checkpoint *c = least();
-    tg__error error = {0};
-    tg__single_file single;
-    tg__safetensors *file;
-    const char *unknown, *prediction;
+    const char *unknown;
     if (f->version2) {
         take_away(c, CLIP);
         take_away(c, TO_K);
@@ -719,12 +719,12 @@ static void check_fact(const fact *f)
         add(c, TO_K, "8,1024");
     }
     c->metadata = f->metadata;
-    file = open_checkpoint(c);
-    tg__single_file_open(&single, file, "model.safetensors", false, &error);
-    assert_string_equal(error.message, "");
+    tg__safetensors *file = open_checkpoint(c);
+    tg__single_file single = open_single(file, false);
     assert_string_equal(single.kind->layout, f->version2 ? "sd21" : "sd15");
-    assert_string_equal(single.kind->pad_token, f->version2 ? "!" : "<|endoftext|>");
-    prediction = tg__single_file_prediction(&single, &unknown);
+    assert_string_equal(tg__single_file_part_of(&single, "text_encoder")->pad_token,
+                        f->version2 ? "!" : "<|endoftext|>");
+    const char *prediction = tg__single_file_prediction(&single, &unknown);
     assert_string_equal(prediction, f->prediction);
     assert_ptr_equal(tg__single_file_prediction(&single, NULL), prediction);
     assert_string_equal(unknown ? unknown : "", f->unknown ? f->unknown : "");
@@ -767,14 +767,11 @@ static void test_facts(void **state)
 static void test_vae_prefixes(void **state)
 {
     checkpoint *c = least();
-    tg__error error = {0};
-    tg__single_file single;
-    tg__safetensors *file;
     (void)state;
     add(c, "vae.decoder.conv_in.weight", "8,4,3,3");
-    file = open_checkpoint(c);
-    tg__single_file_open(&single, file, "model.safetensors", false, &error);
-    assert_string_equal(single.vae_prefix, "vae."); /* as diffusers */
+    tg__safetensors *file = open_checkpoint(c);
+    tg__single_file single = open_single(file, false);
+    assert_string_equal(tg__single_file_prefix(&single, "vae"), "vae."); /* as diffusers */
     tg__safetensors_close(file);
     free(c);
 }

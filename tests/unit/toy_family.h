@@ -566,10 +566,11 @@ static void recipe(tg__recipe *list, const tg__request *r)
 }
 
 static const tg__role roles[NETWORKS] = {
-    [PAINTER] = {"painter", (const tg__network_class *const[]){&painter_class, NULL}, NULL},
-    [CODEC] = {"codec", (const tg__network_class *const[]){&codec_class, NULL}, NULL},
-    [WORDS] = {"words", (const tg__network_class *const[]){&words_class, NULL}, NULL},
-    [LINES] = {"lines", (const tg__network_class *const[]){&lines_class, NULL}, NULL},
+    [PAINTER] = {.name = "painter",
+                 .classes = (const tg__network_class *const[]){&painter_class, NULL}},
+    [CODEC] = {.name = "codec", .classes = (const tg__network_class *const[]){&codec_class, NULL}},
+    [WORDS] = {.name = "words", .classes = (const tg__network_class *const[]){&words_class, NULL}},
+    [LINES] = {.name = "lines", .classes = (const tg__network_class *const[]){&lines_class, NULL}},
 };
 
 static const tg__pipeline_class toy_class = {

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "pipeline/model_index.h"
+
+#include <string.h>
+
+static void fail_component(tg__config *index, const char *name, const char *library,
+                           const char *class_name)
+{
+    bool there = tg__config_has(index, name), any = strcmp(name, "scheduler") == 0;
+    char shown[200];
+    tg__fail(tg__config_error(index), TG_ERROR_UNSUPPORTED,
+             "%s: %s is %s, expected [\"%s\",\"%s\"]%s", tg__config_where(index), name,
+             there ? tg__config_show(index, name, shown, sizeof shown) : "missing", library,
+             class_name, any ? " or another scheduler" : "");
+}
+
+/* The class of an entry such as ["diffusers", "AutoencoderKL"]; "" and an error if the entry is
+ * none of that library. expected: the class, for the message. */
+static const char *component(tg__config *index, const char *name, const char *library,
+                             const char *expected)
+{
+    if (!tg__config_is_pair(index, name) ||
+        strcmp(tg__config_list_string(index, name, 0), library) != 0) {
+        fail_component(index, name, library, expected);
+        return "";
+    }
+    return tg__config_list_string(index, name, 1);
+}
+
+static bool is_among(const char *const *names, const char *name)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+/* The network class that the index names for a role; NULL with an error. */
+static const tg__network_class *network_class(tg__config *index, const tg__role *role)
+{
+    const tg__network_class *const *class = role->classes, *usual = *class;
+    const char *name = component(index, role->name, usual->library, usual->names[0]);
+    while (*class && !is_among((*class)->names, name))
+        class ++;
+    if (!*class && !tg__failed(tg__config_error(index)))
+        fail_component(index, role->name, usual->library, usual->names[0]);
+    return *class;
+}
+
+static void check_tokenizer(tg__config *index, const tg__role *role)
+{
+    const char *usual = role->tokenizer_classes[0];
+    const char *found = component(index, role->tokenizer, "transformers", usual);
+    if (!tg__failed(tg__config_error(index)) && !is_among(role->tokenizer_classes, found))
+        fail_component(index, role->tokenizer, "transformers", usual);
+}
+
+/* The pipeline class that a name means; NULL with an error. */
+static const tg__pipeline_class *pipeline_class(tg__config *index,
+                                                const tg__pipeline_class *const *classes)
+{
+    char shown[100];
+    const char *name = tg__config_string(index, "_class_name", "");
+    for (const tg__pipeline_class *const *class = classes; *class; class ++)
+        if (is_among((*class)->names, name))
+            return *class;
+    tg__fail(tg__config_error(index), TG_ERROR_UNSUPPORTED,
+             "%s: _class_name is %s, expected \"%s\"", tg__config_where(index),
+             *name ? tg__config_show(index, "_class_name", shown, sizeof shown) : "missing",
+             classes[0]->names[0]);
+    return NULL;
+}
+
+tg_status tg__model_index_read(tg__model_index *index, tg__config *config,
+                               const tg__pipeline_class *const *classes)
+{
+    const tg__error *error = tg__config_error(config);
+    *index = (tg__model_index){.class = pipeline_class(config, classes)};
+    int count = index->class ? index->class->role_count : 0;
+    for (int i = 0; i < count && !tg__failed(error); i++)
+        index->networks[i] = network_class(config, &index->class->roles[i]);
+    for (int i = 0; i < count && !tg__failed(error); i++)
+        if (index->class->roles[i].tokenizer)
+            check_tokenizer(config, &index->class->roles[i]);
+    if (!tg__failed(error))
+        index->scheduler = component(config, "scheduler", "diffusers", "DDIMScheduler");
+    return error->status;
+}
