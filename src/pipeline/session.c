@@ -140,6 +140,7 @@ tg_status tg__session_enter(tg_session *s, tg__call *call)
     if (tg__failed(&s->error))
         return s->error.status;
     s->call++;
+    tg__session_free_profile(s); /* its rows name programs that this call may drop */
     s->progress = (tg_progress){0};
     atomic_store(&s->cancelled, false);
     tg__turn_take(s->threads);
@@ -189,7 +190,7 @@ tg_status tg_session_trim(tg_session *s, unsigned what)
     tg__call call;
     if (tg__session_enter(s, &call) != TG_OK)
         return s ? s->error.status : TG_ERROR_ARGUMENT;
-    if (what > TG_TRIM_ALL)
+    if (what != TG_TRIM_ALL && what > (TG_TRIM_TEXT_ENCODERS | TG_TRIM_PROGRAMS))
         tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "what",
                        "what is %u, expected bits of TG_TRIM_*", what);
     else if (what == TG_TRIM_ALL)
