@@ -83,7 +83,7 @@ tg_status tg_session_profile(tg_session *s, int *count)
         return s ? s->error.status : TG_ERROR_ARGUMENT;
     if (tg__given(count, "count", &s->error))
         add_up(s);
-    if (s->rows)
+    if (count && s->rows)
         *count = s->rows->count;
     return tg__session_leave(s, &call);
 }

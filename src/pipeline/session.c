@@ -52,9 +52,9 @@ static void open_session(tg_session *s, const tg_session_options *options,
 {
     tg_model *m = s->model;
     tg_session_options o = default_options;
-    if (!m)
-        tg__given(m, "model", &s->error);
-    else if (tg__failed(&m->error))
+    if (!tg__given(m, "model", &s->error))
+        return;
+    if (tg__failed(&m->error))
         tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "model", "the model is not open: %s",
                        m->error.message);
     else if (tg__options_read(&o, sizeof o, options, "tg_session_options", &s->error) == TG_OK)
