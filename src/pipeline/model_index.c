@@ -60,14 +60,14 @@ static const tg__pipeline_class *pipeline_class(tg__config *index,
                                                 const tg__pipeline_class *const *classes)
 {
     char shown[100];
+    const char *usual = classes[0]->names[0];
     const char *name = tg__config_string(index, "_class_name", "");
     for (int i = 0; classes[i]; i++)
         if (is_among(classes[i]->names, name))
             return classes[i];
     tg__fail(tg__config_error(index), TG_ERROR_UNSUPPORTED,
              "%s: _class_name is %s, expected \"%s\"", tg__config_where(index),
-             *name ? tg__config_show(index, "_class_name", shown, sizeof shown) : "missing",
-             classes[0]->names[0]);
+             *name ? tg__config_show(index, "_class_name", shown, sizeof shown) : "missing", usual);
     return NULL;
 }
 
