@@ -66,6 +66,26 @@ tg_status tg__fail_null(tg__error *error, const char *name)
     return tg__fail(error, TG_ERROR_ARGUMENT, "%s is NULL, expected an address", name);
 }
 
+bool tg__utf8_check(const char *text, tg__error *error)
+{
+    for (const char *at = text, *start = at; *at; start = at)
+        if (tg__utf8_next(&at) < 0) {
+            tg__fail_about(error, TG_ERROR_ARGUMENT, "text",
+                           "the text's byte %zu is 0x%02x, expected UTF-8", (size_t)(start - text),
+                           (unsigned char)*start);
+            return false;
+        }
+    return true;
+}
+
+tg_status tg_text_check(const char *text, tg_error *given)
+{
+    tg__error own, *error = tg__error_begin(given, &own);
+    if (tg__given(text, "text", error))
+        tg__utf8_check(text, error);
+    return error->status;
+}
+
 void tg__error_where(tg__error *error, const char *prefix)
 {
     size_t room = sizeof error->message - 1, length = strlen(error->message);

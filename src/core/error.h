@@ -35,6 +35,9 @@ static inline bool tg__given(const void *pointer, const char *name, tg__error *e
     return false;
 }
 
+/* Whether all of text is UTF-8; else the error names the byte. */
+bool tg__utf8_check(const char *text, tg__error *error);
+
 /* Puts "prefix: " in front of the message that is there; the prefix becomes the subject. */
 void tg__error_where(tg__error *error, const char *prefix);
 

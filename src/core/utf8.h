@@ -3,14 +3,11 @@
 #ifndef TG_CORE_UTF8_H
 #define TG_CORE_UTF8_H
 
-#include "core/error.h"
+#include <stdint.h>
 
 /* The code point at *text, which moves past it; -1 for an invalid byte, one byte further. *text
  * must not be at the terminator. */
 int32_t tg__utf8_next(const char **text);
-
-/* Whether all of text is UTF-8; else the error names the byte. */
-bool tg__utf8_check(const char *text, tg__error *error);
 
 /* Writes code's 1 to 4 bytes, returns how many. */
 int tg__utf8_put(char dst[4], int32_t code);

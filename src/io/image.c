@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "core/utf8.h"
 #include "io/array.h"
 #include "io/file.h"
 #include "io/image_format.h"

@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "core/rng.h"
 #include "pipeline/check.h"
+#include "pipeline/preview.h"
 #include "pipeline/session.h"
 
 typedef struct loop {

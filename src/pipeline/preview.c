@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "core/rng.h"
-#include "pipeline/session.h"
 
 /* What is decoded for the fit: patches of one colour each, as pictures have them. */
 enum { SIDE = 16, PATCH = 4, PATCHES = (SIDE / PATCH) * (SIDE / PATCH) };
@@ -154,10 +153,4 @@ tg_array tg__preview_make(tg_session *s, const float *latents, int count, int h,
         }
     }
     return (tg_array){count, COLOURS, h, w, s->preview.picture};
-}
-
-void tg__preview_free(tg__preview *preview)
-{
-    free(preview->map);
-    free(preview->picture);
 }

@@ -4,18 +4,11 @@
 #ifndef TG_PIPELINE_PREVIEW_H
 #define TG_PIPELINE_PREVIEW_H
 
-#include "tgate.h"
-
-typedef struct tg__preview {
-    float *map; /* (3, channels + 1), the last for a constant; NULL: not fitted yet */
-    float *picture;
-    size_t room; /* values that the picture has room for */
-} tg__preview;
+#include "pipeline/session.h"
 
 /* Fits the map, if it is not there, and makes room for pictures of so many latents. */
 tg_status tg__preview_prepare(tg_session *session, int count, int h, int w);
 /* The picture of latents (count, channels, h, w); it belongs to the session. */
 tg_array tg__preview_make(tg_session *session, const float *latents, int count, int h, int w);
-void tg__preview_free(tg__preview *preview);
 
 #endif

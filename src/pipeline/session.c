@@ -102,7 +102,8 @@ void tg_session_free(tg_session *s)
     if (s->backend)
         tg__session_free_memory(s);
     tg__session_free_profile(s);
-    tg__preview_free(&s->preview);
+    free(s->preview.map);
+    free(s->preview.picture);
     if (s->resident)
         tg__model_release(s->model, s->resident);
     free(s);

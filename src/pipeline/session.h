@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 
 #include "pipeline/model.h"
-#include "pipeline/preview.h"
 #include "pipeline/tiles.h"
 #include "tgate_profile.h"
 
@@ -26,6 +25,13 @@ typedef struct tg__kept {
     size_t *bytes;
     int count;
 } tg__kept;
+
+/* What previews are made with (preview.h). */
+typedef struct tg__preview {
+    float *map; /* (3, channels + 1), the last for a constant; NULL: not fitted yet */
+    float *picture;
+    size_t room; /* values that the picture has room for */
+} tg__preview;
 
 struct tg_session {
     tg_model *model;

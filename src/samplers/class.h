@@ -13,7 +13,9 @@
 #ifndef TG_SAMPLERS_CLASS_H
 #define TG_SAMPLERS_CLASS_H
 
-#include "samplers/scheduler.h"
+#include "io/config.h"
+
+typedef struct tg__scheduler tg__scheduler; /* as samplers/scheduler.h has it */
 
 typedef enum tg__prediction { TG__EPSILON, TG__V_PREDICTION, TG__SAMPLE } tg__prediction;
 typedef enum tg__spacing { TG__LEADING, TG__LINSPACE, TG__TRAILING } tg__spacing;
@@ -173,6 +175,8 @@ double tg__sigma_to_t(double sigma, const float *logs, int length);
 float tg__sigma_to_t_f32(float sigma, const float *logs, int length);
 /* The logarithms of the sigmas of all alphas; NULL without memory. free() it. */
 float *tg__log_sigmas(const tg__scheduler *s);
+/* An input_sigma for classes of one evaluation a step. */
+float tg__sigma_at(const tg__scheduler *s, int i);
 
 /* alphas_cumprod of the betas; frees nothing on failure. */
 tg_status tg__make_alphas(tg__scheduler *s, const char *where, tg__error *error);

@@ -76,3 +76,9 @@ tg_status tg__dpm_fail_third(const tg__scheduler *s, tg__error *error)
         s->sampler->name, s->keys.algorithm == TG__SDE_DPM ? "sde-dpmsolver" : "sde-dpmsolver++",
         s->steps);
 }
+
+bool tg__dpm_wants_noise(const tg__scheduler *s, int i)
+{
+    (void)i;
+    return tg__dpm_is_noisy(s);
+}

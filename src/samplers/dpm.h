@@ -42,6 +42,9 @@ static inline bool tg__dpm_is_noisy(const tg__scheduler *s)
     return s->keys.algorithm == TG__SDE_DPM || s->keys.algorithm == TG__SDE_DPMPP;
 }
 
+/* A wants_noise. */
+bool tg__dpm_wants_noise(const tg__scheduler *s, int i);
+
 /* Refuses the third order with noise. */
 tg_status tg__dpm_fail_third(const tg__scheduler *s, tg__error *error);
 

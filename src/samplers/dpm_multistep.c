@@ -77,12 +77,6 @@ static void step(tg__scheduler *s, int i, const double *row, const float *output
     tg__combine(sample, s->n, terms, 2 + order_at(s, i));
 }
 
-static bool wants_noise(const tg__scheduler *s, int i)
-{
-    (void)i;
-    return tg__dpm_is_noisy(s);
-}
-
 const tg__sampler tg__dpm_multistep = {
     .name = "DPMSolverMultistepScheduler",
     .keys = TG__HAS_SPACING | TG__HAS_ZERO_SNR | TG__HAS_KARRAS | TG__HAS_SIGMA_RANGE |
@@ -107,5 +101,5 @@ const tg__sampler tg__dpm_multistep = {
     .prepare = prepare,
     .row = fill_row,
     .step = step,
-    .wants_noise = wants_noise,
+    .wants_noise = tg__dpm_wants_noise,
 };

@@ -92,12 +92,6 @@ static void step(tg__scheduler *s, int i, const double *row, const float *output
     tg__combine(sample, s->n, terms, 2 + order);
 }
 
-static bool wants_noise(const tg__scheduler *s, int i)
-{
-    (void)i;
-    return tg__dpm_is_noisy(s);
-}
-
 const tg__sampler tg__dpm_singlestep = {
     .name = "DPMSolverSinglestepScheduler",
     .keys = TG__HAS_KARRAS | TG__HAS_SIGMA_RANGE | TG__HAS_THRESHOLDING | TG__HAS_FINAL_SIGMA |
@@ -119,5 +113,5 @@ const tg__sampler tg__dpm_singlestep = {
     .prepare = prepare,
     .row = fill_row,
     .step = step,
-    .wants_noise = wants_noise,
+    .wants_noise = tg__dpm_wants_noise,
 };

@@ -15,8 +15,6 @@ static tg_status prepare(tg__scheduler *s, tg__error *error)
     return TG_OK;
 }
 
-static float input_sigma(const tg__scheduler *s, int i) { return s->sigmas[i]; }
-
 static void fill_row(const tg__scheduler *s, int i, double *row)
 {
     tg__mix slope = tg__slope_of_sigma(s->keys.prediction, (double)s->sigmas[i]);
@@ -47,5 +45,5 @@ const tg__sampler tg__euler = {
     .prepare = prepare,
     .row = fill_row,
     .step = step,
-    .input_sigma = input_sigma,
+    .input_sigma = tg__sigma_at,
 };

@@ -13,8 +13,6 @@ static tg_status prepare(tg__scheduler *s, tg__error *error)
     return tg__prepare_sigmas(s, error);
 }
 
-static float input_sigma(const tg__scheduler *s, int i) { return s->sigmas[i]; }
-
 static void fill_row(const tg__scheduler *s, int i, double *row)
 {
     tg__mix slope = tg__slope_of_sigma(s->keys.prediction, (double)s->sigmas[i]);
@@ -57,5 +55,5 @@ const tg__sampler tg__euler_ancestral = {
     .row = fill_row,
     .step = step,
     .wants_noise = wants_noise,
-    .input_sigma = input_sigma,
+    .input_sigma = tg__sigma_at,
 };

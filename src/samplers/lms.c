@@ -14,8 +14,6 @@ static tg_status prepare(tg__scheduler *s, tg__error *error)
     return tg__prepare_sigmas(s, error);
 }
 
-static float input_sigma(const tg__scheduler *s, int i) { return s->sigmas[i]; }
-
 /* Lagrange's polynomial that is 1 at sigma[i - k] and 0 at the others of the last `slopes`. */
 static double lagrange(const float *sigmas, int i, int slopes, int k, double x)
 {
@@ -71,5 +69,5 @@ const tg__sampler tg__lms = {
     .prepare = prepare,
     .row = fill_row,
     .step = step,
-    .input_sigma = input_sigma,
+    .input_sigma = tg__sigma_at,
 };

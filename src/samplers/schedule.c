@@ -273,3 +273,5 @@ tg_status tg__prepare_sigmas(tg__scheduler *s, tg__error *error)
     s->init_noise_sigma = open ? 1 : init_sigma(s);
     return status;
 }
+
+float tg__sigma_at(const tg__scheduler *s, int i) { return s->sigmas[i]; }
