@@ -382,7 +382,8 @@ typedef struct tg_prompt_options {
 TG_API void tg_prompt_options_init_sized(tg_prompt_options *options, size_t size);
 
 /* Encodes a prompt and its negative (NULL is ""), both UTF-8. A text that is longer than the
- * context is cut, and a warning names the lost words. *prompt is NULL on failure. */
+ * context is cut, and a warning names the lost words. *prompt is NULL on failure, and tg_generate
+ * answers such a prompt with the reason. */
 TG_API tg_status tg_prompt_encode(tg_prompt **prompt, tg_session *session, const char *text,
                                   const char *negative, const tg_prompt_options *options);
 TG_API void tg_prompt_free(tg_prompt *prompt);

@@ -61,11 +61,9 @@ tg_status tg__fail_memory(tg__error *error)
     return tg__fail(error, TG_ERROR_MEMORY, "out of memory");
 }
 
-bool tg__given(const void *pointer, const char *name, tg__error *error)
+tg_status tg__fail_null(tg__error *error, const char *name)
 {
-    if (!pointer)
-        tg__fail(error, TG_ERROR_ARGUMENT, "%s is NULL, expected an address", name);
-    return pointer != NULL;
+    return tg__fail(error, TG_ERROR_ARGUMENT, "%s is NULL, expected an address", name);
 }
 
 bool tg__utf8_check(const char *text, tg__error *error)

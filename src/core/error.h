@@ -23,8 +23,17 @@ __attribute__((format(printf, 4, 5))) tg_status tg__fail_about(tg__error *error,
 /* For memory that could not be had. */
 tg_status tg__fail_memory(tg__error *error);
 
-/* Whether a pointer was given; if not, the error says that name is NULL. */
-bool tg__given(const void *pointer, const char *name, tg__error *error);
+/* Says that name is NULL. */
+tg_status tg__fail_null(tg__error *error, const char *name);
+
+/* Whether a pointer was given; if not, the error says so. */
+static inline bool tg__given(const void *pointer, const char *name, tg__error *error)
+{
+    if (pointer)
+        return true;
+    tg__fail_null(error, name);
+    return false;
+}
 
 /* Whether all of text is UTF-8; else the error names the byte. */
 bool tg__utf8_check(const char *text, tg__error *error);

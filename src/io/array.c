@@ -6,12 +6,29 @@
 
 #include "io/file.h"
 
+/* Whether memory can be as large as these sizes say. */
+static bool fits(const tg_array *a)
+{
+    const int sizes[] = {a->count, a->channels, a->height, a->width};
+    size_t bytes = sizeof(float);
+    for (int i = 0; i < 4; i++)
+        if (__builtin_mul_overflow(bytes, (size_t)sizes[i], &bytes) || bytes > PTRDIFF_MAX)
+            return false;
+    return true;
+}
+
 bool tg__array_check(const tg_array *a, tg_status status, tg__error *error)
 {
     if (!a->data || a->count < 1 || a->channels < 1 || a->height < 1 || a->width < 1) {
         tg__fail(error, TG_ERROR_ARGUMENT,
                  "its shape is (%d, %d, %d, %d)%s, expected sizes above 0%s", a->count, a->channels,
                  a->height, a->width, a->data ? "" : " without data", a->data ? "" : " and data");
+        return false;
+    }
+    if (!fits(a)) {
+        tg__fail(error, TG_ERROR_ARGUMENT,
+                 "its shape is (%d, %d, %d, %d), expected one that memory can hold", a->count,
+                 a->channels, a->height, a->width);
         return false;
     }
     size_t row = (size_t)a->width, plane = row * (size_t)a->height;

@@ -85,24 +85,36 @@ static tg__tensor attend(tg__plan *plan, tg__tensor x, const tg__attn *w, float 
                             (tg__slice){qkv, 2 * c}, options);
 }
 
+tg__tensor tg__kept_output(tg__plan *plan, tg__tensor x, tg__gate_action action, int index)
+{
+    if (action == TG__COMPUTE)
+        return (tg__tensor){0};
+    return tg__plan_external(plan, tg__slot_stored(index), x.dtype,
+                             action == TG__STORE_MEAN ? x.n / 2 : x.n, x.h, x.w, x.c);
+}
+
+tg__tensor tg__project_and_keep(tg__plan *plan, tg__tensor h, const tg__layer *to_out,
+                                tg__gate_action action, tg__tensor kept)
+{
+    tg__product_options into = {.into = action == TG__STORE ? kept : (tg__tensor){0}};
+    h = tg__linear(plan, h, to_out, into);
+    if (action == TG__STORE_MEAN)
+        tg__mean_halves(plan, to_out->name, h, kept);
+    return h;
+}
+
 tg__tensor tg__gated_attention(tg__plan *plan, tg__tensor x, const tg__attn *w, float eps,
                                tg__gate_step gate, int text_tokens)
 {
     tg__gate_action action = w->cross ? gate.cross : gate.self;
-    tg__tensor stored = {0};
-    if (action != TG__COMPUTE)
-        stored = tg__plan_external(plan, tg__slot_stored(w->index), x.dtype,
-                                   action == TG__STORE_MEAN ? x.n / 2 : x.n, x.h, x.w, x.c);
+    tg__tensor kept = tg__kept_output(plan, x, action, w->index);
     if (action == TG__REUSE)
-        return tg__add(plan, w->to_out.name, x, stored);
+        return tg__add(plan, w->to_out.name, x, kept);
     tg__tensor h = attend(plan, x, w, eps, text_tokens);
-    if (action == TG__COMPUTE)
+    if (action == TG__COMPUTE) /* the sum rides on the product */
         return tg__linear(plan, h, &w->to_out, (tg__product_options){.residual = x});
-    tg__product_options into = {.into = action == TG__STORE ? stored : (tg__tensor){0}};
-    h = tg__linear(plan, h, &w->to_out, into);
-    if (action == TG__STORE_MEAN)
-        tg__mean_halves(plan, w->to_out.name, h, stored);
-    return tg__add(plan, w->to_out.name, x, h);
+    return tg__add(plan, w->to_out.name, x,
+                   tg__project_and_keep(plan, h, &w->to_out, action, kept));
 }
 
 /* ----------------------------------------------------------------------------- transformer */

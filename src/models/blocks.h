@@ -55,6 +55,13 @@ typedef struct tg__attn {
 static inline int tg__slot_stored(int i) { return TG__SLOT_KEPT + 2 * i; }
 static inline int tg__slot_kv(int i) { return TG__SLOT_KEPT + 2 * i + 1; }
 
+/* Where the gate keeps the output of attention layer `index`, as large as x: behind to_out, before
+ * the residual. Null where it keeps none; with TG__REUSE it is the output. */
+tg__tensor tg__kept_output(tg__plan *plan, tg__tensor x, tg__gate_action action, int index);
+/* to_out of h, kept there as the action says; not for TG__REUSE. */
+tg__tensor tg__project_and_keep(tg__plan *plan, tg__tensor h, const tg__layer *to_out,
+                                tg__gate_action action, tg__tensor kept);
+
 /* x + to_out(attention(norm(x))), or what the gate keeps of it. text_tokens: of the keys and values
  * in the layer's kv slot. */
 tg__tensor tg__gated_attention(tg__plan *plan, tg__tensor x, const tg__attn *w, float eps,

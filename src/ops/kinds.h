@@ -31,9 +31,9 @@ typedef enum tg__kind {
     TG__CONVERT,     /* X in dst's format */
     TG__MEAN_HALVES, /* X: (first half of its images + second half) / 2 */
     TG__FROM_NCHW,   /* tg__from_nchw_parameters; X external f32, in memory (n, c, h, w) */
-    TG__TO_NCHW,  /* X (f32); dst external f32, in memory (n, c, h, w), has the first of X's channels
-                   */
-    TG__UPSAMPLE, /* X: nearest neighbour to dst's size */
+    TG__TO_NCHW, /* X (f32); dst external f32, in memory (n, c, h, w), has the first of X's channels
+                  */
+    TG__UPSAMPLE,           /* X: nearest neighbour to dst's size */
     TG__TIMESTEP_EMBEDDING, /* tg__timestep_parameters; X external, one f32 */
     TG__EMBED_TOKENS,       /* tg__embed_parameters; X external: int32 (n, tokens) */
     TG__KINDS,

@@ -6,13 +6,13 @@
 
 #include "core/options.h"
 
-enum { MAX_SIZE = 16384, MAX_COUNT = 4096 };
+enum { MAX_SIZE = 16384, MAX_COUNT = 4096, USUAL_SIZE = 512 };
 
 static tg_generate_options defaults_of(const tg_model *m)
 {
-    const tg__pipeline_class *class =
-        m && m->class && !tg__failed(&m->error) ? m->class : tg__pipeline_classes[0];
-    int size = m ? m->default_size : 0;
+    bool open = m && !tg__failed(&m->error);
+    const tg__pipeline_class *class = open ? m->class : tg__pipeline_classes[0];
+    int size = open ? m->default_size : USUAL_SIZE;
     return (tg_generate_options){.size = sizeof(tg_generate_options),
                                  .steps = class->steps,
                                  .guidance = class->guidance,

@@ -217,11 +217,11 @@ static tg_status count_macs(loop *l)
     tg__needs needs;
     tg__pass plain = l->recipe.evaluations[0].pass;
     plain.gate = (tg__gate_step){.guided = l->recipe.guidance};
-    tg_status status = tg__session_measure(s, l->recipe.evaluations[0].role, &plain, &needs);
+    tg__session_measure(s, l->recipe.evaluations[0].role, &plain, &needs);
     l->result->macs_plain += needs.macs * l->recipe.count;
     for (int i = 0; i < l->recipe.count; i++)
         l->result->macs += s->backend->class->needs(l->programs[i]).macs;
-    return status;
+    return s->error.status;
 }
 
 /* -------------------------------------------------------------------------------------- noise */
@@ -430,6 +430,16 @@ static loop loop_of(tg_session *s, const tg_generate_options *o, tg_result *resu
     return l;
 }
 
+/* A prompt is NULL: why it could not be encoded, if that is so. */
+static tg_status fail_null_prompt(tg_session *s)
+{
+    if (tg__failed(&s->unencoded))
+        s->error = s->unencoded;
+    else
+        tg__given(NULL, "prompt", &s->error);
+    return s->error.status;
+}
+
 /* Whether these prompts make this batch: the model's own, with conditions of one size. */
 static tg_status check_prompts(tg_session *s, tg_prompt *const *prompts, int prompt_count,
                                int count)
@@ -441,8 +451,8 @@ static tg_status check_prompts(tg_session *s, tg_prompt *const *prompts, int pro
         return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "prompt_count",
                               "prompt_count is %d, expected 1 or %d as count", prompt_count, count);
     for (int i = 0; i < prompt_count; i++) {
-        if (!tg__given(prompts[i], "prompt", &s->error))
-            return s->error.status;
+        if (!prompts[i])
+            return fail_null_prompt(s);
         if (prompts[i]->model != s->model)
             return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, name,
                                   "prompt %d belongs to another model", i);
@@ -450,6 +460,7 @@ static tg_status check_prompts(tg_session *s, tg_prompt *const *prompts, int pro
             return tg__fail_about(&s->error, TG_ERROR_ARGUMENT, name,
                                   "prompt %d has embeddings of another size than prompt 0", i);
     }
+    s->unencoded = (tg__error){0};
     return TG_OK;
 }
 

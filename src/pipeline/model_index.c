@@ -37,13 +37,14 @@ static bool is_among(const char *const *names, const char *name)
 /* The network class that the index names for a role; NULL with an error. */
 static const tg__network_class *network_class(tg__config *index, const tg__role *role)
 {
-    const tg__network_class *const *class = role->classes, *usual = *class;
+    const tg__network_class *usual = role->classes[0];
     const char *name = component(index, role->name, usual->library, usual->names[0]);
-    while (*class && !is_among((*class)->names, name))
-        class ++;
-    if (!*class && !tg__failed(tg__config_error(index)))
+    for (int i = 0; role->classes[i]; i++)
+        if (is_among(role->classes[i]->names, name))
+            return role->classes[i];
+    if (!tg__failed(tg__config_error(index)))
         fail_component(index, role->name, usual->library, usual->names[0]);
-    return *class;
+    return NULL;
 }
 
 static void check_tokenizer(tg__config *index, const tg__role *role)
@@ -59,14 +60,14 @@ static const tg__pipeline_class *pipeline_class(tg__config *index,
                                                 const tg__pipeline_class *const *classes)
 {
     char shown[100];
+    const char *usual = classes[0]->names[0];
     const char *name = tg__config_string(index, "_class_name", "");
-    for (const tg__pipeline_class *const *class = classes; *class; class ++)
-        if (is_among((*class)->names, name))
-            return *class;
+    for (int i = 0; classes[i]; i++)
+        if (is_among(classes[i]->names, name))
+            return classes[i];
     tg__fail(tg__config_error(index), TG_ERROR_UNSUPPORTED,
              "%s: _class_name is %s, expected \"%s\"", tg__config_where(index),
-             *name ? tg__config_show(index, "_class_name", shown, sizeof shown) : "missing",
-             classes[0]->names[0]);
+             *name ? tg__config_show(index, "_class_name", shown, sizeof shown) : "missing", usual);
     return NULL;
 }
 

@@ -126,7 +126,7 @@ static void open_network(tg_model *m, const tg_model_options *o, int role,
                          const tg__network_class *class)
 {
     char name[64];
-    if (tg__failed(&m->error))
+    if (tg__failed(&m->error) || !class)
         return;
     tg__network *network = m->networks[role] =
         tg__network_new(class, m->class->roles[role].name, &m->error);

@@ -104,7 +104,7 @@ static tg_status fit_map(tg_session *s, int channels)
         tg__fail_memory(&s->error);
     else
         draw_patches(latents, channels);
-    if (!tg__failed(&s->error) &&
+    if (latents && picture && map &&
         tg__session_run_pass(s, s->model->class->autoencoder, &pass, ports, 2) == TG_OK) {
         for (int colour = 0; colour < COLOURS; colour++)
             fit(map + colour * (channels + 1), latents, picture, channels, colour, vae->factor);

@@ -81,10 +81,9 @@ tg_status tg_session_profile(tg_session *s, int *count)
         *count = 0;
     if (tg__session_enter(s, &call) != TG_OK)
         return s ? s->error.status : TG_ERROR_ARGUMENT;
-    tg__session_free_profile(s);
     if (tg__given(count, "count", &s->error))
         add_up(s);
-    if (s->rows)
+    if (count && s->rows)
         *count = s->rows->count;
     return tg__session_leave(s, &call);
 }

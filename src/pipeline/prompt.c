@@ -156,6 +156,8 @@ tg_status tg_prompt_encode(tg_prompt **prompt, tg_session *s, const char *text,
     if (tg__session_enter(s, &call) != TG_OK)
         return s ? s->error.status : TG_ERROR_ARGUMENT;
     encode(prompt, s, text, negative, options);
+    if (!tg__failed(&s->unencoded))
+        s->unencoded = s->error;
     return tg__session_leave(s, &call);
 }
 

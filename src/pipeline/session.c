@@ -52,9 +52,9 @@ static void open_session(tg_session *s, const tg_session_options *options,
 {
     tg_model *m = s->model;
     tg_session_options o = default_options;
-    if (!m)
-        tg__given(m, "model", &s->error);
-    else if (tg__failed(&m->error))
+    if (!tg__given(m, "model", &s->error))
+        return;
+    if (tg__failed(&m->error))
         tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "model", "the model is not open: %s",
                        m->error.message);
     else if (tg__options_read(&o, sizeof o, options, "tg_session_options", &s->error) == TG_OK)
@@ -141,6 +141,7 @@ tg_status tg__session_enter(tg_session *s, tg__call *call)
     if (tg__failed(&s->error))
         return s->error.status;
     s->call++;
+    tg__session_free_profile(s); /* its rows name programs that this call may drop */
     s->progress = (tg_progress){0};
     atomic_store(&s->cancelled, false);
     tg__turn_take(s->threads);
@@ -190,7 +191,7 @@ tg_status tg_session_trim(tg_session *s, unsigned what)
     tg__call call;
     if (tg__session_enter(s, &call) != TG_OK)
         return s ? s->error.status : TG_ERROR_ARGUMENT;
-    if (what > TG_TRIM_ALL)
+    if (what != TG_TRIM_ALL && what > (TG_TRIM_TEXT_ENCODERS | TG_TRIM_PROGRAMS))
         tg__fail_about(&s->error, TG_ERROR_ARGUMENT, "what",
                        "what is %u, expected bits of TG_TRIM_*", what);
     else if (what == TG_TRIM_ALL)

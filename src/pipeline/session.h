@@ -35,9 +35,10 @@ typedef struct tg__preview {
 
 struct tg_session {
     tg_model *model;
-    tg__error error;  /* of the last call */
-    tg__error broken; /* of creation: it stays */
-    tg_dtype dtype;   /* f32, bf16 or int8 */
+    tg__error error;     /* of the last call */
+    tg__error broken;    /* of creation: it stays */
+    tg__error unencoded; /* of the first prompt since the last picture that came out as NULL */
+    tg_dtype dtype;      /* f32, bf16 or int8 */
     int threads;
     bool profile, caches;
     tg_vae_tiling tiling;

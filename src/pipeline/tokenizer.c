@@ -110,7 +110,7 @@ tg_status tg_tokenize(tg_tokenizer *t, const char *text, const tg_tokens **token
     t->error = (tg__error){0};
     if (tg__given(text, "text", &t->error) && tg__given(tokens, "tokens", &t->error))
         tokenize(t, text);
-    if (!tg__failed(&t->error))
+    if (tokens && !tg__failed(&t->error))
         *tokens = &t->out;
     return t->error.status;
 }

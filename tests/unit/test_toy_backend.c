@@ -551,10 +551,10 @@ static void second_shares(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(runs_every_kind),     cmocka_unit_test(refuses),
-        cmocka_unit_test(draws_as_the_cpu),    cmocka_unit_test(stops_half_way),
-        cmocka_unit_test(runs_out_of_memory),  cmocka_unit_test(gives_back_and_tells),
-        cmocka_unit_test(second_shares),       cmocka_unit_test(two_at_once),
+        cmocka_unit_test(runs_every_kind),    cmocka_unit_test(refuses),
+        cmocka_unit_test(draws_as_the_cpu),   cmocka_unit_test(stops_half_way),
+        cmocka_unit_test(runs_out_of_memory), cmocka_unit_test(gives_back_and_tells),
+        cmocka_unit_test(second_shares),      cmocka_unit_test(two_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

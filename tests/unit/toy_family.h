@@ -267,20 +267,12 @@ static tg__tensor output_of(const run *r, tg__tensor x, int i, bool cross, tg__t
 {
     tg__plan *p = r->plan;
     tg__gate_action action = cross ? r->gate.cross : r->gate.self;
-    int slot = tg__slot_stored(cross ? cross_index(i) : self_index(i));
-    tg__tensor stored = {0};
-    if (action != TG__COMPUTE)
-        stored = tg__plan_external(p, slot, x.dtype, action == TG__STORE_MEAN ? x.n / 2 : x.n, x.h,
-                                   x.w, x.c);
+    tg__tensor stored = tg__kept_output(p, x, action, cross ? cross_index(i) : self_index(i));
     if (action == TG__REUSE)
         return stored;
     const block *b = &r->w->block[i];
     tg__tensor h = cross ? attend_text(r, x, i) : attend_self(r, x, i, modulation);
-    h = tg__linear(p, h, cross ? &b->cross_out : &b->self_out,
-                   (tg__product_options){.into = action == TG__STORE ? stored : (tg__tensor){0}});
-    if (action == TG__STORE_MEAN)
-        tg__mean_halves(p, "mean", h, stored);
-    return h;
+    return tg__project_and_keep(p, h, cross ? &b->cross_out : &b->self_out, action, stored);
 }
 
 static tg__tensor paint_one_block(const run *r, tg__tensor x, int i)

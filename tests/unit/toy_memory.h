@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The toy backend's memory (unit/toy_backend.h): a table, a handle being the number of an entry; and
- * the weights that lie in it. */
+/* The toy backend's memory (unit/toy_backend.h): a table, a handle being the number of an entry;
+ * and the weights that lie in it. */
 #ifndef TG_TEST_TOY_MEMORY_H
 #define TG_TEST_TOY_MEMORY_H
 
@@ -45,9 +45,9 @@ typedef struct toy {
 /* What the tests see of the backend that is open. */
 static toy *opened;
 static int open_count, opened_count;
-static long fail_in;     /* the allocation that fails, from now; 0: none */
-static int stopped_at;   /* operators that a run had done when a hook stopped it */
-static int stopped_of;   /* operators that it has */
+static long fail_in;   /* the allocation that fails, from now; 0: none */
+static int stopped_at; /* operators that a run had done when a hook stopped it */
+static int stopped_of; /* operators that it has */
 
 __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *format, ...)
 {

@@ -231,9 +231,10 @@ static double weigh_keys(const tg__program *p, const operation *o, int image, in
         for (int c = 0; c < a->head_dim; c++)
             score += (double)query[a->q_first + first + c] * (double)key[c];
         score *= (double)a->scale;
-        score += bias ? (double)bias[((size_t)head * (size_t)rows + (size_t)row) * (size_t)keys +
-                                     (size_t)i]
-                      : 0;
+        score +=
+            bias ? (double)
+                       bias[((size_t)head * (size_t)rows + (size_t)row) * (size_t)keys + (size_t)i]
+                 : 0;
         bool seen = (!mask || mask[at_key] != 0) && !(a->causal && i > row);
         p->sums[i] = seen ? score : -INFINITY;
         top = p->sums[i] > top ? p->sums[i] : top;
@@ -258,8 +259,8 @@ static void attention(const tg__program *p, const operation *o)
         for (int c = 0; c < a->head_dim; c++) {
             double x = 0;
             for (int j = 0; j < keys; j++)
-                x += p->sums[j] * (double)values[(size_t)j * (size_t)v.c +
-                                                 (size_t)(head * a->head_dim + c)];
+                x += p->sums[j] *
+                     (double)values[(size_t)j * (size_t)v.c + (size_t)(head * a->head_dim + c)];
             dst[c] = sum == 0 ? 0 : (float)(x / sum);
         }
     }
@@ -330,8 +331,7 @@ static void from_nchw(const tg__program *p, const operation *o)
     const tg__from_nchw_parameters *q = o->node.parameters;
     tg__tensor x = o->node.src[TG__X];
     for (size_t i = 0; i < tg__count(o->node.dst); i++)
-        at(p, o->node.dst)[i] =
-            at(p, x)[planar(x, i % tg__count(x), x.c)] * q->factor + q->offset;
+        at(p, o->node.dst)[i] = at(p, x)[planar(x, i % tg__count(x), x.c)] * q->factor + q->offset;
 }
 
 static void to_nchw(const tg__program *p, const operation *o)
