@@ -180,7 +180,7 @@ int main(int argc, char **argv)
     if (denoises && tg_prompt_encode(&w.prompt, w.session, "a lighthouse", "", NULL) != TG_OK)
         die(tg_session_message(w.session));
     if (denoises)
-        tg_session_release_text_encoder(w.session);
+        tg_session_trim(w.session, TG_TRIM_TEXT_ENCODERS);
     if (strcmp(w.what, "unet_step") == 0) {
         steps(&w);
     } else {
