@@ -196,8 +196,9 @@ typedef struct tg_process_options {
     size_t size;          /* set by tg_process_options_init */
     int threads;          /* that compute at the same time; 0: one a core that may be used. Sessions
                            * that want more together take turns between operators */
-    int64_t memory_bytes; /* of packed weights, workspaces and what layers keep; 0: no limit. What
-                           * would not fit is TG_ERROR_MEMORY */
+    int64_t memory_bytes; /* of packed weights, workspaces and what layers keep; 0: no limit. Where
+                           * something would not fit, a session first gives back what its earlier
+                           * calls left; then it is TG_ERROR_MEMORY about "memory_bytes" */
 } tg_process_options;
 
 #define tg_process_options_init(options) tg_process_options_init_sized(options, sizeof *(options))
