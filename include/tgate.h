@@ -442,7 +442,8 @@ typedef struct tg_generate_options {
                                 effect with profile or cache_dir, which want them later */
     bool preview;            /* false; true: progress has a small picture at each step. It is a
                                 linear map of the latents, fitted once a session to what the VAE
-                                makes of a few, which takes about a sixteenth of a decoding */
+                                makes of a few, which takes a sixteenth of what decoding a
+                                picture of 64 x 64 latents does */
 } tg_generate_options;
 
 typedef struct tg_result tg_result;

@@ -6,7 +6,7 @@
 
 #include "core/options.h"
 
-enum { MAX_SIZE = 16384, MAX_COUNT = 4096, USUAL_SIZE = 512 };
+enum { MAX_COUNT = 4096, USUAL_SIZE = 512 };
 
 static tg_generate_options defaults_of(const tg_model *m)
 {
@@ -51,7 +51,7 @@ static void check_int(tg__error *error, const char *name, int value, int least, 
 
 static void check_size(tg__error *error, const char *name, int value, int multiple)
 {
-    check_int(error, name, value, multiple, MAX_SIZE);
+    check_int(error, name, value, multiple, TG__MAX_SIDE);
     if (tg__failed(error))
         return;
     int below = value / multiple * multiple, above = below + multiple;
@@ -60,10 +60,18 @@ static void check_size(tg__error *error, const char *name, int value, int multip
                  name, value, multiple, below, above);
 }
 
+size_t tg__first_not_finite(const float *x, size_t n)
+{
+    size_t i = 0;
+    while (i < n && isfinite(x[i]))
+        i++;
+    return i;
+}
+
 static void check_latents(const tg_model *m, const tg_array *x, tg__error *error)
 {
     int channels = tg__denoiser(m)->facts.in_channels;
-    int most = MAX_SIZE / tg__autoencoder(m)->facts.factor;
+    int most = TG__MAX_SIDE / tg__autoencoder(m)->facts.factor;
     if (!x->data || x->channels != channels) {
         tg__fail_about(
             error, TG_ERROR_ARGUMENT, "latents",
@@ -75,11 +83,11 @@ static void check_latents(const tg_model *m, const tg_array *x, tg__error *error
     check_int(error, "latents' height", x->height, 1, most);
     check_int(error, "latents' width", x->width, 1, most);
     size_t n = (size_t)x->count * (size_t)x->channels * (size_t)x->height * (size_t)x->width;
-    for (size_t i = 0; !tg__failed(error) && i < n; i++)
-        if (!isfinite(x->data[i]))
-            tg__fail_about(error, TG_ERROR_ARGUMENT, "latents",
-                           "latents hold %g at %zu, expected finite numbers", (double)x->data[i],
-                           i);
+    size_t bad = tg__failed(error) ? n : tg__first_not_finite(x->data, n);
+    if (bad < n)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "latents",
+                       "latents hold %g at %zu, expected finite numbers", (double)x->data[bad],
+                       bad);
 }
 
 static void check_gate(const tg_gate *gate, tg__error *error)

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The VAE alone: latents to pictures and back. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "core/process.h"
+#include "pipeline/check.h"
 #include "pipeline/session.h"
-
-enum { MAX_SIDE = 16384 };
 
 /* One of the VAE's passes over pictures of one size: from in to out, one at a time. Latents are 1
  * unit apart and pictures as many as a latent is wide. */
@@ -228,11 +226,10 @@ static void release_pass(pass *p)
 static tg_status check_finite(const float *x, size_t n, const char *what, size_t index,
                               tg__error *error)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(x[i]))
-            return tg__fail(error, TG_ERROR_NUMERIC,
-                            "vae: %s %zu is not finite, expected finite numbers", what, index + 1);
-    return TG_OK;
+    if (tg__first_not_finite(x, n) == n)
+        return TG_OK;
+    return tg__fail(error, TG_ERROR_NUMERIC, "vae: %s %zu is not finite, expected finite numbers",
+                    what, index + 1);
 }
 
 /* Picture i of count begins; false if the call was cancelled. */
@@ -286,20 +283,17 @@ static bool usable(const tg_array *x, const char *what, int channels, int most, 
         return false;
     }
     size_t n = (size_t)x->count * (size_t)x->channels * (size_t)x->height * (size_t)x->width;
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(x->data[i])) {
-            tg__fail(error, TG_ERROR_ARGUMENT, "%s hold %g at %zu, expected finite numbers", what,
-                     (double)x->data[i], i);
-            return false;
-        }
-    }
-    return true;
+    size_t bad = tg__first_not_finite(x->data, n);
+    if (bad < n)
+        tg__fail(error, TG_ERROR_ARGUMENT, "%s hold %g at %zu, expected finite numbers", what,
+                 (double)x->data[bad], bad);
+    return bad == n;
 }
 
 static void decode(tg_result **result, tg_session *s, const tg_array *latents, bool unscaled)
 {
     const tg__facts *vae = &tg__autoencoder(s->model)->facts;
-    if (!usable(latents, "latents", vae->latent_channels, MAX_SIDE / vae->factor, &s->error))
+    if (!usable(latents, "latents", vae->latent_channels, TG__MAX_SIDE / vae->factor, &s->error))
         return;
     *result = tg__result_new(&s->error);
     if (!*result || !tg__array_new(&(*result)->latents, latents->count, latents->channels,
@@ -371,7 +365,7 @@ static void encode(tg_result **result, tg_session *s, const tg_array *pictures, 
 {
     double start = tg__seconds();
     float factor = unscaled ? 1.f : (float)tg__autoencoder(s->model)->facts.scaling_factor;
-    if (!usable(pictures, "pictures", 3, MAX_SIDE, &s->error))
+    if (!usable(pictures, "pictures", 3, TG__MAX_SIDE, &s->error))
         return;
     *result = tg__result_new(&s->error);
     if (*result && encode_pictures(s, *result, pictures, factor) == TG_OK)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Text to what a denoiser is told. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,10 +164,10 @@ tg_status tg_prompt_encode(tg_prompt **prompt, tg_session *s, const char *text,
 
 static void check_finite(const float *x, size_t n, const char *name, tg__error *error)
 {
-    for (size_t i = 0; x && i < n && !tg__failed(error); i++)
-        if (!isfinite(x[i]))
-            tg__fail(error, TG_ERROR_ARGUMENT, "%s: holds %g at %zu, expected finite numbers", name,
-                     (double)x[i], i);
+    size_t bad = x ? tg__first_not_finite(x, n) : n;
+    if (bad < n)
+        tg__fail(error, TG_ERROR_ARGUMENT, "%s: holds %g at %zu, expected finite numbers", name,
+                 (double)x[bad], bad);
 }
 
 static void copy_embedding(tg_prompt *prompt, const tg__port *port, int width,
