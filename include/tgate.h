@@ -42,12 +42,13 @@
  * thread at a time, but for tg_session_cancel. A process has one budget of threads and one of
  * memory for all its sessions (tg_process_configure).
  *
- * Waiting. The library computes in OpenMP's threads (oneDNN's are the same). Between pieces of work
- * they wait, and how is libgomp's to decide, when it is loaded: by default it spins for
- * milliseconds, which makes everything many times slower as soon as something else wants the cores.
- * So start the process with GOMP_SPINCOUNT=1000 in its environment (libgomp reads it before main),
- * as the command does for itself. Not with OMP_WAIT_POLICY=passive: where nothing spins at all,
- * small pictures take up to twice as long.
+ * Waiting. The library computes in OpenMP's threads (oneDNN's are the same), which wait for each
+ * other between pieces of work. libgomp's spin for milliseconds before they sleep, which is right
+ * on an idle machine and makes everything many times slower where something else wants the cores.
+ * While threads of this process stand in the scheduler's queue (Linux's schedstat says so), a call
+ * therefore holds one more team of threads that do nothing: with more threads than cores libgomp
+ * spins for microseconds alone. They end with the call. OMP_WAIT_POLICY and GOMP_SPINCOUNT hold as
+ * always; other OpenMP libraries wait as they do.
  *
  * Files. Weights and packed weights are mapped, not read. While they are, nobody may shorten these
  * files: the kernel answers a read behind the end with the signal SIGBUS. Replacing a file by
