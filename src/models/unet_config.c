@@ -103,6 +103,14 @@ static void check_heads(const tg__unet_config *u, tg__config *c)
     }
 }
 
+/* true, false or null, which change nothing. */
+static void ignore_flag(tg__config *c, const char *key)
+{
+    if (tg__config_is_set(c, key))
+        tg__config_bool(c, key, false);
+    tg__config_ignore(c, key);
+}
+
 static void read_attention(tg__unet_config *u, tg__config *c)
 {
     int n = u->levels;
@@ -115,12 +123,9 @@ static void read_attention(tg__unet_config *u, tg__config *c)
                      "%s: cross_attention_dim has different values, expected one for all levels",
                      tg__config_where(c));
     u->linear_projection = tg__config_bool(c, "use_linear_projection", false);
-    tg__config_bool(c, "upcast_attention", false); /* scores are f32 in any case */
+    ignore_flag(c, "upcast_attention"); /* scores are f32 in any case */
     /* Only UNetMidBlock2DSimpleCrossAttn heeds it, which is refused. */
-    if (tg__config_has(c, "mid_block_only_cross_attention") &&
-        tg__config_is_set(c, "mid_block_only_cross_attention"))
-        tg__config_bool(c, "mid_block_only_cross_attention", false);
-    tg__config_ignore(c, "mid_block_only_cross_attention"); /* null, too, is known */
+    ignore_flag(c, "mid_block_only_cross_attention");
     tg__config_refuse(c, "num_attention_heads", NULL);
     tg__config_refuse(c, "dual_cross_attention", NULL);
     tg__config_refuse(c, "cross_attention_norm", NULL);
