@@ -6,6 +6,9 @@
 #include "models/blocks.h"
 #include "models/network.h"
 
+/* DeepCache counts branches as if every block of the way up had so many layers. */
+enum { TG__BRANCHES_A_BLOCK = 3 };
+
 typedef enum tg__mid_kind { TG__MID_NONE, TG__MID_RESNET, TG__MID_CROSS_ATTENTION } tg__mid_kind;
 
 /* What the config says; lists are by level, from the finest to the coarsest. */
