@@ -23,6 +23,7 @@ typedef struct tg__unet_config {
     bool center_input_sample, flip_sin_to_cos, linear_projection;
     float freq_shift;
     int time_channels;
+    int time_cond_channels; /* of the guidance embedding; 0: none */
     tg__activation time_post_activation, time_embed_activation;
     tg__resnet_config resnet;
     bool old; /* saved by a diffusers before 0.9.0 */
@@ -32,6 +33,7 @@ typedef struct tg__unet {
     tg__network network;
     tg__unet_config config;
     tg__layer conv_in, conv_out, time_linear_1, time_linear_2;
+    tg__layer time_cond_proj; /* where there is a guidance embedding */
     tg__norm conv_norm_out;
     tg__level down[TG__MAX_LEVELS], up[TG__MAX_LEVELS]; /* up[0] is the coarsest, as in keys */
     tg__resnet mid_resnets[2];
@@ -48,6 +50,7 @@ enum {
     TG__UNET_TIMESTEP, /* f32 scalar */
     TG__UNET_OUTPUT,   /* f32 (n or 2n, out_channels, h, w): unconditional half first */
     TG__UNET_TEXT,     /* f32 (n or 2n, 1, tokens, cross_dim) */
+    TG__UNET_GUIDANCE, /* f32 (1, 1, 1, time_cond_channels), if there are any */
 };
 
 #endif

@@ -127,7 +127,9 @@ static void read_time(tg__unet_config *u, tg__config *c)
                  "%s: freq_shift is %g, expected other than half of block_out_channels[0]",
                  tg__config_where(c), (double)u->freq_shift);
     tg__config_refuse(c, "time_embedding_type", "\"positional\"");
-    tg__config_refuse(c, "time_cond_proj_dim", NULL);
+    /* Its sinusoids' frequencies are spaced by one over half of them less one. */
+    u->time_cond_channels =
+        (int)tg__config_int_or_null(c, "time_cond_proj_dim", 4, TG__MAX_CHANNELS, 0);
     tg__config_refuse(c, "addition_embed_type", NULL);
     tg__config_refuse(c, "addition_time_embed_dim", NULL);
     tg__config_refuse(c, "encoder_hid_dim", NULL);
@@ -208,7 +210,8 @@ static void set_facts(tg__network *network, const tg__unet_config *u)
     network->facts = (tg__facts){.in_channels = u->in_channels,
                                  .out_channels = u->out_channels,
                                  .sample_size = size,
-                                 .text_width = u->cross_dim[0]};
+                                 .text_width = u->cross_dim[0],
+                                 .guidance_width = u->time_cond_channels};
 }
 
 tg_status tg__unet_read_config(tg__network *network, tg__config *c)

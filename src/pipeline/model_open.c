@@ -237,12 +237,14 @@ static void open_scheduler(tg_model *m, const tg_model_options *o, const char *c
         .folder_class = class_name,
         .karras = o->karras,
         .prediction_type = keep(m, prediction),
+        .timestep_spacing = keep(m, o->timestep_spacing),
         .force_stable_diffusion = m->class->force_stable_diffusion,
     };
     tg__scheduler *scheduler = tg__failed(&m->error) ? NULL : tg__model_scheduler(m, &m->error);
     if (!scheduler)
         return;
     m->train_steps = tg__scheduler_train_steps(scheduler);
+    m->usual_steps = tg__scheduler_usual_steps(scheduler);
     m->info.scheduler = keep(m, tg__scheduler_class(scheduler));
     m->info.prediction_type = keep(m, tg__scheduler_prediction(scheduler));
     tg__scheduler_free(scheduler);

@@ -48,13 +48,22 @@ def read_json(path):
 
 def load(name, dtype=torch.float32):
     """A golden model as a fresh pipeline."""
-    pipe = diffusers.StableDiffusionPipeline.from_pretrained(
+    pipe = diffusers.DiffusionPipeline.from_pretrained(
         MODELS / name,
         variant="fp16" if list((MODELS / name / "unet").glob("*.fp16.*")) else None,
         torch_dtype=torch.float32,
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(dtype)
+
+
+def guidance_embedding(pipe, guidance, count):
+    """What a UNet with a guidance embedding is told, for count pictures; None for others."""
+    width = pipe.unet.config.time_cond_proj_dim
+    if width is None:
+        return None
+    w = torch.tensor(float(guidance) - 1).repeat(count)
+    return pipe.get_guidance_scale_embedding(w, embedding_dim=width)
 
 
 # ------------------------------------------------------------------------------------- noise
@@ -164,6 +173,22 @@ class Request:
     seed: int = 0
     gate: Gate | None = None
     start: torch.Tensor | None = None  # unit noise; nothing is drawn for it then
+    eta: float = 0.0
+    original: int = 0  # original_inference_steps; 0: the scheduler's
+    timesteps: tuple = ()
+
+
+def is_guided(pipe, request):
+    """Whether there is classifier-free guidance at all."""
+    return request.guidance > 1 and pipe.unet.config.time_cond_proj_dim is None
+
+
+def set_timesteps(scheduler, request):
+    how = {"timesteps": list(request.timesteps)} if request.timesteps else {
+        "num_inference_steps": request.steps}
+    if request.original:
+        how["original_inference_steps"] = request.original
+    scheduler.set_timesteps(**how)
 
 
 def text_states(pipe, request):
@@ -172,7 +197,7 @@ def text_states(pipe, request):
     wide = pipe.text_encoder.dtype == torch.float64
     torch.set_default_dtype(torch.float64 if wide else torch.float32)
     positive, negative = pipe.encode_prompt(
-        request.prompt, "cpu", request.count, request.guidance > 1, request.negative,
+        request.prompt, "cpu", request.count, is_guided(pipe, request), request.negative,
         clip_skip=request.clip_skip or None)
     torch.set_default_dtype(torch.float32)
     return positive, negative
@@ -184,17 +209,19 @@ def denoise(pipe, request, dtype=torch.float32):
     unet, scheduler = pipe.unet, pipe.scheduler
     generator = torch.Generator("cpu").manual_seed(request.seed)
     draw_noise_in_f32(scheduler)
-    cfg = request.guidance > 1
+    cfg = is_guided(pipe, request)
+    told = guidance_embedding(pipe, request.guidance, request.count)
+    told = told if told is None else told.to(unet.dtype)
     positive, negative = text_states(pipe, request)
     both = torch.cat([negative, positive]) if cfg else positive
     single = negative if cfg else positive
-    scheduler.set_timesteps(request.steps)
+    set_timesteps(scheduler, request)
     factor = pipe.vae_scale_factor
     shape = (request.count, unet.config.in_channels, request.height // factor,
              request.width // factor)
     start = f32_randn(shape, generator) if request.start is None else request.start
     sample = start.to(dtype) * scheduler.init_noise_sigma
-    extra = pipe.prepare_extra_step_kwargs(generator, 0.0)
+    extra = pipe.prepare_extra_step_kwargs(generator, request.eta)
     state = {}
     unet.set_attn_processor({name: GatedAttention(state) for name in unet.attn_processors})
     evaluations = len(scheduler.timesteps)
@@ -204,7 +231,7 @@ def denoise(pipe, request, dtype=torch.float32):
         given = torch.cat([sample] * 2) if row.guided else sample
         given = scheduler.scale_model_input(given, t)
         out = unet(given.to(unet.dtype), t, both if row.guided else single,
-                   return_dict=False)[0].to(dtype)
+                   timestep_cond=told, return_dict=False)[0].to(dtype)
         if row.guided:
             without, with_text = out.chunk(2)
             out = without + request.guidance * (with_text - without)
@@ -220,10 +247,12 @@ def psnr(found, expected):
     return float(20 * torch.log10((expected.max() - expected.min()).double() / error))
 
 
-def with_scheduler(pipe, name, karras=-1, prediction=""):
+def with_scheduler(pipe, name, karras=-1, prediction="", spacing=""):
     """The pipeline with a scheduler of another class, and these keys of its config changed."""
     changes = {"use_karras_sigmas": bool(karras)} if karras >= 0 else {}
     if prediction:
         changes["prediction_type"] = prediction
+    if spacing:
+        changes["timestep_spacing"] = spacing
     pipe.scheduler = getattr(diffusers, name).from_config(pipe.scheduler.config, **changes)
     return pipe

@@ -117,10 +117,11 @@ def fit_last_layer(pipe, spec, generator, batches=90, per_batch=6):
     seen = []
     hook = conv.register_forward_pre_hook(lambda _, args: seen.append(args[0].float()))
 
-    def features(given, t, text):
+    def features(given, t, text, guidance):
         seen.clear()
         dtype = pipe.unet.dtype
-        pipe.unet(given.to(dtype), t, text.to(dtype))
+        told = {} if guidance is None else {"timestep_cond": guidance.to(dtype)}
+        pipe.unet(given.to(dtype), t, text.to(dtype), **told)
         columns = F.unfold(seen[0], kernel, padding=(kernel - 1) // 2)
         columns = columns.transpose(1, 2).flatten(0, 1).double()
         return torch.cat([columns, torch.ones(len(columns), 1).double()], 1)
@@ -131,8 +132,9 @@ def fit_last_layer(pipe, spec, generator, batches=90, per_batch=6):
     for dtype in (torch.float32, torch.bfloat16):
         pipe.unet.to(dtype)
         for given, t, text, target, weight in draws:
-            rows = features(given, t, text)
-            differences = spec["caution"] * (features(given, t, text.flip(0)) - rows)
+            guidance = common.guidance_embedding(pipe, 1 + t % 12, len(text))
+            rows = features(given, t, text, guidance)
+            differences = spec["caution"] * (features(given, t, text.flip(0), guidance) - rows)
             wanted = target.permute(0, 2, 3, 1).flatten(0, 2).double()
             normal += weight**2 * (rows.T @ rows + differences.T @ differences)
             right += weight**2 * (rows.T @ wanted)
@@ -226,7 +228,7 @@ def write_folder(folder, spec, pipe):
         write_weights(folder / name, stem, tensors, storage)
     common.write_json(folder / "scheduler" / "scheduler_config.json", spec["scheduler"])
     common.write_json(folder / "model_index.json", {
-        "_class_name": "StableDiffusionPipeline",
+        "_class_name": spec.get("pipeline", "StableDiffusionPipeline"),
         "_diffusers_version": spec["version"],
         "feature_extractor": [None, None],
         "requires_safety_checker": False,
@@ -247,7 +249,7 @@ def build(name, spec):
     scratch = common.MODELS / name / "tokenizer"
     shutil.rmtree(scratch, ignore_errors=True)
     write_tokenizer(scratch, spec)
-    pipe = diffusers.StableDiffusionPipeline(
+    pipe = getattr(diffusers, spec.get("pipeline", "StableDiffusionPipeline"))(
         unet=diffusers.UNet2DConditionModel.from_config(spec["unet"]),
         vae=diffusers.AutoencoderKL.from_config(spec["vae"]),
         text_encoder=transformers.CLIPTextModel(transformers.CLIPTextConfig(**spec["text"])),
