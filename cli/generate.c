@@ -446,7 +446,6 @@ static void print_json(const struct run *run)
 static int report(struct run *run)
 {
     int code = EXIT_DONE;
-    say_skipped(run);
     if (run->options->json) {
         print_json(run);
         code = finish_output();
@@ -457,8 +456,10 @@ static int report(struct run *run)
 static int write_files(struct run *run)
 {
     int code = outputs_write(&run->outputs);
-    if (code == EXIT_DONE)
+    if (code == EXIT_DONE) {
+        say_skipped(run);
         engine_report_files(&run->engine, &run->outputs);
+    }
     return code;
 }
 

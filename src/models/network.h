@@ -52,13 +52,15 @@ typedef struct tg__facts {
     int sample_size;               /* a side in training: latents', pixels of an autoencoder; 0: not
                                     * said */
     int text_width;                /* that a denoiser attends to or a text encoder makes */
-    int guidance_width; /* of a denoiser's guidance embedding (its port "guidance"): it is told the
-                         * guidance and knows nothing of negative halves; 0: it is not */
     int layers, positions, vocabulary; /* a text encoder's */
     int latent_channels;               /* an autoencoder's */
     int factor;                        /* pixels that a latent is wide */
     int moments;                       /* channels that encoding makes, the mean's first */
     double scaling_factor;
+    bool old; /* a denoiser's config is of a time when sample_size could be too small */
+    /* Of a denoiser's guidance embedding, its port "guidance": it is told the guidance, and there
+     * are no negative halves. 0: it is not. */
+    int guidance_width;
 } tg__facts;
 
 struct tg__network {

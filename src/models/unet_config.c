@@ -205,11 +205,10 @@ static void refuse_nulls(tg__config *c)
 
 static void set_facts(tg__network *network, const tg__unet_config *u)
 {
-    /* Early diffusers said 32 or less of models that were made for 64. */
-    int size = u->old && u->sample_size > 0 && u->sample_size < 64 ? 64 : u->sample_size;
     network->facts = (tg__facts){.in_channels = u->in_channels,
                                  .out_channels = u->out_channels,
-                                 .sample_size = size,
+                                 .sample_size = u->sample_size,
+                                 .old = u->old,
                                  .text_width = u->cross_dim[0],
                                  .guidance_width = u->time_cond_channels};
 }

@@ -261,12 +261,20 @@ static void open_single_file(tg_model *m, const tg_model_options *o)
                              &m->error);
 }
 
+/* Early diffusers said 32 or less of models that were made for 64. */
+static int sample_size(const tg_model *m)
+{
+    const tg__facts *facts = &tg__denoiser(m)->facts;
+    bool small = facts->sample_size > 0 && facts->sample_size < 64;
+    return m->class->force_stable_diffusion && facts->old && small ? 64 : facts->sample_size;
+}
+
 static void set_default_size(tg_model *m, const tg_model_options *o)
 {
     if (m->is_single_file && !o->config_dir)
         m->default_size = tg__single_file_size(&m->single, m->info.prediction_type);
     else
-        m->default_size = tg__denoiser(m)->facts.sample_size * tg__autoencoder(m)->facts.factor;
+        m->default_size = sample_size(m) * tg__autoencoder(m)->facts.factor;
 }
 
 static void open_file(tg_model *m, const tg_model_options *o)

@@ -90,7 +90,7 @@ typedef struct tg__pipeline_class {
     int steps;                             /* the defaults of a request */
     double guidance, embedded_guidance;    /* the latter for a denoiser that is told it */
     tg_gate gate;
-    bool force_stable_diffusion; /* StableDiffusionPipeline's corrections of the scheduler */
+    bool force_stable_diffusion; /* StableDiffusionPipeline's corrections of old configs */
     /* Whether the networks go together; fails the model's error if not. Sets the contexts of text
      * encoders that have no tokenizer. */
     void (*check)(tg_model *model);

@@ -52,9 +52,10 @@ static const tg__role roles[ROLES] = {
                           (const char *const[]){"CLIPTokenizer", "CLIPTokenizerFast", NULL}},
 };
 
-/* Latent consistency models, whose pipeline does not correct the scheduler. */
+/* Latent consistency models: the same networks, without the corrections. */
 const tg__pipeline_class tg__latent_consistency_class = {
-    .names = (const char *const[]){"LatentConsistencyModelPipeline", NULL},
+    .names = (const char *const[]){"LatentConsistencyModelPipeline",
+                                   "LatentConsistencyModelImg2ImgPipeline", NULL},
     .roles = roles,
     .role_count = ROLES,
     .denoiser = UNET,
