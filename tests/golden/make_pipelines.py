@@ -10,6 +10,7 @@ they are sound. A case is admitted only if f32 and f64 agree within 1e-4 and bf1
 38 dB; both figures are kept with it. README.md describes the files.
 """
 
+import copy
 import dataclasses
 import sys
 import warnings
@@ -206,9 +207,11 @@ def consistency_reference(pipe, case, arguments):
 
 
 def stable_pipeline(pipe, case):
-    """The same model as StableDiffusionPipeline, with the scheduler as it is."""
+    """The same model as StableDiffusionPipeline, with the scheduler as it is: making the pipeline
+    changes the one that it is given."""
+    kept = copy.deepcopy(pipe.scheduler)
     stable = diffusers.StableDiffusionPipeline(**pipe.components, requires_safety_checker=False)
-    stable.scheduler = pipe.scheduler
+    stable.scheduler = kept
     stable.set_progress_bar_config(disable=True)
     if case["original"]:
         stable.scheduler.register_to_config(original_inference_steps=case["original"])
