@@ -7,7 +7,7 @@ bool tg__pass_same(const tg__pass *a, const tg__pass *b)
 {
     return a->kind == b->kind && a->n == b->n && a->h == b->h && a->w == b->w &&
            a->tokens == b->tokens && a->skip == b->skip && a->factor == b->factor &&
-           tg__gate_same(a->gate, b->gate);
+           tg__gate_same(a->gate, b->gate) && tg__deep_same(a->deep, b->deep);
 }
 
 tg__network *tg__network_new(const tg__network_class *class, const char *role, tg__error *error)
@@ -30,12 +30,24 @@ void tg__network_free(tg__network *network)
     free(network);
 }
 
-int tg__network_slot(const tg__network *network, const char *name)
+static const tg__port *find_port(const tg__network *network, const char *name)
 {
     for (const tg__port *port = network->class->ports; port->name; port++)
         if (strcmp(port->name, name) == 0)
-            return port->slot;
-    return -1;
+            return port;
+    return NULL;
+}
+
+int tg__network_slot(const tg__network *network, const char *name)
+{
+    const tg__port *port = find_port(network, name);
+    return port ? port->slot : -1;
+}
+
+int tg__network_condition(const tg__network *network, const char *name)
+{
+    const tg__port *port = find_port(network, name);
+    return port && port->width ? port->width(network) : 0;
 }
 
 tg__lowering tg__network_lowering(const tg__network *network, int number, const tg__pass *pass)
