@@ -418,20 +418,20 @@ static double peak_rss_mib(void)
     return kib / 1024;
 }
 
-/* The share of the loop's multiplications that the gate has saved. */
+/* The share of the loop's multiplications that gate and DeepCache have saved. */
 static double skipped(const struct run *run)
 {
     return run->gmac_plain > 0 ? 1 - run->gmac / run->gmac_plain : 0;
 }
 
-/* A gate that has been asked for may save next to nothing; who looks at the times should know. */
+/* What has been asked to skip work may find next to none; who looks at the times should know. */
 static void say_skipped(const struct run *run)
 {
-    if (run->options->quiet || run->generate.gate.gate_step == 0 ||
-        run->generate.steps >= MANY_STEPS)
-        return;
-    say("%d step%s leave%s little to skip: %.1f %% of the multiplications", run->generate.steps,
-        run->generate.steps > 1 ? "s" : "", run->generate.steps > 1 ? "" : "s", 100 * skipped(run));
+    const tg_generate_options *g = &run->generate;
+    bool skips = g->gate.gate_step > 0 || g->deepcache.interval > 1;
+    if (!run->options->quiet && skips && g->steps < MANY_STEPS)
+        say("%d step%s: %.1f %% of the multiplications skipped (few steps leave little to skip)",
+            g->steps, g->steps > 1 ? "s" : "", 100 * skipped(run));
 }
 
 static void print_json(const struct run *run)

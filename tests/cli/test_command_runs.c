@@ -10,7 +10,8 @@
 /* Small and short: 64x64, two steps. */
 #define SMALL "generate \"$M\" --steps 2 --width 64 --height 64 "
 /* What it says of the gate. */
-#define LITTLE "tgate: 2 steps leave little to skip: 0.0 % of the multiplications\n"
+#define LITTLE \
+    "tgate: 2 steps: 0.0 % of the multiplications skipped (few steps leave little to skip)\n"
 
 /* The beginning of a file in the folder. */
 static void assert_begins(const char *name, const char *magic, size_t size)
@@ -329,6 +330,22 @@ static void test_refused_by_the_library(void **state)
     assert_files("");
 }
 
+/* Below ten steps it is said what was skipped, if anything was to be. */
+static void test_few_steps(void **state)
+{
+    (void)state;
+    assert_run(0, tgate("generate \"$M\" -p a --seed 1 --width 64 --height 64 --steps 9 "
+                        "--gate-step off -o a.npy"));
+    assert_string_equal(last.err, "tgate: wrote a.npy\n");
+    assert_run(0, tgate("generate \"$M\" -p a --seed 1 --width 64 --height 64 --scheduler lcm "
+                        "--gate-step 4 --sp-interval 1 --timesteps 999 -o b.npy"));
+    assert_string_equal(last.err, "tgate: 1 step: 0.0 % of the multiplications skipped (few steps "
+                                  "leave little to skip)\ntgate: wrote b.npy\n");
+    assert_run(0,
+               tgate("generate \"$M\" -p a --seed 1 --width 64 --height 64 --steps 10 -o c.npy"));
+    assert_string_equal(last.err, "tgate: wrote c.npy\n");
+}
+
 /* What the model and its scheduler have to say to these options, exactly. */
 static void test_refused_schedules(void **state)
 {
@@ -623,6 +640,7 @@ int main(void)
         COMMAND_TEST(test_latents),
         COMMAND_TEST(test_tiles),
         COMMAND_TEST(test_refused_by_the_library),
+        COMMAND_TEST(test_few_steps),
         COMMAND_TEST(test_refused_schedules),
         COMMAND_TEST(test_int8),
         COMMAND_TEST(test_info),

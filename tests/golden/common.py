@@ -52,8 +52,9 @@ def is_xl(pipe):
 
 def load(name, dtype=torch.float32):
     """A golden model as a fresh pipeline."""
-    kind = read_json(MODELS / name / "model_index.json")["_class_name"]
-    kind = diffusers.StableDiffusionXLPipeline if "XL" in kind else getattr(diffusers, kind)
+    name_of_class = read_json(MODELS / name / "model_index.json")["_class_name"]
+    xl = "XL" in name_of_class
+    kind = diffusers.StableDiffusionXLPipeline if xl else getattr(diffusers, name_of_class)
     pipe = kind.from_pretrained(
         MODELS / name,
         variant="fp16" if list((MODELS / name / "unet").glob("*.fp16.*")) else None,
