@@ -355,7 +355,7 @@ static const tg__port ports[] = {
     {"pooled", .slot = TG__UNET_POOLED, .width = pooled_width},
     {"time_ids", .slot = TG__UNET_TIME_IDS, .width = time_ids_width, .of_request = true},
     {"guidance", .slot = TG__UNET_GUIDANCE},
-    {NULL}};
+    {.name = NULL}};
 
 const tg__network_class tg__unet_class = {
     .names = (const char *const[]){"UNet2DConditionModel", NULL},

@@ -300,6 +300,16 @@ static void read_unipc(tg__scheduler *s, tg__config *config)
             (int)tg__config_list_int(config, "disable_corrector", i, INT_MIN, INT_MAX);
 }
 
+static void read_distilled(tg__scheduler *s, tg__config *config)
+{
+    unsigned has = s->sampler->keys;
+    if (has & TG__HAS_ORIGINAL_STEPS)
+        s->keys.original_steps =
+            (int)tg__config_int(config, "original_inference_steps", 1, TG__MOST_TRAIN_STEPS, 50);
+    if (has & TG__HAS_TIMESTEP_SCALING)
+        s->keys.timestep_scaling = tg__config_number(config, "timestep_scaling", -1e6, 1e6, 10);
+}
+
 tg_status tg__read_keys(tg__scheduler *s, const tg__key_source *source, tg__error *error)
 {
     tg__config *config = source->config;
@@ -346,11 +356,7 @@ tg_status tg__read_keys(tg__scheduler *s, const tg__key_source *source, tg__erro
     }
     if (has & TG__HAS_UNIPC)
         read_unipc(s, config);
-    if (has & TG__HAS_ORIGINAL_STEPS)
-        s->keys.original_steps =
-            (int)tg__config_int(config, "original_inference_steps", 1, TG__MOST_TRAIN_STEPS, 50);
-    if (has & TG__HAS_TIMESTEP_SCALING)
-        s->keys.timestep_scaling = tg__config_number(config, "timestep_scaling", -1e6, 1e6, 10);
+    read_distilled(s, config);
     return error->status;
 }
 
