@@ -64,6 +64,10 @@ typedef struct tg__facts {
     int factor;          /* pixels that a latent is wide */
     int moments;         /* channels that encoding makes, the mean's first */
     double scaling_factor;
+    bool old; /* a denoiser's config is of a time when sample_size could be too small */
+    /* Of a denoiser's guidance embedding, its port "guidance": it is told the guidance, and there
+     * are no negative halves. 0: it is not. */
+    int guidance_width;
 } tg__facts;
 
 struct tg__network {
