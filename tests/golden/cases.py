@@ -159,7 +159,7 @@ def xl_models():
     pairs = {
         "default": {"steps": 12, "decode": True},
         "empty-negative": {"negative": ""},
-        "negative": {"negative": "large white house by the sea"},
+        "negative": {"negative": "a blue square"},
         "prompt-2": {"prompt_2": "a blue square"},
         "negative-2": {"negative": "night", "negative_2": "a house"},
         "negative-2-alone": {"negative_2": "a house"},
@@ -186,6 +186,8 @@ def xl_models():
             cases.append(case(model, name, **changes))
             cases.append(case(model, f"{name}-gate", gates[i % 3], **changes))
     for i, name in enumerate(FIRST_ORDER + SECOND_ORDER):
+        if name == "DPMSolverSinglestepScheduler":
+            continue  # chaotic on xl1
         if i % 2:
             cases.append(case("xl1", short(name), scheduler=name, steps=8 + i % 4, negative=""))
         cases.append(case("xl1", f"{short(name)}-gate", gates[i % 3], scheduler=name,
