@@ -405,13 +405,13 @@ static void test_xl(void **state)
     }
     assert_run(0, shell("exec \"$T\" generate \"$XL\" --steps 1 -p a --seed 1 --dtype f32 --force "
                         "--negative-2 b --negative-original-size 9x9 --save-latents other.npy"));
-    assert_string_equal(
-        last.err,
-        "tgate: the second negative prompt has no effect without a first one: this model takes "
-        "zeros where there is none\n"
-        "tgate: the negative sizes have no effect unless both the original and the target one are "
-        "given\n"
-        "tgate: wrote other.npy\n");
+    assert_string_equal(last.err, "tgate: warning: the second negative prompt has no effect "
+                                  "without a first one: this model takes "
+                                  "zeros where there is none\n"
+                                  "tgate: warning: the negative sizes have no effect unless both "
+                                  "the original and the target one are "
+                                  "given\n"
+                                  "tgate: wrote other.npy\n");
     assert_run(0, shell("exec \"$T\" info \"$XL\""));
     assert_non_null(strstr(last.out, "CLIPTextModelWithProjection"));
     assert_non_null(strstr(last.out, "pipeline   StableDiffusionXLPipeline, diffusers folder\n"));
