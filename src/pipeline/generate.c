@@ -35,9 +35,14 @@ static int halves(const loop *l) { return l->recipe.guidance ? 2 : 1; }
 
 static int condition_count(const loop *l) { return l->prompts[0]->count + l->told.count; }
 
+static const tg_prompt *prompt_of(const loop *l, int picture)
+{
+    return l->prompts[l->prompt_count == 1 ? 0 : picture];
+}
+
 static const tg__condition *condition_of(const loop *l, int i, int picture)
 {
-    const tg_prompt *prompt = l->prompts[l->prompt_count == 1 ? 0 : picture];
+    const tg_prompt *prompt = prompt_of(l, picture);
     return i < prompt->count ? &prompt->conditions[i] : &l->told.conditions[i - prompt->count];
 }
 
@@ -190,15 +195,39 @@ static tg_status bind_conditions(const loop *l, int role, int n, bool guided, tg
     return TG_OK;
 }
 
-/* What depends on the conditions alone, once for the whole request. */
+/* Whether what the network keeps of its text pass is of these prompts. */
+static bool texts_are_kept(const loop *l, int role)
+{
+    const tg__kept *kept = &l->session->kept[role];
+    bool same =
+        kept->prompts && kept->pictures == l->count && kept->negatives == l->recipe.guidance;
+    for (int i = 0; same && i < l->count; i++)
+        same = kept->prompts[i] == prompt_of(l, i)->number;
+    return same;
+}
+
+/* Without memory for it the next request makes the pass anew. */
+static void note_texts(const loop *l, int role)
+{
+    tg__kept *kept = &l->session->kept[role];
+    kept->prompts = malloc((size_t)l->count * sizeof *kept->prompts);
+    kept->pictures = l->count;
+    kept->negatives = l->recipe.guidance;
+    for (int i = 0; kept->prompts && i < l->count; i++)
+        kept->prompts[i] = prompt_of(l, i)->number;
+}
+
+/* What depends on the prompts alone. Its packed weights go before the others are made. */
 static tg_status run_text_pass(loop *l, int role)
 {
     tg_session *s = l->session;
     tg__pass pass = {.kind = TG__PASS_TEXT,
                      .n = l->count * halves(l),
                      .tokens = l->recipe.evaluations[0].pass.tokens};
-    if (!s->model->networks[role]->class->text_pass)
+    if (!s->model->networks[role]->class->text_pass || texts_are_kept(l, role))
         return TG_OK;
+    free(s->kept[role].prompts);
+    s->kept[role].prompts = NULL;
     tg__program *program = tg__session_program(s, role, &pass);
     if (!program || tg__session_reserve_kept(s, role, program) != TG_OK ||
         tg__session_bind(s, program) != TG_OK)
@@ -209,7 +238,9 @@ static tg_status run_text_pass(loop *l, int role)
     int64_t macs = s->backend->class->needs(program).macs;
     l->result->macs += macs;
     l->result->macs_plain += macs;
-    tg__session_run(s, program);
+    if (tg__session_run(s, program))
+        note_texts(l, role);
+    tg__session_end_text(s, role);
     return s->error.status;
 }
 
@@ -228,6 +259,11 @@ static tg_status bind_ports(const loop *l, const tg__evaluation *e, tg__program 
 static tg_status make_programs(loop *l)
 {
     tg_session *s = l->session;
+    for (int i = 0; i < condition_count(l); i++)
+        if (upload_condition(l, i) != TG_OK)
+            return s->error.status;
+    if (run_text_pass(l, l->recipe.evaluations[0].role) != TG_OK)
+        return s->error.status;
     for (int i = 0; i < l->recipe.count; i++) {
         const tg__evaluation *e = &l->recipe.evaluations[i];
         l->programs[i] = tg__session_program(s, e->role, &e->pass);
@@ -235,11 +271,6 @@ static tg_status make_programs(loop *l)
             tg__session_bind(s, l->programs[i]) != TG_OK)
             return s->error.status;
     }
-    for (int i = 0; i < condition_count(l); i++)
-        if (upload_condition(l, i) != TG_OK)
-            return s->error.status;
-    if (run_text_pass(l, l->recipe.evaluations[0].role) != TG_OK)
-        return s->error.status;
     for (int i = 0; i < l->recipe.count; i++) {
         const tg__evaluation *e = &l->recipe.evaluations[i];
         if (tg__session_bind(s, l->programs[i]) != TG_OK) /* the workspace may have moved since */

@@ -26,6 +26,7 @@ typedef struct tg__condition {
 /* An encoded prompt: one picture's conditions. */
 struct tg_prompt {
     const tg_model *model;
+    uint64_t number; /* no other has it, not even one after this */
     tg__condition conditions[TG__MAX_CONDITIONS];
     int count;
     double seconds, load_seconds; /* what encoding took; of it making programs */

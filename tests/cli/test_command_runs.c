@@ -500,7 +500,8 @@ static void test_cache_dir(void **state)
     assert_run(0, tgate(SMALL "-p a --seed 1 --dtype f32 --cache-dir c -o a.npy"));
     assert_string_equal(last.err, "tgate: wrote a.npy\n");
     assert_run(0, shell("ls -A c" PLAIN_NAMES));
-    assert_string_equal(last.out, "text_encoder-f32.packs\nunet-f32.packs\nvae-f32.packs\n");
+    assert_string_equal(last.out, "text_encoder-f32.packs\nunet-f32.packs\nunet-text-f32.packs\n"
+                                  "vae-f32.packs\n");
     assert_run(0, shell("stat -c %i c/unet* >inode"));
     assert_run(0, tgate(SMALL "-p a --seed 1 --dtype f32 -q -o p.png"));
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -508,11 +509,12 @@ static void test_cache_dir(void **state)
         assert_string_equal(last.err, "");
     }
     assert_run(0, shell("cmp a.npy b.npy && stat -c %i c/unet* | cmp - inode && ls -A c | wc -l"));
-    assert_string_equal(last.out, "3\n");
+    assert_string_equal(last.out, "4\n");
     assert_run(0, shell("for f in c/*; do echo x >$f; done; \"$T\" " SMALL "-p a --seed 1 "
                         "--dtype f32 -v --cache-dir c -o d.npy 2>&1" PLAIN_NAMES));
     assert_string_equal(last.out,
                         "tgate: c/text_encoder-f32.packs: is no file of packs; it is made anew\n"
+                        "tgate: c/unet-text-f32.packs: is no file of packs; it is made anew\n"
                         "tgate: c/unet-f32.packs: is no file of packs; it is made anew\n"
                         "tgate: c/vae-f32.packs: is no file of packs; it is made anew\n"
                         "tgate: wrote d.npy\n");
@@ -547,7 +549,7 @@ static void test_cache_dir_twice_at_once(void **state)
                         "\"$T\" " SMALL "-p a --seed 1 --cache-dir c -qvo d.npy && "
                         "cmp a.npy b.npy && cmp a.npy d.npy && ls -A c | wc -l"));
     assert_string_equal(last.err, "");
-    assert_string_equal(last.out, "3\n");
+    assert_string_equal(last.out, "4\n");
 }
 
 /* One row of the profile: numbers (0 for a dash), the bound, the operator. */
