@@ -149,8 +149,8 @@ static void check_sizes(const tg_model *m, const tg_sizes *sizes, const char *si
     static const tg_sizes none = {0};
     bool told = tg__network_condition(tg__denoiser(m), "time_ids") > 0;
     if (!told && memcmp(sizes, &none, sizeof none) != 0) {
-        tg__fail(error, TG_ERROR_ARGUMENT, "%ssizes: this model is not told sizes, expected none",
-                 side);
+        tg__fail(error, TG_ERROR_ARGUMENT,
+                 "%ssizes are given, but this model is not told sizes, expected none", side);
         return;
     }
     check_pair(error, side, "original_size", sizes->original_width, sizes->original_height, 1);

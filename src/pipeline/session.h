@@ -67,6 +67,12 @@ struct tg_session {
 tg_status tg__session_new_on(tg_session **session, tg_model *model,
                              const tg_session_options *options, const tg__backend_opener *opener);
 
+/* A session of the same kind that computes in f32, for as long as this one's call lasts: who
+ * listens to or cancels this one, listens to and cancels it. NULL with an error. */
+tg_session *tg__session_in_f32(tg_session *session);
+/* Ends it; its error is this session's. */
+void tg__session_end_f32(tg_session *session, tg_session *precise);
+
 /* What a public call has to undo. */
 typedef struct tg__call {
     int threads_before;

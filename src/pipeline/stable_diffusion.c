@@ -68,7 +68,15 @@ const tg__pipeline_class tg__latent_consistency_class = {
 };
 
 const tg__pipeline_class tg__stable_diffusion_class = {
-    .names = (const char *const[]){"StableDiffusionPipeline", NULL},
+    .names =
+        (const char *const[]){
+            "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline",
+            "StableDiffusionInpaintPipeline", "StableDiffusionInpaintPipelineLegacy",
+            "StableDiffusionControlNetPipeline", "StableDiffusionControlNetImg2ImgPipeline",
+            "StableDiffusionControlNetInpaintPipeline", "StableDiffusionAdapterPipeline",
+            "StableDiffusionPAGPipeline", "StableDiffusionControlNetPAGPipeline",
+            "StableDiffusionPanoramaPipeline", "StableDiffusionAttendAndExcitePipeline",
+            "StableDiffusionSAGPipeline", NULL},
     .roles = roles,
     .role_count = ROLES,
     .denoiser = UNET,

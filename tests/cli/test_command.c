@@ -8,6 +8,8 @@
 #define SEED "expected an integer from 0 to 18446744073709551615"
 #define PICTURE "expected a name that ends in .png, .jpg, .jpeg, .webp or .npy"
 #define ARRAY "expected a name that ends in .npy"
+#define SIZE "expected WxH, integers from 1 to 16777216"
+#define PLACE "expected TOP,LEFT, integers from 0 to 16777216"
 
 struct refusal {
     const char *arguments, *message;
@@ -143,6 +145,24 @@ static const struct refusal of_generate[] = {
     {"m -p a --dtype F32", "--dtype F32: expected one of auto|f32|bf16|int8"},
     {"m -p a --rng torch", "--rng torch: expected one of torch-cpu|torch-cuda"},
     {"m -p a --rng ''", "--rng '': expected one of torch-cpu|torch-cuda"},
+    /* sizes and places */
+    {"m -p a --original-size 64", "--original-size 64: " SIZE},
+    {"m -p a --original-size 64x", "--original-size 64x: " SIZE},
+    {"m -p a --original-size x64", "--original-size x64: " SIZE},
+    {"m -p a --original-size 64X64", "--original-size 64X64: " SIZE},
+    {"m -p a --original-size 64x0", "--original-size 64x0: " SIZE},
+    {"m -p a --original-size 64x64x64", "--original-size 64x64x64: " SIZE},
+    {"m -p a --original-size '64 x64'", "--original-size 64 x64: " SIZE},
+    {"m -p a --target-size 64,64", "--target-size 64,64: " SIZE},
+    {"m -p a --target-size 16777217x64", "--target-size 16777217x64: " SIZE},
+    {"m -p a --target-size 99999999999999999999x64",
+     "--target-size 99999999999999999999x64: " SIZE},
+    {"m -p a --negative-original-size=", "--negative-original-size '': " SIZE},
+    {"m -p a --negative-target-size", "--negative-target-size: " SIZE " behind it"},
+    {"m -p a --crop-top-left 8", "--crop-top-left 8: " PLACE},
+    {"m -p a --crop-top-left 8x8", "--crop-top-left 8x8: " PLACE},
+    {"m -p a --crop-top-left=-1,8", "--crop-top-left -1,8: " PLACE},
+    {"m -p a --negative-crop-top-left 8,", "--negative-crop-top-left 8,: " PLACE},
     /* options that are none */
     {"m -p a --step 5", "--step: no such option (did you mean '--steps'?)"},
     {"m -p a --step=5", "--step: no such option (did you mean '--steps'?)"},
@@ -235,6 +255,8 @@ static const struct refusal of_generate[] = {
     {"m -p \"$(printf '\\364\\220\\200\\200')\"", "--prompt: expected UTF-8"},
     {"m -p \"$(printf '\\342\\202')\"", "--prompt: expected UTF-8"},
     {"m -p a -n \"$(printf '\\200')\"", "--negative: expected UTF-8"},
+    {"m -p a --prompt-2 \"$(printf '\\200')\"", "--prompt-2: expected UTF-8"},
+    {"m -p a --negative-2 \"$(printf '\\200')\"", "--negative-2: expected UTF-8"},
 };
 
 static void test_generate(void **state)

@@ -8,6 +8,8 @@
 #include <math.h>
 
 /* Small and short: 64x64, two steps. */
+#define RUN_XL \
+    "exec \"$T\" generate \"$XL\" --steps 2 --width 64 --height 64 -p a --seed 1 --dtype f32 -q "
 #define SMALL "generate \"$M\" --steps 2 --width 64 --height 64 "
 /* What it says of the gate. */
 #define LITTLE \
@@ -419,9 +421,65 @@ static void test_int8(void **state)
     assert_png("f.png");
 }
 
+/* Stable Diffusion XL's own options: what they change, and where they have no place. */
+static void test_xl(void **state)
+{
+    static const char *const changes[] = {
+        "-n ''",
+        "--prompt-2 'a cat'",
+        "--original-size 200x64",
+        "-n '' --negative-2 a",
+        "--crop-top-left 64,8",
+        "--target-size 64x200",
+        "--negative-original-size 9x9 --negative-target-size 300x8"};
+    static const char *const refused[][2] = {
+        {"--prompt-2 a", "text_2: this model has one text encoder, expected a model with two"},
+        {"--negative-2 a",
+         "negative_2: this model has one text encoder, expected a model with two"},
+        {"--original-size 64x64",
+         "sizes are given, but this model is not told sizes, expected none"},
+        {"--negative-crop-top-left 8,8",
+         "negative_sizes are given, but this model is not told sizes, expected none"}};
+    char line[512], expected[512];
+    (void)state;
+    setenv("XL", TG_TEST_DATA "/golden/models/xl1", 1);
+    assert_run(0, shell(RUN_XL "--save-latents plain.npy"));
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        snprintf(line, sizeof line, RUN_XL "%s --force --save-latents other.npy", changes[i]);
+        assert_run(0, shell(line));
+        assert_string_equal(last.err, "");
+        assert_int_equal(shell("cmp -s plain.npy other.npy"), 1);
+    }
+    assert_run(0, shell(RUN_XL "--original-size 64x64 --crop-top-left 0,0 --target-size 64x64 "
+                               "--prompt-2 '' --force --save-latents other.npy"));
+    assert_run(0, shell("cmp plain.npy other.npy"));
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        snprintf(line, sizeof line, SMALL "-p a %s", refused[i][0]);
+        snprintf(expected, sizeof expected, "tgate: %s\ntgate: see 'tgate generate --help'\n",
+                 refused[i][1]);
+        assert_run(2, tgate(line));
+        assert_string_equal(last.err, expected);
+    }
+    assert_run(0, shell("exec \"$T\" generate \"$XL\" --steps 1 -p a --seed 1 --dtype f32 --force "
+                        "--negative-2 b --negative-original-size 9x9 --save-latents other.npy"));
+    assert_string_equal(last.err, "tgate: warning: the second negative prompt has no effect "
+                                  "without a first one: this model takes "
+                                  "zeros where there is none\n"
+                                  "tgate: warning: the negative sizes have no effect unless both "
+                                  "the original and the target one are "
+                                  "given\n"
+                                  "tgate: wrote other.npy\n");
+    assert_run(0, shell("exec \"$T\" info \"$XL\""));
+    assert_non_null(strstr(last.out, "CLIPTextModelWithProjection"));
+    assert_non_null(strstr(last.out, "pipeline   StableDiffusionXLPipeline, diffusers folder\n"));
+    assert_non_null(strstr(last.out, "T-GATE     from step 10 of 25, sp 5, fi 1, warm-up 2\n"));
+    assert_files("other.npy plain.npy");
+}
+
 static void test_info(void **state)
 {
     json_t *root;
+    int steps, gate[4];
     json_int_t f32, bf16, int8;
     (void)state;
     assert_run(0, tgate("info \"$M\""));
@@ -440,6 +498,11 @@ static void test_info(void **state)
                                  &bf16, "int8", &int8),
                      0);
     assert_true(f32 > bf16 && bf16 > int8 && int8 > bf16 / 2);
+    assert_int_equal(json_unpack(root, "{s:i, s:{s:i, s:i, s:i, s:i}}", "steps", &steps, "gate",
+                                 "gate_step", &gate[0], "sp_interval", &gate[1], "fi_interval",
+                                 &gate[2], "warm_up", &gate[3]),
+                     0);
+    assert_true(steps == 25 && gate[0] == 10 && gate[1] == 5 && gate[2] == 1 && gate[3] == 2);
     json_decref(root);
     assert_run(1, tgate("info --json \"$M\" >/dev/full"));
 }
@@ -645,6 +708,7 @@ int main(void)
         COMMAND_TEST(test_few_steps),
         COMMAND_TEST(test_refused_schedules),
         COMMAND_TEST(test_int8),
+        COMMAND_TEST(test_xl),
         COMMAND_TEST(test_info),
         COMMAND_TEST(test_tokenize),
         COMMAND_TEST(test_interrupt),
