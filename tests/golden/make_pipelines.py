@@ -2,15 +2,19 @@
 """Reference results on the golden models: each network alone, then whole pipelines.
 
     python make_pipelines.py [NAME ...]       writes modules/ and pipelines/ beside this script
+    python make_pipelines.py --cases PATTERN  makes only these cases anew
 
-Plain runs are diffusers' own pipeline, gated ones tgate's, each on a freshly loaded model (both
-keep state between calls). Where tgate has a known fault (solvers with two evaluations a step, no
-guidance) the expectation is the loop in common.py, which must agree with the references wherever
-they are sound. A case is admitted only if f32 and f64 agree within 1e-4 and bf16 networks reach
+
+Plain runs are diffusers' own pipeline, gated ones tgate's, those with DeepCache its package's, alone
+or under tgate's, each on a freshly loaded model (all keep state between calls). Where one has a
+known fault (solvers with two evaluations a step, no guidance, timesteps that repeat, no mid block)
+the expectation is the loop in common.py, which must agree with the references wherever they are
+sound. A case is admitted only if f32 and f64 agree within 1e-4 and bf16 networks reach
 38 dB; both figures are kept with it. README.md describes the files.
 """
 
 import dataclasses
+import fnmatch
 import sys
 import warnings
 
@@ -18,10 +22,11 @@ import numpy
 import safetensors.torch
 import tgate
 import torch
+from DeepCache import DeepCacheSDHelper
 
 import common
 from cases import MODULE_TEXTS, pipeline_cases
-from common import Gate, Request
+from common import Branch, Gate, Request
 from specs import SPECS
 
 warnings.simplefilter("ignore", FutureWarning)
@@ -164,7 +169,10 @@ def prepare(case, dtype):
 def request_of(case):
     gate = Gate(case["gate_step"], case["sp_interval"], case["fi_interval"], case["warm_up"])
     fields = {f.name: case[f.name] for f in dataclasses.fields(Request) if f.name in case}
-    return Request(**fields | {"gate": gate if case["gate_step"] else None, "start": start(case)})
+    interval = case.get("deepcache_interval", 0)
+    branch = Branch(interval, case["deepcache_branch"]) if interval else None
+    return Request(**fields | {"gate": gate if case["gate_step"] else None, "start": start(case),
+                               "branch": branch})
 
 
 def start(case):
@@ -182,6 +190,13 @@ def sound(pipe, case):
     return pipe.scheduler.order == 1 and case["guidance"] > 1
 
 
+def deepcache_is_sound(pipe, case):
+    """Whether DeepCache's package finds every evaluation by its timestep, and what it patches."""
+    pipe.scheduler.set_timesteps(case["steps"])
+    timesteps = pipe.scheduler.timesteps.tolist()
+    return len(set(timesteps)) == len(timesteps) and pipe.unet.mid_block is not None
+
+
 def reference(pipe, case):
     """diffusers' or tgate's final latents, and which of them; nothing where neither is sound."""
     arguments = {
@@ -191,11 +206,21 @@ def reference(pipe, case):
         "num_images_per_prompt": case["count"], "clip_skip": case["clip_skip"] or None,
         "generator": torch.Generator("cpu").manual_seed(case["seed"]), "output_type": "latent",
         "latents": start(case)}
+    interval, branch = case.get("deepcache_interval", 0), case.get("deepcache_branch", 0)
+    if (interval and not deepcache_is_sound(pipe, case)) or (case["gate_step"] and
+                                                             not sound(pipe, case)):
+        return None, "own loop"
+    if not case["gate_step"] and interval:
+        helper = DeepCacheSDHelper(pipe)
+        helper.set_params(cache_interval=interval, cache_branch_id=branch)
+        helper.enable()
+        return pipe(**arguments).images, "DeepCache"
     if not case["gate_step"]:
         return pipe(**arguments).images, "diffusers"
-    if not sound(pipe, case):
-        return None, "own loop"
-    pipe = tgate.TgateSDLoader(pipe)
+    if interval:
+        pipe = tgate.TgateSDDeepCacheLoader(pipe, interval, branch)
+    else:
+        pipe = tgate.TgateSDLoader(pipe)
     gate = {k: case[k] for k in ("gate_step", "sp_interval", "fi_interval", "warm_up")}
     return pipe.tgate(**arguments, **gate).images, "tgate"
 
@@ -239,12 +264,16 @@ def main(models):
         record_modules(model)
         for stale in PIPELINES.glob(f"{model}-*.npy"):
             stale.unlink()
+    return make_cases(lambda case: case["model"] in models)
+
+
+def make_cases(wanted):
     cases = pipeline_cases()
     order = {case["name"]: i for i, case in enumerate(cases)}
-    lines = [run_case(case) for case in cases if case["model"] in models]
+    lines = [run_case(case) for case in cases if wanted(case)]
     manifest = PIPELINES / "cases.json"
     kept = [line for line in (common.read_json(manifest) if manifest.exists() else [])
-            if line["model"] not in models and line["name"] in order]
+            if not wanted(line) and line["name"] in order]
     admitted = kept + [line for line in lines if line]
     common.write_cases(manifest, sorted(admitted, key=lambda line: order[line["name"]]))
     refused = lines.count(None)
@@ -253,4 +282,6 @@ def main(models):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--cases"]:
+        sys.exit(make_cases(lambda case: fnmatch.fnmatch(case["name"], sys.argv[2])))
     sys.exit(main(sys.argv[1:] or list(SPECS)))

@@ -127,6 +127,7 @@ static tg_generate_options options_of(json_t *c, const tg_model *model)
     o.seed = (uint64_t)json_integer_value(json_object_get(c, "seed"));
     o.gate = (tg_gate){int_of(c, "gate_step"), int_of(c, "sp_interval"), int_of(c, "fi_interval"),
                        int_of(c, "warm_up")};
+    o.deepcache = (tg_deepcache){int_of(c, "deepcache_interval"), int_of(c, "deepcache_branch")};
     o.decode = text_or_null(c, "picture") != NULL;
     return o;
 }
