@@ -29,6 +29,7 @@ enum {
     TG__PASS_RUN,
     TG__PASS_TEXT,   /* a denoiser's: what depends on the conditions alone, once a request */
     TG__PASS_ENCODE, /* an autoencoder's */
+    TG__PASS_STATES, /* a text encoder's: hidden states before the final norm, and pooled ones */
 };
 
 bool tg__pass_same(const tg__pass *a, const tg__pass *b);
@@ -41,6 +42,7 @@ typedef struct tg__port {
     int slot;
     /* Of a condition: values of a row; 0: the network does not take it. NULL: no condition. */
     int (*width)(const tg__network *network);
+    bool of_request; /* a condition that follows from the request, not from the prompt */
 } tg__port;
 
 /* Slots below this are ports, bound for each run; from here on they are memory that a session keeps
@@ -55,9 +57,12 @@ typedef struct tg__facts {
     int text_width;                /* that a denoiser attends to or a text encoder makes */
     int branches; /* of a denoiser: where DeepCache may take the deep feature; 0: nowhere */
     int layers, positions, vocabulary; /* a text encoder's */
-    int latent_channels;               /* an autoencoder's */
-    int factor;                        /* pixels that a latent is wide */
-    int moments;                       /* channels that encoding makes, the mean's first */
+    int end_token;    /* a text encoder's: where its first one is, the text is pooled; -1: where the
+                       * first of the largest ids is */
+    int pooled_width; /* that a denoiser is told or a text encoder makes; 0: none */
+    int latent_channels; /* an autoencoder's */
+    int factor;          /* pixels that a latent is wide */
+    int moments;         /* channels that encoding makes, the mean's first */
     double scaling_factor;
 } tg__facts;
 
@@ -94,6 +99,8 @@ void tg__network_free(tg__network *network); /* NULL is fine */
 
 /* The slot of an input or output, -1: there is none by this name. */
 int tg__network_slot(const tg__network *network, const char *name);
+/* Values of a row of the condition; 0: the network takes none by this name. */
+int tg__network_condition(const tg__network *network, const char *name);
 
 /* How a pass is to be lowered; number: of the network in its model. */
 tg__lowering tg__network_lowering(const tg__network *network, int number, const tg__pass *pass);
@@ -104,6 +111,7 @@ tg__plan *tg__network_plan(const tg__network *network, const tg__pass *pass, tg_
 /* The latents' size for a picture of h x w: each halving rounds down. */
 void tg__latent_size(const tg__network *autoencoder, int h, int w, int *latent_h, int *latent_w);
 
-extern const tg__network_class tg__unet_class, tg__autoencoder_kl_class, tg__clip_text_class;
+extern const tg__network_class tg__unet_class, tg__autoencoder_kl_class, tg__clip_text_class,
+    tg__clip_text_projection_class;
 
 #endif

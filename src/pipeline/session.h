@@ -123,9 +123,18 @@ tg_status tg__fail_size(tg__error *error, const char *what, size_t bytes);
  * text's name for messages. ids: the role's context. */
 tg_status tg__token_ids(tg_session *session, int role, const char *what, const char *text,
                         int32_t *ids);
-/* A text through a text encoder with the ports "ids" and "hidden_states". */
+/* Where what a text encoder makes of a text goes. */
+typedef struct tg__encoding {
+    int kind, skip; /* of the pass */
+    float *states;  /* (context, width), rows `stride` apart */
+    size_t stride;
+    float *pooled; /* (pooled_width); NULL: not wanted */
+} tg__encoding;
+
+/* A text through a text encoder with the ports "ids", "hidden_states" and, where it pools,
+ * "pooled". */
 tg_status tg__encode_text(tg_session *session, tg_prompt *prompt, int role, const char *what,
-                          const char *text, int skip, float *dst);
+                          const char *text, const tg__encoding *to);
 
 /* ------------------------------------------------------------------------------------- results */
 

@@ -362,36 +362,6 @@ static void test_int8(void **state)
     assert_png("f.png");
 }
 
-/* libgomp itself says what it was told, once for each time that the program is executed. */
-static void check_spins(const char *environment, const char *spins, const char *not_spins)
-{
-    char line[512], wanted[64], unwanted[64];
-    snprintf(line, sizeof line,
-             "unset OMP_WAIT_POLICY GOMP_SPINCOUNT; %s OMP_DISPLAY_ENV=verbose exec \"$T\" "
-             "tokenize \"$M\" fox",
-             environment);
-    snprintf(wanted, sizeof wanted, "GOMP_SPINCOUNT = '%s'", spins);
-    snprintf(unwanted, sizeof unwanted, "GOMP_SPINCOUNT = '%s'", not_spins);
-    assert_run(0, shell(line));
-    assert_non_null(strstr(last.err, wanted));
-    assert_null(strstr(last.err, unwanted));
-}
-
-/* Waiting threads soon sleep, unless the user says how they wait; the program that executes itself
- * again for that is still the same one. */
-static void test_waiting(void **state)
-{
-    (void)state;
-    check_spins("", "1000", "77");
-    check_spins("GOMP_SPINCOUNT=77", "77", "1000");
-    check_spins("OMP_WAIT_POLICY=passive", "0", "1000");
-    assert_run(0, shell("unset OMP_WAIT_POLICY GOMP_SPINCOUNT; printf 'a fox\\n' | \"$T\" " SMALL
-                        "--prompts - --seed 1 -qo 'a b.png'"));
-    assert_files("a b.png");
-    assert_run(1, shell("unset OMP_WAIT_POLICY GOMP_SPINCOUNT; exec \"$T\" info no/such/model"));
-    assert_run(2, shell("unset OMP_WAIT_POLICY GOMP_SPINCOUNT; exec \"$T\" info"));
-}
-
 static void test_info(void **state)
 {
     json_t *root;
@@ -616,7 +586,6 @@ int main(void)
         COMMAND_TEST(test_tiles),
         COMMAND_TEST(test_refused_by_the_library),
         COMMAND_TEST(test_int8),
-        COMMAND_TEST(test_waiting),
         COMMAND_TEST(test_info),
         COMMAND_TEST(test_tokenize),
         COMMAND_TEST(test_interrupt),
