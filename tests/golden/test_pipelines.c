@@ -144,6 +144,7 @@ static tg_generate_options options_of(json_t *c, const tg_model *model, int *tim
                        int_of(c, "warm_up")};
     o.sizes = sizes_of(c, "sizes");
     o.negative_sizes = sizes_of(c, "negative_sizes");
+    o.deepcache = (tg_deepcache){int_of(c, "deepcache_interval"), int_of(c, "deepcache_branch")};
     o.decode = text_or_null(c, "picture") != NULL;
     o.eta = number_of(c, "eta");
     o.original_steps = int_of(c, "original");
