@@ -19,6 +19,8 @@
 #include "tgate.h"
 #include "unit/scratch.h"
 
+#define SD1 TG_TEST_DATA "/golden/models/sd1"
+
 static long allocations; /* so far */
 static long fail_at;     /* the allocation that fails; 0: none */
 static bool failed;
@@ -145,7 +147,7 @@ static void check_loop(tg_dtype dtype)
 {
     steps s = {0};
     fail_at = 0;
-    assert_int_equal(whole_run(TG_TEST_DATA "/golden/models/sd1", &s, dtype), TG_OK);
+    assert_int_equal(whole_run(SD1, &s, dtype), TG_OK);
     assert_true(s.seen > 6);
     assert_true(s.at_first > 100);
     assert_int_equal(s.at_last - s.at_first, 0);
@@ -165,10 +167,9 @@ static void no_allocation_in_the_int8_loop(void **state)
 }
 
 /* Every allocation from the first on, then ever fewer. */
-static void fail_each(tg_status (*run)(const char *, steps *, tg_dtype), tg_dtype dtype,
-                      bool from_work)
+static void fail_each(tg_status (*run)(const char *, steps *, tg_dtype), const char *path,
+                      tg_dtype dtype, bool from_work)
 {
-    const char *path = TG_TEST_DATA "/golden/models/sd1";
     steps s = {0};
     allocations = fail_at = 0;
     assert_int_equal(run(path, &s, dtype), TG_OK);
@@ -189,7 +190,22 @@ static void fail_each(tg_status (*run)(const char *, steps *, tg_dtype), tg_dtyp
 static void each_allocation_fails(void **state)
 {
     (void)state;
-    fail_each(whole_run, TG_DTYPE_F32, false);
+    fail_each(whole_run, SD1, TG_DTYPE_F32, false);
+}
+
+/* Two text encoders, and conditions that the request adds. */
+static void each_allocation_of_xl_fails(void **state)
+{
+    (void)state;
+    fail_each(whole_run, TG_TEST_DATA "/golden/models/xl1", TG_DTYPE_F32, false);
+}
+
+/* A VAE that encodes in an f32 session of its own. */
+static void each_allocation_of_encoding_in_f32_fails(void **state)
+{
+    (void)state;
+    tg_skip_without_avx512();
+    fail_each(tiled_run, TG_TEST_DATA "/golden/models/xl1", TG_DTYPE_BF16, true);
 }
 
 /* A program of one Winograd convolution, for the models here have too small maps for it. */
@@ -244,13 +260,13 @@ static void each_allocation_of_int8_fails(void **state)
 {
     (void)state;
     tg_skip_without_vnni();
-    fail_each(whole_run, TG_DTYPE_INT8, false);
+    fail_each(whole_run, SD1, TG_DTYPE_INT8, false);
 }
 
 static void each_allocation_of_tiles_fails(void **state)
 {
     (void)state;
-    fail_each(tiled_run, TG_DTYPE_F32, true);
+    fail_each(tiled_run, SD1, TG_DTYPE_F32, true);
 }
 
 /* With a cache that is not there yet, and with one that is: a failed allocation fails the call, or
@@ -258,7 +274,7 @@ static void each_allocation_of_tiles_fails(void **state)
 static void each_allocation_fails_with_a_cache(void **state)
 {
     scratch *folder = *state;
-    const char *path = TG_TEST_DATA "/golden/models/sd1";
+    const char *path = SD1;
     char cache[128];
     snprintf(cache, sizeof cache, "%s/cache", folder->folder);
     cache_dir = cache;
@@ -295,6 +311,8 @@ int main(void)
         cmocka_unit_test(no_allocation_in_the_int8_loop),
         cmocka_unit_test(each_allocation_fails),
         cmocka_unit_test(each_allocation_of_int8_fails),
+        cmocka_unit_test(each_allocation_of_xl_fails),
+        cmocka_unit_test(each_allocation_of_encoding_in_f32_fails),
         cmocka_unit_test(each_allocation_of_winograd_fails),
         cmocka_unit_test(each_allocation_of_tiles_fails),
         cmocka_unit_test_setup_teardown(each_allocation_fails_with_a_cache, scratch_make,
