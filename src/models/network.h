@@ -65,6 +65,10 @@ typedef struct tg__facts {
     int moments;         /* channels that encoding makes, the mean's first */
     bool encodes_in_f32; /* an autoencoder that 16 bits are too short for */
     double scaling_factor;
+    bool old; /* a denoiser's config is of a time when sample_size could be too small */
+    /* Of a denoiser's guidance embedding, its port "guidance": it is told the guidance, and there
+     * are no negative halves. 0: it is not. */
+    int guidance_width;
 } tg__facts;
 
 struct tg__network {

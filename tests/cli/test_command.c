@@ -2,6 +2,7 @@
 /* What the command refuses before it computes anything: exit code and stderr, to the letter. */
 #include "cli/command.h"
 
+#define LIST "expected whole numbers with commas between them"
 #define INTEGER "expected an integer from 1 to 2147483647"
 #define FROM_0 "expected an integer from 0 to 2147483647"
 #define SEED "expected an integer from 0 to 18446744073709551615"
@@ -88,6 +89,8 @@ static void test_numbers(void **state)
         {"threads", "expected an integer from 1 to 1024"},
         {"guidance", "expected a number"},
         {"guidance-rescale", "expected a number from 0 to 1"},
+        {"eta", "expected a number from 0 to 1"},
+        {"original-steps", INTEGER},
     };
     static const char *const values[] = {
         "5x", "''", "nan", "inf", "-inf", "0x10", "' 5'", "'5 '", "--5", "1e999", "5,0", "NaN",
@@ -131,6 +134,8 @@ static const struct refusal of_generate[] = {
     {"m -p a --gate-step OFF", "--gate-step OFF: " INTEGER ", or off"},
     {"m -p a --guidance-rescale 1.01", "--guidance-rescale 1.01: expected a number from 0 to 1"},
     {"m -p a --guidance-rescale -0.1", "--guidance-rescale -0.1: expected a number from 0 to 1"},
+    {"m -p a --eta 1.5", "--eta 1.5: expected a number from 0 to 1"},
+    {"m -p a --original-steps 0", "--original-steps 0: " INTEGER},
     {"m -p a --guidance 1e400", "--guidance 1e400: expected a number"},
     {"m -p a --guidance 7.5.1", "--guidance 7.5.1: expected a number"},
     /* lists */
@@ -211,6 +216,15 @@ static const struct refusal of_generate[] = {
     {"m -p a --fi-interval 2 --gate-step off",
      "--fi-interval: has no meaning with --gate-step off"},
     {"m -p a --warm-up 2 --gate-step=off", "--warm-up: has no meaning with --gate-step off"},
+    {"m -p a --steps 3 --timesteps 9,8", "--steps 3: --timesteps 9,8 has 2"},
+    {"m -p a --timesteps ''", "--timesteps '': expected LIST"},
+    {"m -p a --timesteps 9,", "--timesteps 9,: " LIST},
+    {"m -p a --timesteps ,9", "--timesteps ,9: " LIST},
+    {"m -p a --timesteps '9, 8'", "--timesteps 9, 8: " LIST},
+    {"m -p a --timesteps 9.5", "--timesteps 9.5: " LIST},
+    {"m -p a --timesteps 9,99999999999999999999", "--timesteps 9,99999999999999999999: " LIST},
+    {"m -p a --timesteps +9", "--timesteps +9: " LIST},
+    {"m -p a --timestep-spacing ''", "--timestep-spacing '': expected NAME"},
     {"m -p a --deepcache-branch 1",
      "--deepcache-branch: has no meaning without --deepcache-interval 2 or more"},
     {"m -p a --deepcache-branch 0 --deepcache-interval 1",

@@ -11,6 +11,9 @@
 #define RUN_XL \
     "exec \"$T\" generate \"$XL\" --steps 2 --width 64 --height 64 -p a --seed 1 --dtype f32 -q "
 #define SMALL "generate \"$M\" --steps 2 --width 64 --height 64 "
+/* What it says of the gate. */
+#define LITTLE \
+    "tgate: 2 steps: 0.0 % of the multiplications skipped (few steps leave little to skip)\n"
 
 /* The beginning of a file in the folder. */
 static void assert_begins(const char *name, const char *magic, size_t size)
@@ -42,7 +45,7 @@ static void test_names(void **state)
 {
     (void)state;
     assert_run(0, tgate(SMALL "-p 'a fox' --seed 5"));
-    assert_string_equal(last.err, "tgate: wrote tgate-5.png\n");
+    assert_string_equal(last.err, LITTLE "tgate: wrote tgate-5.png\n");
     assert_string_equal(last.out, "");
     assert_files("tgate-5.png");
     assert_png("tgate-5.png");
@@ -57,9 +60,9 @@ static void test_prompts(void **state)
     (void)state;
     assert_run(0, shell("printf '\\357\\273\\277a cat\\r\\n\\n \\na dog' >p.txt; exec \"$T\" " SMALL
                         "--prompts p.txt --count 2 --seed 0 -o x.webp --save-latents l.npy"));
-    assert_string_equal(last.err, "tgate: wrote x-1.webp\ntgate: wrote x-2.webp\n"
-                                  "tgate: wrote x-3.webp\ntgate: wrote x-4.webp\n"
-                                  "tgate: wrote l-1.npy\ntgate: wrote l-2.npy\n");
+    assert_string_equal(last.err, LITTLE "tgate: wrote x-1.webp\ntgate: wrote x-2.webp\n"
+                                         "tgate: wrote x-3.webp\ntgate: wrote x-4.webp\n"
+                                         "tgate: wrote l-1.npy\ntgate: wrote l-2.npy\n");
     assert_files("l-1.npy l-2.npy p.txt x-1.webp x-2.webp x-3.webp x-4.webp");
     assert_npy("l-2.npy");
     assert_begins("x-4.webp", "RIFF", 4);
@@ -329,6 +332,60 @@ static void test_refused_by_the_library(void **state)
     assert_files("");
 }
 
+/* Below ten steps it is said what was skipped, if anything was to be. */
+static void test_few_steps(void **state)
+{
+    (void)state;
+    assert_run(0, tgate("generate \"$M\" -p a --seed 1 --width 64 --height 64 --steps 9 "
+                        "--gate-step off -o a.npy"));
+    assert_string_equal(last.err, "tgate: wrote a.npy\n");
+    assert_run(0, tgate("generate \"$M\" -p a --seed 1 --width 64 --height 64 --scheduler lcm "
+                        "--gate-step 4 --sp-interval 1 --timesteps 999 -o b.npy"));
+    assert_string_equal(last.err, "tgate: 1 step: 0.0 % of the multiplications skipped (few steps "
+                                  "leave little to skip)\ntgate: wrote b.npy\n");
+    assert_run(0,
+               tgate("generate \"$M\" -p a --seed 1 --width 64 --height 64 --steps 10 -o c.npy"));
+    assert_string_equal(last.err, "tgate: wrote c.npy\n");
+}
+
+/* What the model and its scheduler have to say to these options, exactly. */
+static void test_refused_schedules(void **state)
+{
+    static const struct {
+        const char *options, *message;
+    } lines[] = {
+        {"--scheduler euler --eta 0.5", "EulerDiscreteScheduler has no eta"},
+        {"--scheduler ddim --original-steps 20", "DDIMScheduler has no original steps"},
+        {"--scheduler lcm --original-steps 1001",
+         "LCMScheduler: original_inference_steps is 1001, expected 1 to 1000 as "
+         "num_train_timesteps"},
+        {"--scheduler lcm --steps 51",
+         "LCMScheduler: 51 steps, expected 1 to 50 as original_inference_steps"},
+        {"--scheduler tcd --steps 9 --original-steps 8",
+         "TCDScheduler: 9 steps, expected 1 to 8 as original_inference_steps"},
+        {"--scheduler pndm --timesteps 900,100", "PNDMScheduler takes no list of timesteps"},
+        {"--scheduler euler --karras --timesteps 900,100",
+         "EulerDiscreteScheduler takes no list of timesteps with use_karras_sigmas"},
+        {"--scheduler lcm --timesteps 1000,100", "timesteps[0] is 1000, expected 0 to 999"},
+        {"--scheduler lcm --timesteps 100,-1", "timesteps[1] is -1, expected 0 to 999"},
+        {"--scheduler lcm --timesteps 9,9", "timesteps[1] is 9, expected less than 9 before it"},
+        {"--scheduler dpmpp-2s --timestep-spacing trailing",
+         "DPMSolverSinglestepScheduler has no timestep spacing"},
+        {"--timestep-spacing even",
+         "timestep spacing \"even\" is not known, expected leading, linspace or trailing"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char line[256], expected[512];
+        snprintf(line, sizeof line, "generate \"$M\" -p a --seed 1 %s", lines[i].options);
+        snprintf(expected, sizeof expected, "tgate: %s\ntgate: see 'tgate generate --help'\n",
+                 lines[i].message);
+        assert_run(2, tgate(line));
+        assert_string_equal(last.err, expected);
+    }
+    assert_files("");
+}
+
 /* Plain C computes in int8, what has vectors but not these products does not. */
 static void test_int8(void **state)
 {
@@ -498,7 +555,7 @@ static void test_cache_dir(void **state)
     };
     (void)state;
     assert_run(0, tgate(SMALL "-p a --seed 1 --dtype f32 --cache-dir c -o a.npy"));
-    assert_string_equal(last.err, "tgate: wrote a.npy\n");
+    assert_string_equal(last.err, LITTLE "tgate: wrote a.npy\n");
     assert_run(0, shell("ls -A c" PLAIN_NAMES));
     assert_string_equal(last.out, "text_encoder-f32.packs\nunet-f32.packs\nunet-text-f32.packs\n"
                                   "vae-f32.packs\n");
@@ -516,7 +573,7 @@ static void test_cache_dir(void **state)
                         "tgate: c/text_encoder-f32.packs: is no file of packs; it is made anew\n"
                         "tgate: c/unet-text-f32.packs: is no file of packs; it is made anew\n"
                         "tgate: c/unet-f32.packs: is no file of packs; it is made anew\n"
-                        "tgate: c/vae-f32.packs: is no file of packs; it is made anew\n"
+                        "tgate: c/vae-f32.packs: is no file of packs; it is made anew\n" LITTLE
                         "tgate: wrote d.npy\n");
     assert_run(0, shell("cmp a.npy d.npy"));
     assert_run(2, tgate(SMALL "-p a --cache-dir ''"));
@@ -527,16 +584,14 @@ static void test_cache_dir_unwritable(void **state)
     (void)state;
     assert_run(0, shell(">f; \"$T\" " SMALL "-p a --seed 1 --dtype f32 --cache-dir f -o a.npy "
                         "2>&1" PLAIN_NAMES));
-    assert_string_equal(last.out,
-                        "tgate: warning: f/text_encoder-f32.packs: cannot be written (Not a "
-                        "directory); the next start will not be faster\n"
-                        "tgate: wrote a.npy\n");
+    assert_string_equal(
+        last.out, "tgate: warning: f/text_encoder-f32.packs: cannot be written (Not a "
+                  "directory); the next start will not be faster\n" LITTLE "tgate: wrote a.npy\n");
     assert_run(0, shell("(ulimit -f 200; trap '' XFSZ; exec \"$T\" " SMALL "-p a --seed 1 "
                         "--dtype f32 --cache-dir full -o b.npy) 2>&1" PLAIN_NAMES));
-    assert_string_equal(last.out,
-                        "tgate: warning: full/text_encoder-f32.packs: cannot be written (File too "
-                        "large); the next start will not be faster\n"
-                        "tgate: wrote b.npy\n");
+    assert_string_equal(
+        last.out, "tgate: warning: full/text_encoder-f32.packs: cannot be written (File too "
+                  "large); the next start will not be faster\n" LITTLE "tgate: wrote b.npy\n");
     assert_run(0, shell("cmp a.npy b.npy && rmdir full")); /* it is empty */
     assert_files("a.npy b.npy f");
 }
@@ -650,6 +705,8 @@ int main(void)
         COMMAND_TEST(test_latents),
         COMMAND_TEST(test_tiles),
         COMMAND_TEST(test_refused_by_the_library),
+        COMMAND_TEST(test_few_steps),
+        COMMAND_TEST(test_refused_schedules),
         COMMAND_TEST(test_int8),
         COMMAND_TEST(test_xl),
         COMMAND_TEST(test_info),
