@@ -246,7 +246,8 @@ TG_API const char *tg_model_message(const tg_model *model);
 typedef struct tg_network_info {
     const char *name;       /* its role: "unet", "vae", "text_encoder" */
     const char *class_name; /* "UNet2DConditionModel", … */
-    const char *dtype;      /* of the weights on disk: "f32", "f16", "bf16" or "mixed" */
+    const char *dtype;      /* of the weights on disk: "f32", "f16", "bf16", "f64", "f8_e4m3",
+                             * "f8_e5m2" or "mixed" */
     int64_t parameters;
     int64_t bytes; /* of the weights on disk */
 } tg_network_info;

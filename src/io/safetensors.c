@@ -46,11 +46,11 @@ typedef struct format {
  * tensors. */
 static const format formats[] = {
     {"F32", 32, TG__F32},          {"F16", 16, TG__F16},      {"BF16", 16, TG__BF16},
-    {"F64", 64, TG__OTHER},        {"I64", 64, TG__OTHER},    {"U64", 64, TG__OTHER},
+    {"F64", 64, TG__F64},          {"I64", 64, TG__OTHER},    {"U64", 64, TG__OTHER},
     {"C64", 64, TG__OTHER},        {"I32", 32, TG__OTHER},    {"U32", 32, TG__OTHER},
     {"I16", 16, TG__OTHER},        {"U16", 16, TG__OTHER},    {"I8", 8, TG__OTHER},
-    {"U8", 8, TG__OTHER},          {"BOOL", 8, TG__OTHER},    {"F8_E4M3", 8, TG__OTHER},
-    {"F8_E5M2", 8, TG__OTHER},     {"F8_E8M0", 8, TG__OTHER}, {"F8_E4M3FNUZ", 8, TG__OTHER},
+    {"U8", 8, TG__OTHER},          {"BOOL", 8, TG__OTHER},    {"F8_E4M3", 8, TG__F8_E4M3},
+    {"F8_E5M2", 8, TG__F8_E5M2},   {"F8_E8M0", 8, TG__OTHER}, {"F8_E4M3FNUZ", 8, TG__OTHER},
     {"F8_E5M2FNUZ", 8, TG__OTHER}, {"F6_E2M3", 6, TG__OTHER}, {"F6_E3M2", 6, TG__OTHER},
     {"F4", 4, TG__OTHER},
 };
@@ -229,6 +229,30 @@ static bool check_metadata(const tg__safetensors *file, const tg__json *metadata
     return true;
 }
 
+static bool ends_in(const char *name, const char *suffix)
+{
+    size_t length = strlen(name), tail = strlen(suffix);
+    return length >= tail && strcmp(name + length - tail, suffix) == 0;
+}
+
+/* Numbers of 8 bits that a tensor beside them scales mean nothing alone: they are none that is
+ * read. The marks are those of ComfyUI, and of what quantises for compressed-tensors. */
+static void mark_scaled(tg__safetensors *file)
+{
+    static const char *const marks[] = {"scaled_fp8", ".scale_weight", ".weight_scale"};
+    bool scaled = false;
+    for (size_t i = 0; i < file->count && !scaled; i++)
+        for (size_t j = 0; j < sizeof marks / sizeof *marks; j++)
+            scaled = scaled || ends_in(file->tensors[i].name, marks[j]);
+    for (size_t i = 0; i < file->count && scaled; i++) {
+        tg__weight *tensor = &file->tensors[i];
+        if (tensor->dtype == TG__F8_E4M3 || tensor->dtype == TG__F8_E5M2) {
+            tensor->dtype = TG__OTHER;
+            tensor->dtype_name = "scaled fp8";
+        }
+    }
+}
+
 static bool read_tensors(tg__safetensors *file, tg__error *error)
 {
     const tg__json *root = tg__json_root(file->header);
@@ -254,6 +278,7 @@ static bool read_tensors(tg__safetensors *file, tg__error *error)
         if (&root->items[i] != metadata &&
             !read_tensor(file, &root->items[i], &file->tensors[file->count++], error))
             return false;
+    mark_scaled(file);
     qsort(file->tensors, file->count, sizeof *file->tensors, by_place);
     for (size_t i = 0; i < file->count; i++)
         file->by_name[i] = &file->tensors[i];

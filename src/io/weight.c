@@ -36,7 +36,9 @@ tg__weight tg__weight_in_memory(const char *name, const void *data, tg__dtype dt
                                 const int64_t *shape)
 {
     static const tg__weight_source memory = {tg__weight_read_stored, NULL};
-    static const char *const names[] = {[TG__F32] = "F32", [TG__F16] = "F16", [TG__BF16] = "BF16"};
+    static const char *const names[] = {
+        [TG__F32] = "F32", [TG__F16] = "F16",         [TG__BF16] = "BF16",
+        [TG__F64] = "F64", [TG__F8_E4M3] = "F8_E4M3", [TG__F8_E5M2] = "F8_E5M2"};
     tg__weight weight = {.name = name,
                          .file = "memory",
                          .dtype = dtype,

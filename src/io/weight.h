@@ -25,7 +25,7 @@ typedef struct tg__weight_source {
 struct tg__weight {
     const char *name;
     const char *file;       /* the file's name, for messages */
-    tg__dtype dtype;        /* TG__OTHER: integers, f64, f8 …; dtype_name says which */
+    tg__dtype dtype;        /* TG__OTHER: integers, …; dtype_name says which */
     const char *dtype_name; /* as in the file: "F32", "I64", … */
     int rank;
     int64_t shape[TG__MAX_RANK];

@@ -332,8 +332,9 @@ tg__weight tg__weights_get(const tg__weights *weights, const char *name, int ran
         return none;
     }
     if (tensor.dtype == TG__OTHER) {
-        tg__fail(error, TG_ERROR_UNSUPPORTED, "%s: %s is %s, expected F32, F16 or BF16",
-                 tensor.file, tg__printable(shown, sizeof shown, tensor.name), tensor.dtype_name);
+        tg__fail(error, TG_ERROR_UNSUPPORTED,
+                 "%s: %s is %s, expected F64, F32, F16, BF16 or plain F8", tensor.file,
+                 tg__printable(shown, sizeof shown, tensor.name), tensor.dtype_name);
         return none;
     }
     if (tensor.rank != rank || memcmp(tensor.shape, shape, (size_t)rank * sizeof *shape) != 0) {

@@ -31,9 +31,9 @@ void tg__weights_close(tg__weights *weights);
 /* False if it is not there. Does not fail. */
 bool tg__weights_find(const tg__weights *weights, const char *name, tg__weight *found);
 
-/* The tensor, which must be f32, f16 or bf16 and of this shape (rank dimensions); else an error
- * such as "unet/x.safetensors: conv_in.weight is [320,4,3], expected [320,4,3,3]", and a zeroed
- * value. */
+/* The tensor, which must be floats (not scaled fp8) and of this shape (rank dimensions); else an
+ * error such as "unet/x.safetensors: conv_in.weight is [320,4,3], expected [320,4,3,3]", and a
+ * zeroed value. */
 tg__weight tg__weights_get(const tg__weights *weights, const char *name, int rank,
                            const int64_t *shape, tg__error *error);
 
