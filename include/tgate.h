@@ -209,6 +209,15 @@ TG_API tg_status tg_process_configure(const tg_process_options *options, tg_erro
 /* Bytes that count against memory_bytes now. */
 TG_API int64_t tg_process_memory(void);
 
+/* A network that is not the model's own. Never grows. */
+typedef struct tg_network_path {
+    const char *role; /* what it takes the place of: "unet", "vae", "text_encoder", … */
+    /* Its folder, or that of a pipeline whose network of this role it is; or a .safetensors file:
+     * the network alone, under diffusers' or the original names, or a checkpoint that has it. A
+     * config that lies with it counts, else the model's for the role does */
+    const char *path;
+} tg_network_path;
+
 typedef struct tg_model_options {
     size_t size;               /* set by tg_model_options_init */
     const char *variant;       /* weights' variant, such as "fp16"; NULL: none, then fp16 */
@@ -222,6 +231,10 @@ typedef struct tg_model_options {
     void *log_user;
     tg_progress_function progress; /* of opening; NULL: none */
     void *progress_user;
+    const tg_network_path *networks; /* that take the place of the model's own, each role at most
+                                      * once; a role that the pipeline does not have is
+                                      * TG_ERROR_ARGUMENT about its name */
+    int network_count;
 } tg_model_options;
 
 typedef struct tg_model tg_model;

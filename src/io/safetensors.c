@@ -310,21 +310,57 @@ bool tg__fail_pickle(const char *where, tg__error *error)
     return false;
 }
 
-/* For a file whose first bytes are no length. torch's own format is a zip archive with a pickle
- * inside, an older one begins as pickles do. */
+/* torch's own format is a zip archive with a pickle inside as its first file, an older one begins
+ * as pickles do. */
+static bool is_pickle(const tg__safetensors *file)
+{
+    enum { NAME_AT = 30, LONGEST = 256 };
+    static const char inner[] = "data.pkl";
+    size_t most = file->size < LONGEST ? file->size : LONGEST;
+    if (file->map[0] == 0x80 && file->map[1] >= 2 && file->map[1] <= 5)
+        return true;
+    return memcmp(file->map, "PK\3\4", 4) == 0 && most > NAME_AT &&
+           memmem(file->map + NAME_AT, most - NAME_AT, inner, sizeof inner - 1) != NULL;
+}
+
+/* How other files begin, and what is said of them. */
+static const struct beginning {
+    const char *bytes, *what;
+} beginnings[] = {
+    {"version https://git-lfs",
+     "is a pointer of git-lfs, expected the file that it stands for (git lfs pull)"},
+    {"GGUF", "is a GGUF file, expected .safetensors"},
+    {"<!DOCTYPE", "is a web page (HTML), expected the file that it leads to"},
+    {"<html", "is a web page (HTML), expected the file that it leads to"},
+    {"PK\3\4", "is a zip archive, expected .safetensors (unpack it)"},
+    {"7z\xBC\xAF", "is a 7z archive, expected .safetensors (unpack it)"},
+    {"Rar!", "is a rar archive, expected .safetensors (unpack it)"},
+    {"\x1F\x8B", "is a gzip archive, expected .safetensors (unpack it)"},
+    {"\x89PNG", "is a picture, expected .safetensors"},
+    {"\xFF\xD8\xFF", "is a picture, expected .safetensors"},
+    {"\x89HDF", "is a HDF5 file, expected .safetensors"},
+    {"{", "is a JSON text, expected .safetensors"},
+};
+
+/* The case of letters aside, and blank lines before. */
+static bool begins_with(const tg__safetensors *file, const char *bytes)
+{
+    size_t at = 0, n = strlen(bytes);
+    while (*bytes == '<' && at + n < file->size && strchr(" \t\r\n", file->map[at]))
+        at++;
+    return file->size >= at + n && strncasecmp((const char *)file->map + at, bytes, n) == 0;
+}
+
+/* For a file whose first bytes are no length. */
 static bool fail_length(const tg__safetensors *file, uint64_t length, size_t most, tg__error *error)
 {
-    static const char pointer[] = "version https://git-lfs";
-    if (memcmp(file->map, "PK\3\4", 4) == 0 ||
-        (file->map[0] == 0x80 && file->map[1] >= 2 && file->map[1] <= 5))
+    if (is_pickle(file))
         return tg__fail_pickle(file->where, error);
-    if (file->size > sizeof pointer && memcmp(file->map, pointer, sizeof pointer - 1) == 0)
-        tg__fail(error, TG_ERROR_FORMAT,
-                 "%s: is a pointer of git-lfs, expected the file that it stands for (git lfs pull)",
-                 file->where);
-    else
-        tg__fail(error, TG_ERROR_FORMAT, "%s: its header is %llu bytes long, expected at most %zu",
-                 file->where, (unsigned long long)length, most);
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+        if (begins_with(file, beginnings[i].bytes))
+            tg__fail(error, TG_ERROR_FORMAT, "%s: %s", file->where, beginnings[i].what);
+    tg__fail(error, TG_ERROR_FORMAT, "%s: its header is %llu bytes long, expected at most %zu",
+             file->where, (unsigned long long)length, most);
     return false;
 }
 

@@ -63,6 +63,36 @@ void tg__weight_take_part(tg__weight *weight, int part, int parts)
     weight->identity.at += skipped;
 }
 
+/* Small matrices alone are stored so: one element at a time will do. */
+static void read_transposed(const tg__weight *weight, void *dst, tg__dtype dtype, size_t first,
+                            size_t count, const tg__conversions *c)
+{
+    size_t rows = (size_t)weight->shape[0], columns = (size_t)weight->shape[1];
+    size_t from = tg__dtype_size(weight->dtype), to = tg__dtype_size(dtype);
+    for (size_t i = 0; i < count; i++) {
+        size_t row = (first + i) / columns, column = (first + i) % columns;
+        convert((char *)dst + i * to, dtype,
+                (const char *)weight->data + (column * rows + row) * from, weight->dtype, 1, c);
+    }
+}
+
+static void drop_transposed(const tg__weight *weight)
+{
+    tg__drop_pages(weight->data, weight->bytes);
+}
+
+void tg__weight_transpose(tg__weight *weight)
+{
+    static const tg__weight_source in_file = {read_transposed, drop_transposed};
+    static const tg__weight_source in_memory = {read_transposed, NULL};
+    if (weight->rank != 2)
+        return;
+    int64_t rows = weight->shape[0];
+    weight->shape[0] = weight->shape[1];
+    weight->shape[1] = rows;
+    weight->source = weight->source->drop ? &in_file : &in_memory;
+}
+
 const char *tg__show_shape(char *dst, size_t size, int rank, const int64_t *shape)
 {
     size_t used = (size_t)snprintf(dst, size, "[");

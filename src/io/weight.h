@@ -70,6 +70,9 @@ void tg__weight_read_stored(const tg__weight *weight, void *dst, tg__dtype dtype
  * where that does not divide. */
 void tg__weight_take_part(tg__weight *weight, int part, int parts);
 
+/* Such a weight of two dimensions becomes its transpose; no change of another. */
+void tg__weight_transpose(tg__weight *weight);
+
 /* "[320,4,3,3]" */
 const char *tg__show_shape(char *dst, size_t size, int rank, const int64_t *shape);
 

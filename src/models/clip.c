@@ -131,5 +131,6 @@ const tg__network_class tg__clip_text_class = {
     .read_config = read_config,
     .load = load,
     .record = record,
+    .anchor = "text_model.embeddings.token_embedding.weight",
     .original_name = tg__clip_original_name,
 };

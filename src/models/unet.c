@@ -282,5 +282,6 @@ const tg__network_class tg__unet_class = {
     .read_config = tg__unet_read_config,
     .load = load,
     .record = record,
+    .anchor = "conv_norm_out.weight",
     .original_name = tg__unet_original_name,
 };

@@ -367,6 +367,11 @@ static void encode(tg_result **result, tg_session *s, const tg_array *pictures, 
     float factor = unscaled ? 1.f : (float)tg__autoencoder(s->model)->facts.scaling_factor;
     if (!usable(pictures, "pictures", 3, TG__MAX_SIDE, &s->error))
         return;
+    if (tg__autoencoder(s->model)->facts.moments == 0) {
+        tg__fail(&s->error, TG_ERROR_UNSUPPORTED, "%s: has no encoder, expected one to encode with",
+                 tg__autoencoder(s->model)->name);
+        return;
+    }
     *result = tg__result_new(&s->error);
     if (*result && encode_pictures(s, *result, pictures, factor) == TG_OK)
         (*result)->seconds.decode = tg__seconds() - start;

@@ -24,6 +24,7 @@ typedef struct tg__scheduler_override {
     const char *folder_class;    /* of model_index.json; NULL: the config's _class_name */
     int karras;                  /* 1, 0, or -1: the config's */
     const char *prediction_type; /* NULL: the config's */
+    bool zero_snr; /* rescale_betas_zero_snr, where the class has it; false: the config's */
     /* StableDiffusionPipeline's corrections, made before anything else reads the config: */
     bool force_stable_diffusion; /* steps_offset 1, clip_sample false */
 } tg__scheduler_override;
