@@ -194,33 +194,48 @@ static int find_role(tg_model *m, const char *name)
     return -1;
 }
 
-/* The class that a config names, among those that can fill the role; NULL: it names none of them.
- */
-static const tg__network_class *class_in_config(const tg__role *role, tg__config *config)
+/* Takes the class that a config names, if it can fill the role; false if the config is that of
+ * another thing. transformers' names say less: the network looks at the model_type itself. */
+static bool take_class(tg__origin *origin, const tg__role *role, tg__config *config)
 {
+    bool transformers = strcmp(role->classes[0]->library, "transformers") == 0;
     const char *name = tg__config_string(config, "_class_name", NULL);
-    if (!name && tg__config_list(config, "architectures", 8) > 0)
+    bool listed = !name && tg__config_list(config, "architectures", 8) > 0;
+    if (listed)
         name = tg__config_list_string(config, "architectures", 0);
     for (int i = 0; name && role->classes[i]; i++)
         for (int j = 0; role->classes[i]->names[j]; j++)
             if (strcmp(role->classes[i]->names[j], name) == 0)
-                return role->classes[i];
-    return NULL;
+                origin->class = role->classes[i];
+    return origin->class || !name || (listed && transformers);
 }
 
-/* Takes path as the config of a network from elsewhere. One that lies beside a file may belong to
- * another thing: it must name a class that fits. */
-static void take_config(tg_model *m, int role, const char *path, bool beside_file)
+/* The config beside a file may belong to another thing, which is no error: it must name a class
+ * that fits. */
+static void take_config_beside(tg_model *m, int role, const char *path)
 {
     tg__origin *origin = &m->origins[role];
-    char where[TG__WHERE_BYTES];
     tg__error ignored = {0};
-    tg__error *error = beside_file ? &ignored : &m->error;
-    tg__config *config = tg__config_open(path, tg__path_where(where, sizeof where, path), error);
+    tg__config *config = tg__config_open(path, file_name(path), &ignored);
     if (config)
-        origin->class = class_in_config(&m->class->roles[role], config);
-    if (origin->class || !beside_file)
+        take_class(origin, &m->class->roles[role], config);
+    if (origin->class)
         origin->config = keep(m, path);
+    tg__config_close(config);
+}
+
+static void take_config(tg_model *m, int role, const char *path)
+{
+    char where[TG__WHERE_BYTES], shown[100];
+    const tg__role *r = &m->class->roles[role];
+    tg__config *config =
+        tg__config_open(path, tg__path_where(where, sizeof where, path), &m->error);
+    if (config && !take_class(&m->origins[role], r, config)) {
+        const char *key = tg__config_has(config, "_class_name") ? "_class_name" : "architectures";
+        tg__fail(&m->error, TG_ERROR_UNSUPPORTED, "%s: %s is %s, expected \"%s\"", where, key,
+                 tg__config_show(config, key, shown, sizeof shown), r->classes[0]->names[0]);
+    }
+    m->origins[role].config = keep(m, path);
     tg__config_close(config);
 }
 
@@ -238,7 +253,7 @@ static void open_origin_folder(tg_model *m, int role, const char *path)
     }
     m->origins[role].path = keep(m, path);
     if (tg__is_file(config))
-        take_config(m, role, config, false);
+        take_config(m, role, config);
 }
 
 static void open_origin_file(tg_model *m, int role, const char *path)
@@ -251,7 +266,7 @@ static void open_origin_file(tg_model *m, int role, const char *path)
     if (origin->file &&
         tg__path_join(config, sizeof config, *folder ? folder : ".", "config.json", &m->error) &&
         tg__is_file(config))
-        take_config(m, role, config, true);
+        take_config_beside(m, role, config);
 }
 
 static void open_origin(tg_model *m, const tg_network_path *given)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define UNET "model.diffusion_model."
-#define EXPECTED "expected a Stable Diffusion 1.x, 2.x or XL checkpoint"
+#define MODEL "a Stable Diffusion 1.x, 2.x or XL checkpoint"
 
 static const tg__single_file_kind kinds[] = {
     {
@@ -85,55 +85,54 @@ typedef struct other {
     const char *start, *end; /* a tensor whose name begins and ends so gives it away */
     bool without_unet;       /* …only where the file has no UNet in the original layout */
     const char *what;
+    const char *role; /* that it can have in a model; NULL: none */
 } other;
 
-#define PART " (a part of a model: give a whole one, and this as its "
-
 static const other others[] = {
-    {UNET "input_blocks.", ".time_stack.in_layers.0.weight", false, "Stable Video Diffusion"},
-    {UNET "joint_blocks.", "", false, "Stable Diffusion 3"},
-    {"joint_blocks.", "", true, "Stable Diffusion 3"},
-    {"text_encoders.", "", true, "a checkpoint of Stable Diffusion 3, Flux or later"},
-    {UNET "double_blocks.", "", false, "Flux"},
-    {"double_blocks.", "", true, "Flux"},
-    {"adaln_single.", "", true, "a PixArt transformer"},
-    {"clip_txt_mapper.", "", true, "Stable Cascade"},
-    {"control_model.", "", false, "a ControlNet"},
-    {"controlnet_", "", true, "a ControlNet"},
-    {"input_hint_block.", "", true, "a ControlNet"},
-    {"", ".motion_modules.0.temporal_transformer.norm.weight", true, "an AnimateDiff module"},
-    {"lora_", "", true, "a LoRA"},
-    {"", ".lora_up.weight", true, "a LoRA"},
-    {"", ".lora_A.weight", true, "a LoRA"},
-    {"", ".lora.up.weight", true, "a LoRA"},
-    {"", ".hada_w1_a", true, "a LoRA (LoHa)"},
-    {"", ".lokr_w1", true, "a LoRA (LoKr)"},
-    {"emb_params", "", true, "a textual inversion embedding"},
-    {"", ".lora_down.weight", true, "a LoRA"},
-    {"", ".lora_B.weight", true, "a LoRA"},
-    {"", ".oft_blocks", true, "a LoRA (OFT)"},
-    {"", ".dora_scale", true, "a LoRA (DoRA)"},
-    {"clip_g", "", true, "a textual inversion embedding"},
-    {"clip_l", "", true, "a textual inversion embedding"},
-    {"ip_adapter.", "", true, "an IP-Adapter"},
-    {"image_proj.", "", true, "an IP-Adapter"},
-    {"adapter.body.", "", true, "a T2I-Adapter"},
-    {"body.", ".rdb1.conv1.weight", true, "an upscaler (ESRGAN)"},
-    {"model.", ".RDB1.conv1.0.weight", true, "an upscaler (ESRGAN)"},
-    {"", ".RDB1.conv1.0.weight", true, "an upscaler (ESRGAN)"},
-    {"layers.", ".attn.relative_position_bias_table", true, "an upscaler (SwinIR)"},
-    {"", ".residual_group.blocks.0.attn.qkv.weight", true, "an upscaler (SwinIR)"},
-    {"vision_model.", "", true, "an image encoder"},
-    {"encoder.block.", ".SelfAttention.q.weight", true, "a T5 text encoder"},
-    {"down_blocks.", ".resnets.0.conv1.weight", true, "a UNet in diffusers' layout" PART "unet)"},
-    {"encoder.down_blocks.", "", true, "a VAE in diffusers' layout" PART "vae)"},
-    {"decoder.up_blocks.", "", true, "a VAE in diffusers' layout" PART "vae)"},
-    {"text_model.", "", true, "a text encoder alone" PART "text_encoder)"},
-    {"input_blocks.", "", true, "a UNet alone" PART "unet)"},
-    {"decoder.up.", "", true, "a VAE alone" PART "vae)"},
-    {"first_stage_model.", "", true, "a VAE without a UNet" PART "vae)"},
-    {"decoder.layers.", "", true, "a tiny autoencoder (TAESD)"},
-    {"taesd_decoder.", "", true, "a tiny autoencoder (TAESD)"},
+    {UNET "input_blocks.", ".time_stack.in_layers.0.weight", false, "Stable Video Diffusion", NULL},
+    {UNET "joint_blocks.", "", false, "Stable Diffusion 3", NULL},
+    {"joint_blocks.", "", true, "Stable Diffusion 3", NULL},
+    {"text_encoders.", "", true, "a checkpoint of Stable Diffusion 3, Flux or later", NULL},
+    {UNET "double_blocks.", "", false, "Flux", NULL},
+    {"double_blocks.", "", true, "Flux", NULL},
+    {"adaln_single.", "", true, "a PixArt transformer", NULL},
+    {"clip_txt_mapper.", "", true, "Stable Cascade", NULL},
+    {"control_model.", "", false, "a ControlNet", NULL},
+    {"controlnet_", "", true, "a ControlNet", NULL},
+    {"input_hint_block.", "", true, "a ControlNet", NULL},
+    {"", ".motion_modules.0.temporal_transformer.norm.weight", true, "an AnimateDiff module", NULL},
+    {"lora_", "", true, "a LoRA", NULL},
+    {"", ".lora_up.weight", true, "a LoRA", NULL},
+    {"", ".lora_A.weight", true, "a LoRA", NULL},
+    {"", ".lora.up.weight", true, "a LoRA", NULL},
+    {"", ".hada_w1_a", true, "a LoRA (LoHa)", NULL},
+    {"", ".lokr_w1", true, "a LoRA (LoKr)", NULL},
+    {"emb_params", "", true, "a textual inversion embedding", NULL},
+    {"", ".lora_down.weight", true, "a LoRA", NULL},
+    {"", ".lora_B.weight", true, "a LoRA", NULL},
+    {"", ".oft_blocks", true, "a LoRA (OFT)", NULL},
+    {"", ".dora_scale", true, "a LoRA (DoRA)", NULL},
+    {"clip_g", "", true, "a textual inversion embedding", NULL},
+    {"clip_l", "", true, "a textual inversion embedding", NULL},
+    {"ip_adapter.", "", true, "an IP-Adapter", NULL},
+    {"image_proj.", "", true, "an IP-Adapter", NULL},
+    {"adapter.body.", "", true, "a T2I-Adapter", NULL},
+    {"body.", ".rdb1.conv1.weight", true, "an upscaler (ESRGAN)", NULL},
+    {"model.", ".RDB1.conv1.0.weight", true, "an upscaler (ESRGAN)", NULL},
+    {"", ".RDB1.conv1.0.weight", true, "an upscaler (ESRGAN)", NULL},
+    {"layers.", ".attn.relative_position_bias_table", true, "an upscaler (SwinIR)", NULL},
+    {"", ".residual_group.blocks.0.attn.qkv.weight", true, "an upscaler (SwinIR)", NULL},
+    {"vision_model.", "", true, "an image encoder", NULL},
+    {"encoder.block.", ".SelfAttention.q.weight", true, "a T5 text encoder", NULL},
+    {"down_blocks.", ".resnets.0.conv1.weight", true, "a UNet in diffusers' layout", "unet"},
+    {"encoder.down_blocks.", "", true, "a VAE in diffusers' layout", "vae"},
+    {"decoder.up_blocks.", "", true, "a VAE in diffusers' layout", "vae"},
+    {"text_model.", "", true, "a text encoder alone", "text_encoder"},
+    {"input_blocks.", "", true, "a UNet alone", "unet"},
+    {"decoder.up.", "", true, "a VAE alone", "vae"},
+    {"first_stage_model.", "", true, "a VAE without a UNet", "vae"},
+    {"decoder.layers.", "", true, "a tiny autoencoder (TAESD)", NULL},
+    {"taesd_decoder.", "", true, "a tiny autoencoder (TAESD)", NULL},
 };
 
 static bool matches(const char *name, const char *start, const char *end)
@@ -165,16 +164,19 @@ static bool has(const tg__safetensors *file, const char *prefix, const char *nam
     return tg__safetensors_find(file, key) != NULL;
 }
 
+/* role: that it can have in what is expected; NULL: none. */
 static void fail_as(const tg__weight *tensor, const char *what, const char *where,
-                    const char *expected, tg__error *error)
+                    const char *expected, const char *role, tg__error *error)
 {
     char name[160];
-    tg__fail(error, TG_ERROR_UNSUPPORTED, "%s: holds %s, as %s tells; expected %s", where, what,
-             tg__printable(name, sizeof name, tensor->name), expected);
+    tg__fail(error, TG_ERROR_UNSUPPORTED, "%s: holds %s, as %s tells; expected %s%s%s%s", where,
+             what, tg__printable(name, sizeof name, tensor->name), expected,
+             role ? " (and this as its " : "", role ? role : "", role ? ")" : "");
 }
 
+/* whole: a model is expected, not a network. */
 static void refuse_others(const tg__safetensors *file, bool has_unet, const char *where,
-                          const char *expected, tg__error *error)
+                          const char *expected, bool whole, tg__error *error)
 {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         const other *o = &others[i];
@@ -184,7 +186,7 @@ static void refuse_others(const tg__safetensors *file, bool has_unet, const char
         tensor = find_like(file, o->start, o->end);
         if (!tensor)
             continue;
-        fail_as(tensor, o->what, where, expected, error);
+        fail_as(tensor, o->what, where, expected, whole ? o->role : NULL, error);
         return;
     }
 }
@@ -326,7 +328,7 @@ tg_status tg__place_in_file(tg__place *place, const tg__safetensors *file, const
     if (find_behind(place, file, NULL, class, "") || find_network(place, file, h, class) ||
         find_behind(place, file, h, class, ""))
         return TG_OK;
-    refuse_others(file, false, where, title, error);
+    refuse_others(file, false, where, title, false, error);
     return tg__fail(error, TG_ERROR_FORMAT, "%s: there is no %s in it, expected %s%s%s%s", where,
                     class->anchor ? class->anchor : class->names[0], title,
                     h ? " (or the original " : "", h ? h->anchor : "", h ? ")" : "");
@@ -363,7 +365,7 @@ static void refuse_labels(const tg__safetensors *file, int64_t context, const ch
                        : context == 1024  ? "an unCLIP model"
                                           : "a UNet that takes a class besides the text";
     if (label)
-        fail_as(label, what, where, EXPECTED + strlen("expected "), error);
+        fail_as(label, what, where, MODEL, NULL, error);
 }
 
 static void find_kind(tg__single_file *single, bool own_configs, tg__error *error)
@@ -391,10 +393,10 @@ tg_status tg__single_file_open(tg__single_file *single, const tg__safetensors *f
 {
     bool has_unet = has(file, UNET, "input_blocks.0.0.weight");
     *single = (tg__single_file){.file = file, .where = where};
-    refuse_others(file, has_unet, where, EXPECTED + strlen("expected "), error);
+    refuse_others(file, has_unet, where, MODEL, true, error);
     if (!has_unet)
         tg__fail(error, TG_ERROR_FORMAT,
-                 "%s: there is no " UNET "input_blocks.0.0.weight; " EXPECTED, where);
+                 "%s: there is no " UNET "input_blocks.0.0.weight; expected " MODEL, where);
     if (tg__failed(error))
         return error->status;
     refuse_pictures(file, where, error);
