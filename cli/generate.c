@@ -64,6 +64,10 @@ static int check_options(struct run *run)
     int code = check_text(o, "prompt", o->prompt);
     if (code == EXIT_DONE)
         code = check_text(o, "negative", o->negative);
+    if (code == EXIT_DONE)
+        code = check_text(o, "prompt-2", o->prompt_2);
+    if (code == EXIT_DONE)
+        code = check_text(o, "negative-2", o->negative_2);
     if (code == EXIT_DONE && o->output)
         code = output_check_picture(o->command, "output", o->output);
     if (code == EXIT_DONE && o->save_latents)
@@ -133,6 +137,16 @@ static int draw_seed(struct run *run)
     return EXIT_DONE;
 }
 
+static tg_sizes sizes_of(struct pair original, struct pair crop, struct pair target)
+{
+    return (tg_sizes){.original_width = original.first,
+                      .original_height = original.second,
+                      .crop_top = crop.first,
+                      .crop_left = crop.second,
+                      .target_width = target.first,
+                      .target_height = target.second};
+}
+
 /* What was given replaces the model's default. */
 static void merge_options(struct run *run)
 {
@@ -153,6 +167,9 @@ static void merge_options(struct run *run)
     MERGE(g->gate.fi_interval, fi_interval)
     MERGE(g->gate.warm_up, warm_up)
 #undef MERGE
+    g->sizes = sizes_of(o->original_size, o->crop_top_left, o->target_size);
+    g->negative_sizes =
+        sizes_of(o->negative_original_size, o->negative_crop_top_left, o->negative_target_size);
     g->rng = (tg_rng)o->rng;
     g->decode = o->output || !o->save_latents;
 }
@@ -164,6 +181,8 @@ static int settle(struct run *run)
     int code = EXIT_DONE;
     tg_prompt_options_init(&run->prompt);
     run->prompt.clip_skip = options->clip_skip;
+    run->prompt.text_2 = options->prompt_2;
+    run->prompt.negative_2 = options->negative_2;
     tg_generate_options_init(&run->generate, run->engine.model);
     merge_options(run);
     if (options->latents)

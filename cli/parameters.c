@@ -33,6 +33,18 @@ static void write_model(FILE *out, const char *path)
     free(full);
 }
 
+/* Of Stable Diffusion XL; what is not there is the picture's. */
+static void write_sizes(FILE *out, const char *side, const tg_sizes *sizes)
+{
+    if (sizes->original_width)
+        fprintf(out, ", %sOriginal size: %dx%d", side, sizes->original_width,
+                sizes->original_height);
+    if (sizes->crop_top || sizes->crop_left)
+        fprintf(out, ", %sCrop: \"%d,%d\"", side, sizes->crop_top, sizes->crop_left);
+    if (sizes->target_width)
+        fprintf(out, ", %sTarget size: %dx%d", side, sizes->target_width, sizes->target_height);
+}
+
 static void write_settings(FILE *out, const struct parameters *parameters)
 {
     const struct options *options = parameters->options;
@@ -48,6 +60,12 @@ static void write_settings(FILE *out, const struct parameters *parameters)
     write_model(out, options->argument[0]);
     if (options->clip_skip) /* the field counts from the last layer as 1 */
         fprintf(out, ", Clip skip: %" PRId64, (int64_t)options->clip_skip + 1);
+    if (options->prompt_2)
+        write_name(out, "Prompt 2", options->prompt_2);
+    if (options->negative_2)
+        write_name(out, "Negative prompt 2", options->negative_2);
+    write_sizes(out, "", &generate->sizes);
+    write_sizes(out, "Negative ", &generate->negative_sizes);
     if (generate->guidance_rescale > 0)
         fprintf(out, ", CFG rescale: %g", generate->guidance_rescale);
     if (generate->count > 1)

@@ -390,15 +390,19 @@ typedef struct tg_prompt tg_prompt;
 typedef struct tg_prompt_options {
     size_t size;   /* set by tg_prompt_options_init */
     int clip_skip; /* as in diffusers: 0 the last layer, 1 the penultimate, up to the number of
-                    * layers; it holds for the positive text only */
+                    * layers; it holds for the positive text only. Stable Diffusion XL takes the
+                    * penultimate with 0, the one before it with 1 */
+    /* For the second text encoder of a model that has two; NULL or "": the same as the first. */
+    const char *text_2, *negative_2;
 } tg_prompt_options;
 
 #define tg_prompt_options_init(options) tg_prompt_options_init_sized(options, sizeof *(options))
 TG_API void tg_prompt_options_init_sized(tg_prompt_options *options, size_t size);
 
-/* Encodes a prompt and its negative (NULL is ""), both UTF-8. A text that is longer than the
- * context is cut, and a warning names the lost words. *prompt is NULL on failure, and tg_generate
- * answers such a prompt with the reason. */
+/* Encodes a prompt and its negative, both UTF-8. No negative (NULL) is "", but for Stable Diffusion
+ * XL where model_index.json sets force_zeros_for_empty_prompt: there it is zeros. A text that is
+ * longer than the context is cut, and a warning names the lost words. *prompt is NULL on failure,
+ * and tg_generate answers such a prompt with the reason. */
 TG_API tg_status tg_prompt_encode(tg_prompt **prompt, tg_session *session, const char *text,
                                   const char *negative, const tg_prompt_options *options);
 TG_API void tg_prompt_free(tg_prompt *prompt);
@@ -406,13 +410,13 @@ TG_API void tg_prompt_free(tg_prompt *prompt);
 /* One condition of a prompt: (rows, width) values for the prompt and for its negative. Never grows.
  */
 typedef struct tg_embedding {
-    const char *name; /* "text": the text encoder's hidden states */
+    const char *name; /* "text": the text encoders' hidden states; "pooled": the pooled text */
     int rows, width;
     const float *positive, *negative; /* negative NULL: zeros */
 } tg_embedding;
 
 /* A prompt of embeddings of the caller's own, which are copied; finite, one for each condition that
- * the model's denoiser takes. */
+ * the model's denoiser takes of a prompt: "text", and "pooled" for Stable Diffusion XL. */
 TG_API tg_status tg_prompt_from_embeddings(tg_prompt **prompt, const tg_model *model,
                                            const tg_embedding *embeddings, int count,
                                            tg_error *error);
@@ -435,10 +439,19 @@ typedef struct tg_gate {
     int warm_up;     /* steps before the first reuse of self-attention; 0 or more */
 } tg_gate;
 
+/* What Stable Diffusion XL is told of the picture that it imagines (arXiv 2307.01952, 2.2), pixels:
+ * how large it was, where it was cut, how large it was after that. 0 x 0: the size of the pictures
+ * that are made. Never grows. */
+typedef struct tg_sizes {
+    int original_width, original_height; /* both 0, or 1 to 2^24, as the target's */
+    int crop_top, crop_left;             /* 0 to 2^24 */
+    int target_width, target_height;
+} tg_sizes;
+
 typedef struct tg_generate_options {
     size_t size;             /* set by tg_generate_options_init */
     int steps;               /* 25; 1 to num_train_timesteps */
-    double guidance;         /* 7.5; classifier-free guidance is on above 1 */
+    double guidance;         /* the model's (7.5; XL 5); classifier-free guidance is on above 1 */
     double guidance_rescale; /* 0; 0 to 1, arXiv 2305.08891 section 3.4 */
     int width, height;       /* the model's; multiples of its size_multiple */
     int count;               /* 1; pictures, made as one batch */
@@ -458,6 +471,11 @@ typedef struct tg_generate_options {
                                 linear map of the latents, fitted once a session to what the VAE
                                 makes of a few, which takes a sixteenth of what decoding a
                                 picture of 64 x 64 latents does */
+    /* All 0. Of a model that is not told sizes anything else is TG_ERROR_ARGUMENT. The negative
+     * side has sizes of its own where its original and its target size are given, else the positive
+     * ones. With count above 1 and own negative sizes, a step with guidance tells them by turns, as
+     * diffusers does: pictures then differ from those made alone. */
+    tg_sizes sizes, negative_sizes;
 } tg_generate_options;
 
 typedef struct tg_result tg_result;

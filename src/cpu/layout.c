@@ -181,30 +181,40 @@ tg__tensor tg__cpu_interleave(tg__program *program, const char *name, const tg__
 
 /* ------------------------------------------------------------------------------------- inputs */
 
-static void timestep_run(const tg__program *program, const tg__task *task)
+/* c sinusoids of one number. */
+static void put_sinusoids(void *dst, tg__dtype dtype, int c, float number,
+                          const layout_state *state)
 {
-    const layout_state *state = task->state;
-    float timestep = *(const float *)tg__program_data(program, task->src[0]);
-    void *dst = tg__program_data(program, task->dst);
-    int c = task->dst.c, half = c / 2;
+    int half = c / 2;
     for (int i = 0; i < half; i++) {
         float exponent = -logf(10000.f) * (float)i / ((float)half - state->shift);
-        float angle = timestep * expf(exponent);
-        put(dst, (size_t)(state->flip ? half + i : i), sinf(angle), task->dst.dtype);
-        put(dst, (size_t)(state->flip ? i : half + i), cosf(angle), task->dst.dtype);
+        float angle = number * expf(exponent);
+        put(dst, (size_t)(state->flip ? half + i : i), sinf(angle), dtype);
+        put(dst, (size_t)(state->flip ? i : half + i), cosf(angle), dtype);
     }
     if (c % 2)
-        put(dst, (size_t)c - 1, 0.f, task->dst.dtype);
+        put(dst, (size_t)c - 1, 0.f, dtype);
+}
+
+static void timestep_run(const tg__program *program, const tg__task *task)
+{
+    const float *numbers = tg__program_data(program, task->src[0]);
+    char *dst = tg__program_data(program, task->dst);
+    size_t count = tg__count(task->src[0]), c = tg__count(task->dst) / count;
+    size_t bytes = c * tg__dtype_size(task->dst.dtype);
+    for (size_t i = 0; i < count; i++)
+        put_sinusoids(dst + i * bytes, task->dst.dtype, (int)c, numbers[i], task->state);
 }
 
 static const tg__op timestep_op = {"timestep_embedding", NULL, timestep_run, NULL};
 
-tg__tensor tg__cpu_timestep_embedding(tg__program *program, tg__tensor timestep, int c,
+tg__tensor tg__cpu_timestep_embedding(tg__program *program, tg__tensor numbers, int c,
                                       bool flip_sin_to_cos, float freq_shift)
 {
-    tg__tensor dst = tg__program_tensor(program, tg__program_dtype(program), 1, 1, 1, c);
+    tg__tensor dst = tg__program_tensor(program, tg__program_dtype(program), numbers.n, 1, 1,
+                                        (int64_t)numbers.c * c);
     layout_state state = {.flip = flip_sin_to_cos, .shift = freq_shift};
-    return record(program, &timestep_op, "time_proj", dst, timestep, state) ? dst : (tg__tensor){0};
+    return record(program, &timestep_op, "time_proj", dst, numbers, state) ? dst : (tg__tensor){0};
 }
 
 /* One token's row. */

@@ -152,7 +152,7 @@ static tg__tensor layout(const lowering *l, const tg__node *node)
     case TG__UPSAMPLE:
         return tg__cpu_upsample(l->program, node->name, x, node->dst.h, node->dst.w);
     case TG__TIMESTEP_EMBEDDING:
-        return tg__cpu_timestep_embedding(l->program, x, node->dst.c, time->flip_sin_to_cos,
+        return tg__cpu_timestep_embedding(l->program, x, node->dst.c / x.c, time->flip_sin_to_cos,
                                           time->freq_shift);
     default:
         return tg__cpu_embed_tokens(l->program, x, embed->table, embed->positions, node->dst.c);

@@ -80,10 +80,9 @@ tg__tensor tg__cpu_interleave(tg__program *program, const char *name, const tg__
 /* -------------------------------------------------------------------------------------
  * inputs */
 
-/* The sinusoids of one timestep (an external f32 scalar): (1, 1, 1, c).
- * Dhariwal and Nichol, as diffusers' get_timestep_embedding with
- * max_period 10000. */
-tg__tensor tg__cpu_timestep_embedding(tg__program *program, tg__tensor timestep, int c,
+/* The sinusoids of numbers (external f32, (n, 1, 1, k)), c for each: (n, 1, 1, k * c). Dhariwal and
+ * Nichol, as diffusers' get_timestep_embedding with max_period 10000. */
+tg__tensor tg__cpu_timestep_embedding(tg__program *program, tg__tensor numbers, int c,
                                       bool flip_sin_to_cos, float freq_shift);
 /* ids: external (n, 1, tokens, 1) int32 bound as f32's size; table
  * (entries, c), positions

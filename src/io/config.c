@@ -427,6 +427,44 @@ bool tg__config_ints(tg__config *config, const char *key, int n, int64_t least, 
     return set;
 }
 
+/* One of take_each's, for a row: an integer, or a list of count or more. */
+static void read_row(tg__config *config, place at, const tg__json *value, int count, int64_t least,
+                     int64_t most, int64_t otherwise, int *row)
+{
+    bool list = value->type == TG__JSON_LIST;
+    if (list && (int64_t)value->count < count) {
+        char what[96], expected[160];
+        describe_integers(what, sizeof what, least, most);
+        snprintf(expected, sizeof expected, "%s or a list of %d", what, count);
+        fail_value(config, at, value, expected);
+        return;
+    }
+    if (!list)
+        as_int(config, at, value, least, most, otherwise);
+    for (int i = 0; i < count; i++)
+        row[i] = (int)as_int(config, at, list ? &value->items[i] : value, least, most, otherwise);
+}
+
+bool tg__config_int_lists(tg__config *config, const char *key, int n, const int *counts,
+                          int64_t least, int64_t most, int64_t otherwise, int *dst, int stride)
+{
+    const tg__json *value;
+    char what[96];
+    place at;
+    most = most < INT_MAX ? most : INT_MAX;
+    describe_integers(what, sizeof what, least, most);
+    bool set = take_each(config, key, n, what, &value);
+    for (int i = 0; i < n; i++) {
+        int *row = dst + (size_t)i * (size_t)stride;
+        for (int j = 0; j < counts[i]; j++)
+            row[j] = (int)otherwise;
+        const tg__json *one = set ? each(value, i, key, &at) : NULL;
+        if (one)
+            read_row(config, at, one, counts[i], least, most, otherwise, row);
+    }
+    return set;
+}
+
 bool tg__config_bools(tg__config *config, const char *key, int n, bool otherwise, bool *dst)
 {
     const tg__json *value;

@@ -73,7 +73,11 @@ void tg__config_refuse_null(tg__config *config, const char *key, const char *exp
  * returned only when the key was there and not null). */
 bool tg__config_ints(tg__config *config, const char *key, int n, int64_t least, int64_t most,
                      int64_t otherwise, int *dst);
-/* The same for booleans. */
+/* The same where an element of the list may be a list of its own, of counts[i] integers or more, of
+ * which the first are read: row i of dst, `stride` apart, has counts[i] of them. */
+bool tg__config_int_lists(tg__config *config, const char *key, int n, const int *counts,
+                          int64_t least, int64_t most, int64_t otherwise, int *dst, int stride);
+/* The same as tg__config_ints for booleans. */
 bool tg__config_bools(tg__config *config, const char *key, int n, bool otherwise, bool *dst);
 
 /* An object inside this one, as a config of its own that belongs to this one; NULL if absent or

@@ -23,21 +23,52 @@ static tg__tensor encoder_layer(tg__plan *p, tg__tensor x, const tg__clip_layer 
     return tg__linear(p, h, &w->fc2, (tg__product_options){.residual = x});
 }
 
-/* n texts of `tokens` ids below the vocabulary's size; the last `skip` layers are left out, the
- * final norm is not. */
+static tg__tensor layers(tg__plan *p, tg__tensor x, const tg__clip *clip, int first, int end)
+{
+    for (int i = first; i < end; i++)
+        x = encoder_layer(p, x, &clip->layers[i], &clip->config);
+    return x;
+}
+
+static tg__tensor final_norm(tg__plan *p, tg__tensor x, const tg__clip *clip)
+{
+    return tg__layer_norm(p, x, &clip->final_layer_norm,
+                          (tg__row_norm_options){.eps = clip->config.eps});
+}
+
+static void hidden_states(tg__plan *p, tg__tensor x)
+{
+    tg__to_f32(p, "hidden_states", x,
+               tg__plan_external(p, TG__CLIP_OUTPUT, TG__F32, x.n, 1, x.w, x.c));
+}
+
+/* One token's would do, at a place that the plan does not know; all together take less than a
+ * tenth of a layer. */
+static void pooled_states(tg__plan *p, tg__tensor x, const tg__clip *clip)
+{
+    x = tg__linear(p, x, &clip->text_projection, (tg__product_options){0});
+    tg__to_f32(p, "text_embeds", x,
+               tg__plan_external(p, TG__CLIP_POOLED, TG__F32, x.n, 1, x.w, x.c));
+}
+
+/* n texts of `tokens` ids below the vocabulary's size; the last `skip` layers are left out. Pooled
+ * states come from all layers. */
 static void record(tg__plan *p, const tg__network *network, const tg__pass *pass)
 {
     const tg__clip *clip = (const tg__clip *)network;
     const tg__clip_config *c = &clip->config;
-    int n = pass->n, tokens = pass->tokens, skip = pass->skip;
-    tg__tensor ids = tg__plan_external(p, TG__CLIP_IDS, TG__F32, n, 1, tokens, 1);
+    int end = c->layers - pass->skip;
+    tg__tensor ids = tg__plan_external(p, TG__CLIP_IDS, TG__F32, pass->n, 1, pass->tokens, 1);
     tg__tensor x =
         tg__embed_tokens(p, ids, &clip->token_embedding, &clip->position_embedding, c->width);
-    for (int i = 0; i < c->layers - skip; i++)
-        x = encoder_layer(p, x, &clip->layers[i], c);
-    x = tg__layer_norm(p, x, &clip->final_layer_norm, (tg__row_norm_options){.eps = c->eps});
-    tg__to_f32(p, "hidden_states", x,
-               tg__plan_external(p, TG__CLIP_OUTPUT, TG__F32, n, 1, tokens, c->width));
+    x = layers(p, x, clip, 0, end);
+    if (pass->kind != TG__PASS_STATES) {
+        hidden_states(p, final_norm(p, x, clip));
+        return;
+    }
+    hidden_states(p, x);
+    if (c->projection > 0)
+        pooled_states(p, final_norm(p, layers(p, x, clip, end, c->layers), clip), clip);
 }
 
 /* ------------------------------------------------------------------------------------- config */
@@ -76,10 +107,25 @@ static tg_status read_config(tg__network *network, tg__config *c)
                  "%s: num_attention_heads is %d, expected a divisor of hidden_size %d that leaves "
                  "at most 512",
                  tg__config_where(c), clip->heads, clip->width);
-    network->facts = (tg__facts){.text_width = clip->width,
+    network->facts = (tg__facts){.end_token = -1,
+                                 .text_width = clip->width,
                                  .layers = clip->layers,
                                  .positions = clip->positions,
                                  .vocabulary = clip->vocabulary};
+    return tg__config_error(c)->status;
+}
+
+/* The pooled state is the end token's. transformers once wrote 2 for its id, whatever it was, and
+ * takes the largest one there. */
+static tg_status read_config_with_projection(tg__network *network, tg__config *c)
+{
+    enum { END_TOKEN = 49407, NOT_KNOWN = 2 };
+    tg__clip_config *clip = &((tg__clip *)network)->config;
+    read_config(network, c);
+    clip->projection = (int)tg__config_int(c, "projection_dim", 1, TG__MAX_CHANNELS, 512);
+    int end = (int)tg__config_int(c, "eos_token_id", 0, MAX_VOCABULARY, END_TOKEN);
+    network->facts.pooled_width = clip->projection;
+    network->facts.end_token = end == NOT_KNOWN ? -1 : end;
     return tg__config_error(c)->status;
 }
 
@@ -115,11 +161,16 @@ static tg_status load(tg__network *network, const tg__weights *weights, tg__erro
         clip->layers[i] = load_layer(&layer, c);
     }
     clip->final_layer_norm = tg__load_norm(&s, "final_layer_norm", c->width);
+    if (c->projection > 0)
+        clip->text_projection =
+            tg__load_linear(&root, "text_projection", c->width, c->projection, false);
     return error->status;
 }
 
-static const tg__port ports[] = {
-    {"ids", TG__CLIP_IDS, NULL}, {"hidden_states", TG__CLIP_OUTPUT, NULL}, {NULL, 0, NULL}};
+static const tg__port ports[] = {{"ids", .slot = TG__CLIP_IDS},
+                                 {"hidden_states", .slot = TG__CLIP_OUTPUT},
+                                 {"pooled", .slot = TG__CLIP_POOLED},
+                                 {NULL}};
 
 const tg__network_class tg__clip_text_class = {
     .names = (const char *const[]){"CLIPTextModel", NULL},
@@ -129,6 +180,20 @@ const tg__network_class tg__clip_text_class = {
     .use = TG__USE_ONCE,
     .ports = ports,
     .read_config = read_config,
+    .load = load,
+    .record = record,
+    .anchor = "text_model.embeddings.token_embedding.weight",
+    .original_name = tg__clip_original_name,
+};
+
+const tg__network_class tg__clip_text_projection_class = {
+    .names = (const char *const[]){"CLIPTextModelWithProjection", NULL},
+    .library = "transformers",
+    .weights = "model",
+    .bytes = sizeof(tg__clip),
+    .use = TG__USE_ONCE,
+    .ports = ports,
+    .read_config = read_config_with_projection,
     .load = load,
     .record = record,
     .anchor = "text_model.embeddings.token_embedding.weight",

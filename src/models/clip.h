@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CLIPTextModel: the text encoder of Stable Diffusion (arXiv 2103.00020). */
+/* CLIPTextModel and CLIPTextModelWithProjection: the text encoders of Stable Diffusion (arXiv
+ * 2103.00020). */
 #ifndef TG_MODELS_CLIP_H
 #define TG_MODELS_CLIP_H
 
@@ -8,6 +9,7 @@
 
 typedef struct tg__clip_config {
     int vocabulary, positions, width, inner, layers, heads;
+    int projection; /* 0: there is none */
     float eps;
     tg__activation activation;
 } tg__clip_config;
@@ -23,6 +25,7 @@ typedef struct tg__clip {
     tg__weight token_embedding, position_embedding;
     tg__clip_layer *layers;
     tg__norm final_layer_norm;
+    tg__layer text_projection;
 } tg__clip;
 
 bool tg__clip_original_name(const tg__network *network, tg__translation *t);
@@ -30,6 +33,9 @@ bool tg__clip_original_name(const tg__network *network, tg__translation *t);
 enum {
     TG__CLIP_IDS,    /* int32 (n, tokens) */
     TG__CLIP_OUTPUT, /* f32 (n, 1, tokens, width) */
+    /* f32 (n, 1, tokens, projection), of TG__PASS_STATES: the pooled state of each token that might
+     * end the text. Which one does is known from the ids. */
+    TG__CLIP_POOLED,
 };
 
 #endif

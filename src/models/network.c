@@ -30,12 +30,24 @@ void tg__network_free(tg__network *network)
     free(network);
 }
 
-int tg__network_slot(const tg__network *network, const char *name)
+static const tg__port *find_port(const tg__network *network, const char *name)
 {
     for (const tg__port *port = network->class->ports; port->name; port++)
         if (strcmp(port->name, name) == 0)
-            return port->slot;
-    return -1;
+            return port;
+    return NULL;
+}
+
+int tg__network_slot(const tg__network *network, const char *name)
+{
+    const tg__port *port = find_port(network, name);
+    return port ? port->slot : -1;
+}
+
+int tg__network_condition(const tg__network *network, const char *name)
+{
+    const tg__port *port = find_port(network, name);
+    return port && port->width ? port->width(network) : 0;
 }
 
 tg__lowering tg__network_lowering(const tg__network *network, int number, const tg__pass *pass)

@@ -28,6 +28,7 @@ enum {
     TG__PASS_RUN,
     TG__PASS_TEXT,   /* a denoiser's: what depends on the conditions alone, once a request */
     TG__PASS_ENCODE, /* an autoencoder's */
+    TG__PASS_STATES, /* a text encoder's: hidden states before the final norm, and pooled ones */
 };
 
 bool tg__pass_same(const tg__pass *a, const tg__pass *b);
@@ -40,6 +41,7 @@ typedef struct tg__port {
     int slot;
     /* Of a condition: values of a row; 0: the network does not take it. NULL: no condition. */
     int (*width)(const tg__network *network);
+    bool of_request; /* a condition that follows from the request, not from the prompt */
 } tg__port;
 
 /* Slots below this are ports, bound for each run; from here on they are memory that a session keeps
@@ -53,10 +55,13 @@ typedef struct tg__facts {
                                     * said */
     int text_width;                /* that a denoiser attends to or a text encoder makes */
     int layers, positions, vocabulary; /* a text encoder's */
-    int latent_channels;               /* an autoencoder's */
-    int factor;                        /* pixels that a latent is wide */
-    int moments;                       /* channels that encoding makes, the mean's first; 0: it
-                                        * only decodes */
+    int end_token;    /* a text encoder's: where its first one is, the text is pooled; -1: where the
+                       * first of the largest ids is */
+    int pooled_width; /* that a denoiser is told or a text encoder makes; 0: none */
+    int latent_channels; /* an autoencoder's */
+    int factor;          /* pixels that a latent is wide */
+    int moments;         /* channels that encoding makes, the mean's first; 0: it only decodes */
+    bool encodes_in_f32; /* an autoencoder that 16 bits are too short for */
     double scaling_factor;
 } tg__facts;
 
@@ -96,6 +101,8 @@ void tg__network_free(tg__network *network); /* NULL is fine */
 
 /* The slot of an input or output, -1: there is none by this name. */
 int tg__network_slot(const tg__network *network, const char *name);
+/* Values of a row of the condition; 0: the network takes none by this name. */
+int tg__network_condition(const tg__network *network, const char *name);
 
 /* How a pass is to be lowered; number: of the network in its model. */
 tg__lowering tg__network_lowering(const tg__network *network, int number, const tg__pass *pass);
@@ -106,6 +113,7 @@ tg__plan *tg__network_plan(const tg__network *network, const tg__pass *pass, tg_
 /* The latents' size for a picture of h x w: each halving rounds down. */
 void tg__latent_size(const tg__network *autoencoder, int h, int w, int *latent_h, int *latent_w);
 
-extern const tg__network_class tg__unet_class, tg__autoencoder_kl_class, tg__clip_text_class;
+extern const tg__network_class tg__unet_class, tg__autoencoder_kl_class, tg__clip_text_class,
+    tg__clip_text_projection_class;
 
 #endif

@@ -3,9 +3,34 @@
  * the timestep and the text, and what went down comes back across as a skip connection. */
 #include "models/unet.h"
 
+/* Numbers that are added to the timestep: what the pooled text leaves room for. */
+static int time_ids_width(const tg__network *network)
+{
+    const tg__unet_config *c = &((const tg__unet *)network)->config;
+    return c->added_channels
+               ? (c->added_channels - network->facts.pooled_width) / c->added_time_channels
+               : 0;
+}
+
 /* -------------------------------------------------------------------------------------- plan */
 
-static tg__tensor time_embedding(tg__plan *p, const tg__unet *u)
+/* What each of n pictures is told besides: its pooled text and sizes. */
+static tg__tensor added_embedding(tg__plan *p, const tg__unet *u, int n)
+{
+    const tg__unet_config *c = &u->config;
+    const tg__network *network = &u->network;
+    tg__tensor pooled =
+        tg__plan_external(p, TG__UNET_POOLED, TG__F32, n, 1, 1, network->facts.pooled_width);
+    tg__tensor ids =
+        tg__plan_external(p, TG__UNET_TIME_IDS, TG__F32, n, 1, 1, time_ids_width(network));
+    ids = tg__timestep_embedding(p, ids, c->added_time_channels, c->flip_sin_to_cos, c->freq_shift);
+    tg__tensor x =
+        tg__conv2d_pair(p, tg__to_activations(p, "text_embeds", pooled), ids, &u->add_linear_1);
+    x = tg__activate(p, u->add_linear_1.name, x, TG__SILU);
+    return tg__linear(p, x, &u->add_linear_2, (tg__product_options){0});
+}
+
+static tg__tensor time_embedding(tg__plan *p, const tg__unet *u, int n)
 {
     const tg__unet_config *c = &u->config;
     tg__activation act = c->resnet.activation;
@@ -14,6 +39,8 @@ static tg__tensor time_embedding(tg__plan *p, const tg__unet *u)
     t = tg__linear(p, t, &u->time_linear_1, (tg__product_options){.activation = act});
     t = tg__linear(p, t, &u->time_linear_2, (tg__product_options){0});
     t = tg__activate(p, "time_embedding.post_act", t, c->time_post_activation);
+    if (c->added_channels)
+        t = tg__add(p, "aug_emb", added_embedding(p, u, n), t);
     t = tg__activate(p, "time_embed_act", t, c->time_embed_activation);
     return tg__activate(p, "time_act", t, act); /* each residual block would do it anew */
 }
@@ -107,7 +134,7 @@ static void record_run(tg__plan *p, const tg__unet *u, const tg__pass *how)
     tg__tensor x = tg__external_nchw(p, TG__UNET_SAMPLE, n, c->in_channels, h, w);
     x = tg__from_nchw(p, x, copies, c->center_input_sample ? 2.f : 1.f,
                       c->center_input_sample ? -1.f : 0.f);
-    s.time = time_embedding(p, u);
+    s.time = time_embedding(p, u, copies * n);
 
     x = push(&s, tg__conv2d(p, x, &u->conv_in, (tg__product_options){0}));
     for (int i = 0; i < c->levels; i++)
@@ -156,11 +183,12 @@ static void record(tg__plan *plan, const tg__network *network, const tg__pass *h
 /* ------------------------------------------------------------------------------------ loading */
 
 typedef struct level_shape {
-    int level, layers, transformer_layers;
+    int level, layers;
+    const int *transformer_layers; /* by layer */
     bool cross;
 } level_shape;
 
-/* in(j): input channels of residual block j, from the two lists. */
+/* in[j]: input channels of residual block j. */
 static void load_level(tg__level *level, const tg__scope *s, tg__unet *u, level_shape shape,
                        const int *in)
 {
@@ -168,7 +196,6 @@ static void load_level(tg__level *level, const tg__scope *s, tg__unet *u, level_
     int out = c->channels[shape.level];
     tg__transformer_config attention = {.groups = c->resnet.groups,
                                         .heads = c->heads[shape.level],
-                                        .layers = shape.transformer_layers,
                                         .cross_dim = c->cross_dim[shape.level],
                                         .linear_projection = c->linear_projection,
                                         .only_cross = c->only_cross[shape.level]};
@@ -181,18 +208,17 @@ static void load_level(tg__level *level, const tg__scope *s, tg__unet *u, level_
     for (int j = 0; j < shape.layers; j++) {
         tg__scope r = tg__at(s, "resnets.%d", j), a = tg__at(s, "attentions.%d", j);
         level->resnets[j] = tg__load_resnet(&r, &c->resnet, in[j], out);
+        attention.layers = shape.transformer_layers[j];
         if (shape.cross)
             level->attentions[j] = tg__load_transformer(&a, &attention, out, &u->attention_count);
     }
 }
 
-enum { MAX_LAYERS = 65 };
-
 static void load_down(tg__unet *u, const tg__scope *root, int i)
 {
     const tg__unet_config *c = &u->config;
     tg__scope s = tg__at(root, "down_blocks.%d", i);
-    int in[MAX_LAYERS];
+    int in[TG__MAX_UNET_LAYERS];
     for (int j = 0; j < c->layers[i]; j++)
         in[j] = c->channels[j == 0 && i > 0 ? i - 1 : i];
     level_shape shape = {i, c->layers[i], c->transformer_layers[i], c->down_cross[i]};
@@ -209,7 +235,7 @@ static void load_up(tg__unet *u, const tg__scope *root, int i)
     const tg__unet_config *c = &u->config;
     tg__scope s = tg__at(root, "up_blocks.%d", i);
     int level = c->levels - 1 - i, out = c->channels[level], layers = c->layers[level] + 1;
-    int in[MAX_LAYERS];
+    int in[TG__MAX_UNET_LAYERS + 1];
     for (int j = 0; j < layers; j++) {
         int before = j > 0 || i == 0 ? out : c->channels[level + 1];
         int skip = j < layers - 1 || level == 0 ? out : c->channels[level - 1];
@@ -228,7 +254,7 @@ static void load_mid(tg__unet *u, const tg__scope *root)
     int last = c->levels - 1, channels = c->channels[last];
     tg__transformer_config attention = {.groups = c->resnet.groups,
                                         .heads = c->heads[last],
-                                        .layers = c->transformer_layers[last],
+                                        .layers = c->mid_transformer_layers,
                                         .cross_dim = c->cross_dim[last],
                                         .linear_projection = c->linear_projection};
     tg__scope first = tg__at(root, "mid_block.resnets.0");
@@ -252,6 +278,11 @@ static tg_status load(tg__network *network, const tg__weights *weights, tg__erro
     u->conv_in = tg__load_conv(&s, "conv_in", c->in_channels, first, c->conv_in_kernel);
     u->time_linear_1 = tg__load_linear(&s, "time_embedding.linear_1", first, time, true);
     u->time_linear_2 = tg__load_linear(&s, "time_embedding.linear_2", time, time, true);
+    if (c->added_channels) {
+        u->add_linear_1 =
+            tg__load_linear(&s, "add_embedding.linear_1", c->added_channels, time, true);
+        u->add_linear_2 = tg__load_linear(&s, "add_embedding.linear_2", time, time, true);
+    }
     for (int i = 0; i < c->levels; i++)
         load_down(u, &s, i);
     load_mid(u, &s);
@@ -263,12 +294,16 @@ static tg_status load(tg__network *network, const tg__weights *weights, tg__erro
 }
 
 static int text_width(const tg__network *network) { return network->facts.text_width; }
+static int pooled_width(const tg__network *network) { return network->facts.pooled_width; }
 
-static const tg__port ports[] = {{"sample", TG__UNET_SAMPLE, NULL},
-                                 {"timestep", TG__UNET_TIMESTEP, NULL},
-                                 {"output", TG__UNET_OUTPUT, NULL},
-                                 {"text", TG__UNET_TEXT, text_width},
-                                 {NULL, 0, NULL}};
+static const tg__port ports[] = {
+    {"sample", .slot = TG__UNET_SAMPLE},
+    {"timestep", .slot = TG__UNET_TIMESTEP},
+    {"output", .slot = TG__UNET_OUTPUT},
+    {"text", .slot = TG__UNET_TEXT, .width = text_width},
+    {"pooled", .slot = TG__UNET_POOLED, .width = pooled_width},
+    {"time_ids", .slot = TG__UNET_TIME_IDS, .width = time_ids_width, .of_request = true},
+    {NULL}};
 
 const tg__network_class tg__unet_class = {
     .names = (const char *const[]){"UNet2DConditionModel", NULL},

@@ -6,6 +6,8 @@
 #include "models/blocks.h"
 #include "models/network.h"
 
+enum { TG__MAX_UNET_LAYERS = 64 }; /* of a down block; an up block has one more */
+
 typedef enum tg__mid_kind { TG__MID_NONE, TG__MID_RESNET, TG__MID_CROSS_ATTENTION } tg__mid_kind;
 
 /* What the config says; lists are by level, from the finest to the coarsest. */
@@ -14,7 +16,10 @@ typedef struct tg__unet_config {
     int levels;
     int channels[TG__MAX_LEVELS], layers[TG__MAX_LEVELS], heads[TG__MAX_LEVELS];
     int cross_dim[TG__MAX_LEVELS];
-    int transformer_layers[TG__MAX_LEVELS], up_transformer_layers[TG__MAX_LEVELS];
+    /* By block and by the block's layer. */
+    int transformer_layers[TG__MAX_LEVELS][TG__MAX_UNET_LAYERS];
+    int up_transformer_layers[TG__MAX_LEVELS][TG__MAX_UNET_LAYERS + 1];
+    int mid_transformer_layers;
     bool down_cross[TG__MAX_LEVELS], up_cross[TG__MAX_LEVELS]; /* the blocks have attention */
     bool only_cross[TG__MAX_LEVELS];
     tg__mid_kind mid;
@@ -23,6 +28,8 @@ typedef struct tg__unet_config {
     bool center_input_sample, flip_sin_to_cos, linear_projection;
     float freq_shift;
     int time_channels;
+    int added_time_channels, added_channels; /* of one added number; of all that is added, or 0 */
+    int pooled_width;                        /* how much of it the text has, as far as is known */
     tg__activation time_post_activation, time_embed_activation;
     tg__resnet_config resnet;
     bool old; /* saved by a diffusers before 0.9.0 */
@@ -32,6 +39,7 @@ typedef struct tg__unet {
     tg__network network;
     tg__unet_config config;
     tg__layer conv_in, conv_out, time_linear_1, time_linear_2;
+    tg__layer add_linear_1, add_linear_2; /* add_embedding, if there is one */
     tg__norm conv_norm_out;
     tg__level down[TG__MAX_LEVELS], up[TG__MAX_LEVELS]; /* up[0] is the coarsest, as in keys */
     tg__resnet mid_resnets[2];
@@ -48,6 +56,8 @@ enum {
     TG__UNET_TIMESTEP, /* f32 scalar */
     TG__UNET_OUTPUT,   /* f32 (n or 2n, out_channels, h, w): unconditional half first */
     TG__UNET_TEXT,     /* f32 (n or 2n, 1, tokens, cross_dim) */
+    TG__UNET_POOLED,   /* f32 (n or 2n, 1, 1, pooled_width), with an added embedding */
+    TG__UNET_TIME_IDS, /* f32 (n or 2n, 1, 1, numbers), with an added embedding */
 };
 
 #endif

@@ -6,7 +6,7 @@
 #include "models/config_keys.h"
 #include "models/unet.h"
 
-enum { MAX_LAYERS = 64, MAX_TRANSFORMER_LAYERS = 64, MAX_HEADS = 4096, MAX_HEAD_DIM = 512 };
+enum { MAX_TRANSFORMER_LAYERS = 64, MAX_HEADS = 4096, MAX_HEAD_DIM = 512 };
 
 static const char *const down_cross_type = "CrossAttnDownBlock2D";
 static const char *const up_cross_type = "CrossAttnUpBlock2D";
@@ -57,22 +57,38 @@ static void read_channels(tg__unet_config *u, tg__config *c)
                  tg__config_where(c), n, down, up);
 }
 
-/* By up block: the down levels reversed, unless the config says otherwise. */
+static bool has_list_in_list(const tg__config *c, const char *key)
+{
+    const tg__json *value = tg__config_value(c, key);
+    bool found = false;
+    for (uint32_t i = 0; value && value->type == TG__JSON_LIST && i < value->count; i++)
+        found = found || value->items[i].type == TG__JSON_LIST;
+    return found;
+}
+
+/* How many transformer layers an attention has: by block, or by the block's layer. Up blocks: the
+ * down levels reversed, unless the config says otherwise. */
 static void read_transformer_layers(tg__unet_config *u, tg__config *c)
 {
-    int n = u->levels;
-    tg__config_ints(c, "transformer_layers_per_block", n, 1, MAX_TRANSFORMER_LAYERS, 1,
-                    u->transformer_layers);
-    for (int i = 0; i < n; i++)
-        u->up_transformer_layers[i] = u->transformer_layers[n - 1 - i];
-    int reversed = tg__config_list(c, "reverse_transformer_layers_per_block", TG__MAX_LEVELS);
-    if (reversed >= 0 && reversed != n)
+    static const char *const key = "transformer_layers_per_block";
+    static const char *const up_key = "reverse_transformer_layers_per_block";
+    int n = u->levels, down[TG__MAX_LEVELS], up[TG__MAX_LEVELS];
+    for (int i = 0; i < n; i++) {
+        down[i] = u->down_cross[i] ? u->layers[i] : 1; /* of the middle, of an up block */
+        up[i] = u->up_cross[i] ? u->layers[n - 1 - i] + 1 : 0;
+    }
+    tg__config_int_lists(c, key, n, down, 1, MAX_TRANSFORMER_LAYERS, 1, u->transformer_layers[0],
+                         TG__MAX_UNET_LAYERS);
+    u->mid_transformer_layers = u->transformer_layers[n - 1][0];
+    if (tg__config_int_lists(c, up_key, n, up, 1, MAX_TRANSFORMER_LAYERS, 1,
+                             u->up_transformer_layers[0], TG__MAX_UNET_LAYERS + 1))
+        return;
+    if (has_list_in_list(c, key))
         tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
-                 "%s: reverse_transformer_layers_per_block has %d elements, expected %d",
-                 tg__config_where(c), reversed, n);
-    for (int i = 0; i < reversed; i++)
-        u->up_transformer_layers[i] = (int)tg__config_list_int(
-            c, "reverse_transformer_layers_per_block", i, 1, MAX_TRANSFORMER_LAYERS);
+                 "%s: %s is missing, expected as %s has lists", tg__config_where(c), up_key, key);
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < up[i]; j++) /* the same for all of a level's */
+            u->up_transformer_layers[i][j] = u->transformer_layers[n - 1 - i][0];
 }
 
 static void check_heads(const tg__unet_config *u, tg__config *c)
@@ -87,6 +103,14 @@ static void check_heads(const tg__unet_config *u, tg__config *c)
     }
 }
 
+/* true, false or null, which change nothing. */
+static void ignore_flag(tg__config *c, const char *key)
+{
+    if (tg__config_is_set(c, key))
+        tg__config_bool(c, key, false);
+    tg__config_ignore(c, key);
+}
+
 static void read_attention(tg__unet_config *u, tg__config *c)
 {
     int n = u->levels;
@@ -99,18 +123,54 @@ static void read_attention(tg__unet_config *u, tg__config *c)
                      "%s: cross_attention_dim has different values, expected one for all levels",
                      tg__config_where(c));
     u->linear_projection = tg__config_bool(c, "use_linear_projection", false);
-    tg__config_bool(c, "upcast_attention", false); /* scores are f32 in any case */
+    ignore_flag(c, "upcast_attention"); /* scores are f32 in any case */
     /* Only UNetMidBlock2DSimpleCrossAttn heeds it, which is refused. */
-    if (tg__config_has(c, "mid_block_only_cross_attention") &&
-        tg__config_is_set(c, "mid_block_only_cross_attention"))
-        tg__config_bool(c, "mid_block_only_cross_attention", false);
-    tg__config_ignore(c, "mid_block_only_cross_attention"); /* null, too, is known */
+    ignore_flag(c, "mid_block_only_cross_attention");
     tg__config_refuse(c, "num_attention_heads", NULL);
     tg__config_refuse(c, "dual_cross_attention", NULL);
     tg__config_refuse(c, "cross_attention_norm", NULL);
     tg__config_refuse(c, "attention_type", "\"default\"");
     read_transformer_layers(u, c);
     check_heads(u, c);
+}
+
+/* The sinusoids divide by half of their number less freq_shift. */
+static void check_shift(const tg__unet_config *u, tg__config *c, int sinusoids, const char *of)
+{
+    if (!tg__failed(tg__config_error(c)) && u->freq_shift == (float)(sinusoids / 2))
+        tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
+                 "%s: freq_shift is %g, expected other than half of %s", tg__config_where(c),
+                 (double)u->freq_shift, of);
+}
+
+/* "text_time": the pooled text beside the sinusoids of a picture's sizes, six numbers where nobody
+ * knows better. */
+static void read_added(tg__unet_config *u, tg__config *c)
+{
+    enum { NUMBERS = 6, MOST = 4 * TG__MAX_CHANNELS };
+    static const char *const kinds[] = {"text_time", NULL}, *const of = "addition_time_embed_dim";
+    static const char *const all = "projection_class_embeddings_input_dim";
+    bool added = tg__config_choice(c, "addition_embed_type", kinds, -1) == 0;
+    tg__config_int_or_null(c, "addition_embed_type_num_heads", 0, INT32_MAX, 64); /* of no type */
+    if (!added) {
+        tg__config_refuse(c, of, NULL);
+        tg__config_refuse(c, all, NULL);
+        return;
+    }
+    u->added_time_channels = (int)tg__config_int(c, of, 1, TG__MAX_CHANNELS, 0);
+    u->added_channels = (int)tg__config_int(c, all, 1, MOST, 0);
+    check_shift(u, c, u->added_time_channels, of);
+    if (tg__failed(tg__config_error(c)))
+        return;
+    if (u->added_time_channels == 0)
+        tg__fail(tg__config_error(c), TG_ERROR_FORMAT, "%s: %s is missing, expected an integer",
+                 tg__config_where(c), of);
+    else if (u->added_channels <= NUMBERS * u->added_time_channels)
+        tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
+                 "%s: %s is %d, expected more than %d times %s", tg__config_where(c), all,
+                 u->added_channels, NUMBERS, of);
+    else
+        u->pooled_width = u->added_channels - NUMBERS * u->added_time_channels;
 }
 
 static void read_time(tg__unet_config *u, tg__config *c)
@@ -121,22 +181,15 @@ static void read_time(tg__unet_config *u, tg__config *c)
                                                    (int64_t)u->channels[0] * 4);
     u->time_post_activation = tg__read_activation(c, "timestep_post_act", NULL);
     u->time_embed_activation = tg__read_activation(c, "time_embedding_act_fn", NULL);
-    int half = u->channels[0] / 2;
-    if (!tg__failed(tg__config_error(c)) && u->freq_shift == (float)half)
-        tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
-                 "%s: freq_shift is %g, expected other than half of block_out_channels[0]",
-                 tg__config_where(c), (double)u->freq_shift);
+    check_shift(u, c, u->channels[0], "block_out_channels[0]");
     tg__config_refuse(c, "time_embedding_type", "\"positional\"");
     tg__config_refuse(c, "time_cond_proj_dim", NULL);
-    tg__config_refuse(c, "addition_embed_type", NULL);
-    tg__config_refuse(c, "addition_time_embed_dim", NULL);
+    read_added(u, c);
     tg__config_refuse(c, "encoder_hid_dim", NULL);
     tg__config_refuse(c, "encoder_hid_dim_type", NULL);
     tg__config_refuse(c, "class_embed_type", NULL);
     tg__config_refuse(c, "num_class_embeds", NULL);
     tg__config_refuse(c, "class_embeddings_concat", NULL);
-    tg__config_refuse(c, "projection_class_embeddings_input_dim", NULL);
-    tg__config_int_or_null(c, "addition_embed_type_num_heads", 0, INT32_MAX, 64); /* of no type */
 }
 
 static void read_resnet(tg__unet_config *u, tg__config *c)
@@ -208,7 +261,8 @@ static void set_facts(tg__network *network, const tg__unet_config *u)
     network->facts = (tg__facts){.in_channels = u->in_channels,
                                  .out_channels = u->out_channels,
                                  .sample_size = size,
-                                 .text_width = u->cross_dim[0]};
+                                 .text_width = u->cross_dim[0],
+                                 .pooled_width = u->pooled_width};
 }
 
 tg_status tg__unet_read_config(tg__network *network, tg__config *c)
@@ -228,7 +282,7 @@ tg_status tg__unet_read_config(tg__network *network, tg__config *c)
     read_channels(u, c);
     if (tg__failed(tg__config_error(c)))
         return tg__config_error(c)->status;
-    tg__config_ints(c, "layers_per_block", u->levels, 1, MAX_LAYERS, 2, u->layers);
+    tg__config_ints(c, "layers_per_block", u->levels, 1, TG__MAX_UNET_LAYERS, 2, u->layers);
     read_attention(u, c);
     read_time(u, c);
     read_resnet(u, c);

@@ -33,9 +33,10 @@ typedef enum tg__kind {
     TG__FROM_NCHW,   /* tg__from_nchw_parameters; X external f32, in memory (n, c, h, w) */
     TG__TO_NCHW, /* X (f32); dst external f32, in memory (n, c, h, w), has the first of X's channels
                   */
-    TG__UPSAMPLE,           /* X: nearest neighbour to dst's size */
-    TG__TIMESTEP_EMBEDDING, /* tg__timestep_parameters; X external, one f32 */
-    TG__EMBED_TOKENS,       /* tg__embed_parameters; X external: int32 (n, tokens) */
+    TG__UPSAMPLE, /* X: nearest neighbour to dst's size */
+    /* tg__timestep_parameters; X external f32 (n, k): for each number dst.c / X.c sinusoids */
+    TG__TIMESTEP_EMBEDDING,
+    TG__EMBED_TOKENS, /* tg__embed_parameters; X external: int32 (n, tokens) */
     TG__KINDS,
 } tg__kind;
 

@@ -321,12 +321,15 @@ tg__tensor tg__upsample(tg__plan *plan, const char *name, tg__tensor x, int h, i
 
 /* ------------------------------------------------------------------------------------- inputs */
 
-tg__tensor tg__timestep_embedding(tg__plan *plan, tg__tensor timestep, int c, bool flip_sin_to_cos,
+tg__tensor tg__timestep_embedding(tg__plan *plan, tg__tensor numbers, int c, bool flip_sin_to_cos,
                                   float freq_shift)
 {
+    if (unusable(plan, numbers))
+        return null_tensor;
     tg__timestep_parameters p = {flip_sin_to_cos, freq_shift};
-    tg__tensor dst = tg__plan_tensor(plan, TG__ACTIVATIONS, 1, 1, 1, c);
-    return record(plan, TG__TIMESTEP_EMBEDDING, "time_proj", &p, sizeof p, dst, timestep)
+    tg__tensor dst =
+        tg__plan_tensor(plan, TG__ACTIVATIONS, numbers.n, 1, 1, (int64_t)numbers.c * c);
+    return record(plan, TG__TIMESTEP_EMBEDDING, "time_proj", &p, sizeof p, dst, numbers)
                ? dst
                : null_tensor;
 }

@@ -112,9 +112,10 @@ tg__tensor tg__upsample(tg__plan *plan, const char *name, tg__tensor x, int h, i
 
 /* ------------------------------------------------------------------------------------- inputs */
 
-/* The sinusoids of one timestep (an external f32 scalar): (1, 1, 1, c). Dhariwal and Nichol, as
- * diffusers' get_timestep_embedding with max_period 10000. */
-tg__tensor tg__timestep_embedding(tg__plan *plan, tg__tensor timestep, int c, bool flip_sin_to_cos,
+/* The sinusoids of numbers (external f32, (n, 1, 1, k); a timestep is one), c for each, side by
+ * side: (n, 1, 1, k * c). Dhariwal and Nichol, as diffusers' get_timestep_embedding with max_period
+ * 10000. */
+tg__tensor tg__timestep_embedding(tg__plan *plan, tg__tensor numbers, int c, bool flip_sin_to_cos,
                                   float freq_shift);
 /* ids: external (n, 1, tokens, 1) int32 bound as f32's size; table (entries, c), positions
  * (>= tokens, c; NULL: none) -> (n, 1, tokens, c) = table[id] + positions[i]. Ids are checked by

@@ -3,6 +3,7 @@
 #include "pipeline/check.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "core/options.h"
 
@@ -100,6 +101,32 @@ static void check_gate(const tg_gate *gate, tg__error *error)
     check_int(error, "warm_up", gate->warm_up, 0, INT32_MAX);
 }
 
+static void check_pair(tg__error *error, const char *side, const char *name, int a, int b,
+                       int least)
+{
+    enum { MOST = 1 << 24 }; /* that f32 counts exactly */
+    bool none = least > 0 && a == 0 && b == 0;
+    if (!none && (a < least || b < least || a > MOST || b > MOST))
+        tg__fail(error, TG_ERROR_ARGUMENT, "%s%s is %d, %d, expected %d to %d", side, name, a, b,
+                 least, MOST);
+}
+
+/* side: "" or "negative_". */
+static void check_sizes(const tg_model *m, const tg_sizes *sizes, const char *side,
+                        tg__error *error)
+{
+    static const tg_sizes none = {0};
+    bool told = tg__network_condition(tg__denoiser(m), "time_ids") > 0;
+    if (!told && memcmp(sizes, &none, sizeof none) != 0) {
+        tg__fail(error, TG_ERROR_ARGUMENT, "%ssizes: this model is not told sizes, expected none",
+                 side);
+        return;
+    }
+    check_pair(error, side, "original_size", sizes->original_width, sizes->original_height, 1);
+    check_pair(error, side, "crop_top_left", sizes->crop_top, sizes->crop_left, 0);
+    check_pair(error, side, "target_size", sizes->target_width, sizes->target_height, 1);
+}
+
 tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, tg__error *error)
 {
     check_int(error, "steps", o->steps, 1, m->train_steps);
@@ -117,6 +144,8 @@ tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, tg
         tg__fail_about(error, TG_ERROR_ARGUMENT, "rng",
                        "rng is %d, expected TG_RNG_TORCH_CPU or _CUDA", (int)o->rng);
     check_gate(&o->gate, error);
+    check_sizes(m, &o->sizes, "", error);
+    check_sizes(m, &o->negative_sizes, "negative_", error);
     if (tg__failed(error))
         return error->status;
     tg__scheduler *scheduler = tg__model_scheduler(m, error);

@@ -18,21 +18,27 @@ typedef struct loop {
     tg_result *result;
     tg__scheduler *scheduler;
     tg__recipe recipe;
-    tg__rng *rngs; /* one, or one for each picture */
+    tg_prompt told; /* the conditions that follow from the request */
+    tg__rng *rngs;  /* one, or one for each picture */
     int rng_count, count, channels, h, w;
     size_t n;               /* values of the whole batch */
     tg__program **programs; /* by evaluation */
     float *latents, *input, *output, *noise;
-    tg__memory sample, timestep, made;         /* the denoiser's ports */
-    tg__memory conditions[TG__MAX_CONDITIONS]; /* negative halves first, where there is guidance */
-    double *times;                             /* of each evaluation, for the progress */
+    tg__memory sample, timestep, made; /* the denoiser's ports */
+    /* The prompts' and then the request's: of a guided batch and of one without guidance, the same
+     * memory where the one begins with the other. */
+    tg__memory guided[TG__MAX_CONDITIONS], single[TG__MAX_CONDITIONS];
+    double *times; /* of each evaluation, for the progress */
 } loop;
 
 static int halves(const loop *l) { return l->recipe.guidance ? 2 : 1; }
 
-static const tg_prompt *prompt_of(const loop *l, int picture)
+static int condition_count(const loop *l) { return l->prompts[0]->count + l->told.count; }
+
+static const tg__condition *condition_of(const loop *l, int i, int picture)
 {
-    return l->prompts[l->prompt_count == 1 ? 0 : picture];
+    const tg_prompt *prompt = l->prompts[l->prompt_count == 1 ? 0 : picture];
+    return i < prompt->count ? &prompt->conditions[i] : &l->told.conditions[i - prompt->count];
 }
 
 /* ---------------------------------------------------------------------------------- preparation */
@@ -62,7 +68,8 @@ static tg_status make_recipe(loop *l)
     if (!l->recipe.evaluations || !l->recipe.rules || !l->programs || !l->times)
         return tg__fail_memory(&s->error);
     s->model->class->recipe(&l->recipe, &request);
-    return TG_OK;
+    l->told.model = s->model;
+    return s->model->class->tell ? s->model->class->tell(&l->told, &request, &s->error) : TG_OK;
 }
 
 static tg_status allocate(loop *l)
@@ -101,42 +108,70 @@ static void release(loop *l)
     backend->release(s->backend, l->sample);
     backend->release(s->backend, l->timestep);
     backend->release(s->backend, l->made);
-    for (int i = 0; i < TG__MAX_CONDITIONS; i++)
-        backend->release(s->backend, l->conditions[i]);
+    for (int i = 0; i < TG__MAX_CONDITIONS; i++) {
+        backend->release(s->backend, l->guided[i]);
+        if (l->single[i] != l->guided[i])
+            backend->release(s->backend, l->single[i]);
+    }
+    tg__prompt_clear(&l->told);
 }
 
-/* Condition i of all pictures, in the order in which a guided batch has them. After the gate the
- * batch is its first half: the negative one. */
-static tg_status upload_condition(loop *l, int i)
+/* Which side of its picture's condition a row of a batch is. */
+typedef enum side { POSITIVE, NEGATIVE, HALVES, BY_TURNS } side; /* negative first */
+
+static bool is_negative(const loop *l, side which, int row)
+{
+    if (which == HALVES)
+        return row < l->count;
+    return which == BY_TURNS ? row % 2 == 0 : which == NEGATIVE;
+}
+
+/* Row r of the batch is of picture r % count. */
+static tg_status upload(loop *l, int i, side which, tg__memory *memory)
 {
     tg_session *s = l->session;
-    const tg__condition *first = &l->prompts[0]->conditions[i];
-    size_t n = (size_t)first->rows * (size_t)first->width, count = (size_t)l->count;
-    size_t bytes = (size_t)halves(l) * count * n * sizeof(float);
+    const tg__condition *first = condition_of(l, i, 0);
+    int rows = which == HALVES || which == BY_TURNS ? 2 * l->count : l->count;
+    size_t n = (size_t)first->rows * (size_t)first->width;
+    size_t bytes = (size_t)rows * n * sizeof(float);
     float *all = malloc(bytes);
-    l->conditions[i] = s->backend->class->allocate(s->backend, bytes);
-    if (!all || !l->conditions[i]) {
+    *memory = s->backend->class->allocate(s->backend, bytes);
+    if (!all || !*memory) {
         free(all);
         return tg__fail_memory(&s->error);
     }
-    float *positive = all + (l->recipe.guidance ? count * n : 0);
-    for (size_t j = 0; j < count; j++) {
-        const tg__condition *c = &prompt_of(l, (int)j)->conditions[i];
-        if (l->recipe.guidance)
-            memcpy(all + j * n, c->negative, n * sizeof *all);
-        memcpy(positive + j * n, c->positive, n * sizeof *all);
+    for (int row = 0; row < rows; row++) {
+        const tg__condition *c = condition_of(l, i, row % l->count);
+        memcpy(all + (size_t)row * n, is_negative(l, which, row) ? c->negative : c->positive,
+               n * sizeof *all);
     }
-    s->backend->class->upload(s->backend, l->conditions[i], all, bytes);
+    s->backend->class->upload(s->backend, *memory, all, bytes);
     free(all);
     return TG_OK;
 }
 
+/* Condition i of all pictures. After the gate a request with guidance goes on with its negative
+ * side. */
+static tg_status upload_condition(loop *l, int i)
+{
+    bool guidance = l->recipe.guidance, by_turns = condition_of(l, i, 0)->by_turns;
+    tg_status status = upload(l, i,
+                              !guidance  ? POSITIVE
+                              : by_turns ? BY_TURNS
+                                         : HALVES,
+                              &l->guided[i]);
+    if (guidance && by_turns)
+        return status == TG_OK ? upload(l, i, NEGATIVE, &l->single[i]) : status;
+    l->single[i] = l->guided[i];
+    return status;
+}
+
 /* To a program for a batch of n. It may want other rows than a caller's embeddings have. */
-static tg_status bind_conditions(const loop *l, int role, int n, tg__program *program)
+static tg_status bind_conditions(const loop *l, int role, int n, bool guided, tg__program *program)
 {
     const tg__backend_class *backend = l->session->backend->class;
-    for (int i = 0; i < l->prompts[0]->count; i++) {
-        const tg__condition *c = &l->prompts[0]->conditions[i];
+    for (int i = 0; i < condition_count(l); i++) {
+        const tg__condition *c = condition_of(l, i, 0);
         int slot = tg__network_slot(l->session->model->networks[role], c->name);
         size_t row = (size_t)n * (size_t)c->width * sizeof(float);
         size_t wanted = slot >= 0 ? backend->external_bytes(program, slot) : 0;
@@ -145,7 +180,7 @@ static tg_status bind_conditions(const loop *l, int role, int n, tg__program *pr
         if (wanted != row * (size_t)c->rows)
             return tg__fail_about(&l->session->error, TG_ERROR_ARGUMENT, "prompts",
                                   "%s has %d rows, expected %zu", c->name, c->rows, wanted / row);
-        backend->bind(program, slot, l->conditions[i]);
+        backend->bind(program, slot, guided ? l->guided[i] : l->single[i]);
     }
     return TG_OK;
 }
@@ -163,7 +198,7 @@ static tg_status run_text_pass(loop *l, int role)
     if (!program || tg__session_reserve_kept(s, role, program) != TG_OK ||
         tg__session_bind(s, program) != TG_OK)
         return s->error.status;
-    if (bind_conditions(l, role, pass.n, program) != TG_OK)
+    if (bind_conditions(l, role, pass.n, l->recipe.guidance, program) != TG_OK)
         return s->error.status;
     tg__session_bind_kept(s, role, program);
     int64_t macs = s->backend->class->needs(program).macs;
@@ -180,7 +215,8 @@ static tg_status bind_ports(const loop *l, const tg__evaluation *e, tg__program 
     backend->bind(program, tg__network_slot(network, "sample"), l->sample);
     backend->bind(program, tg__network_slot(network, "timestep"), l->timestep);
     backend->bind(program, tg__network_slot(network, "output"), l->made);
-    return bind_conditions(l, e->role, e->pass.gate.guided ? 2 * e->pass.n : e->pass.n, program);
+    bool guided = e->pass.gate.guided;
+    return bind_conditions(l, e->role, guided ? 2 * e->pass.n : e->pass.n, guided, program);
 }
 
 /* One program for each pass that occurs, in a workspace that all of them share. */
@@ -194,7 +230,7 @@ static tg_status make_programs(loop *l)
             tg__session_bind(s, l->programs[i]) != TG_OK)
             return s->error.status;
     }
-    for (int i = 0; i < l->prompts[0]->count; i++)
+    for (int i = 0; i < condition_count(l); i++)
         if (upload_condition(l, i) != TG_OK)
             return s->error.status;
     if (run_text_pass(l, l->recipe.evaluations[0].role) != TG_OK)

@@ -32,6 +32,33 @@ tg__scheduler *tg__model_scheduler(const tg_model *m, tg__error *error)
     return scheduler;
 }
 
+void tg__check_latents(tg_model *m, const char *where)
+{
+    static const struct {
+        int channels;
+        const char *what;
+    } others[] = {{5, "a depth model"},
+                  {7, "an upscaler"},
+                  {8, "an instruct-pix2pix model"},
+                  {9, "an inpainting model"}};
+    const tg__facts *denoiser = &tg__denoiser(m)->facts, *autoencoder = &tg__autoencoder(m)->facts;
+    int in = denoiser->in_channels, latents = autoencoder->latent_channels;
+    for (size_t i = 0; latents == 4 && i < sizeof others / sizeof *others; i++)
+        if (in == others[i].channels) {
+            tg__fail(&m->error, TG_ERROR_UNSUPPORTED, "%s: in_channels is %d (%s): not implemented",
+                     where, in, others[i].what);
+            return;
+        }
+    if (in != latents)
+        tg__fail(&m->error, TG_ERROR_FORMAT,
+                 "%s: in_channels is %d, expected %d as latent_channels in %s/config.json", where,
+                 in, latents, tg__autoencoder(m)->name);
+    else if (denoiser->out_channels != in)
+        tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
+                 "%s: out_channels is %d, expected %d as in_channels", where,
+                 denoiser->out_channels, in);
+}
+
 /* ------------------------------------------------------------------------------------ backends */
 
 static tg__resident *new_resident(tg_model *m, const tg__backend_opener *opener, tg_dtype dtype,

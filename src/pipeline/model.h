@@ -42,6 +42,7 @@ struct tg_model {
     tg__single_file single;
 
     const tg__pipeline_class *class;
+    bool force_zeros;                        /* model_index.h */
     tg__network *networks[TG__MAX_NETWORKS]; /* by role, as all that follows */
     tg__weights *weights[TG__MAX_NETWORKS];
     tg__origin origins[TG__MAX_NETWORKS];
@@ -92,6 +93,10 @@ static inline const tg__network *tg__autoencoder(const tg_model *model)
 
 /* The largest clip_skip: the layers of the text encoder that has the fewest. */
 int tg__most_skip(const tg_model *model);
+
+/* Fails the model's error where denoiser and autoencoder do not go together, or the denoiser is
+ * told more than noise and text. where: the denoiser's config, for messages. */
+void tg__check_latents(tg_model *model, const char *where);
 
 /* Fills model->info. */
 void tg__model_fill_info(tg_model *model);

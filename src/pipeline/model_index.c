@@ -84,5 +84,6 @@ tg_status tg__model_index_read(tg__model_index *index, tg__config *config,
             check_tokenizer(config, &index->class->roles[i]);
     if (!tg__failed(error))
         index->scheduler = component(config, "scheduler", "diffusers", "DDIMScheduler");
+    index->force_zeros = tg__config_bool(config, "force_zeros_for_empty_prompt", true);
     return error->status;
 }

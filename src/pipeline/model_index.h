@@ -9,6 +9,7 @@ typedef struct tg__model_index {
     const tg__pipeline_class *class;
     const tg__network_class *networks[TG__MAX_NETWORKS]; /* by role */
     const char *scheduler;                               /* the name of its class; the config's */
+    bool force_zeros; /* a prompt without a negative has zeros instead of an empty one's states */
 } tg__model_index;
 
 /* classes: those that are known, ends in NULL. What they do not have, or in another library, is an

@@ -454,6 +454,7 @@ static void open_index(tg_model *m, const tg_model_options *o,
     if (config && tg__model_index_read(index, config, classes) == TG_OK)
         index->scheduler = m->is_single_file ? NULL : keep(m, index->scheduler);
     m->class = index->class;
+    m->force_zeros = index->force_zeros;
     tg__config_close(config);
 }
 
@@ -481,9 +482,9 @@ static void open_all(tg_model *m, const tg_model_options *o,
     open_scheduler(m, o, index.scheduler);
     for (int i = 0; i < m->class->role_count && report(m, o, i); i++)
         open_network(m, o, i, index.networks[i]);
-    check_together(m);
     for (int i = 0; i < m->class->role_count; i++)
         open_tokenizer(m, o, i);
+    check_together(m);
     if (tg__failed(&m->error))
         return;
     set_default_size(m, o);

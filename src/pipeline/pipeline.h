@@ -18,6 +18,9 @@ typedef struct tg__condition {
     const char *name; /* "text", "pooled", … */
     int rows, width;
     float *positive, *negative; /* rows * width each */
+    /* In a guided batch negative and positive by turns, whatever half of the batch they are in:
+     * so diffusers tells its networks sizes. Where both are the same it changes nothing. */
+    bool by_turns;
 } tg__condition;
 
 /* An encoded prompt: one picture's conditions. */
@@ -28,16 +31,20 @@ struct tg_prompt {
     double seconds, load_seconds; /* what encoding took; of it making programs */
 };
 
-/* A new condition with room for both halves; NULL with an error. name outlives the prompt. */
+/* A new condition with room for both halves, zeros at first; NULL with an error. name outlives the
+ * prompt. */
 tg__condition *tg__prompt_add(tg_prompt *prompt, const char *name, int rows, int width,
                               tg__error *error);
 const tg__condition *tg__prompt_find(const tg_prompt *prompt, const char *name);
+/* Gives back the conditions, and leaves none. */
+void tg__prompt_clear(tg_prompt *prompt);
 /* Whether two prompts can be in one batch. */
 bool tg__prompt_alike(const tg_prompt *a, const tg_prompt *b);
 
-/* What is encoded, UTF-8; never NULL but for negative where the caller gave none. */
+/* What is encoded, UTF-8; NULL, but for text, where the caller gave none. The second ones are for a
+ * second text encoder. */
 typedef struct tg__texts {
-    const char *text, *negative;
+    const char *text, *negative, *text_2, *negative_2;
     int clip_skip;
 } tg__texts;
 
@@ -90,16 +97,20 @@ typedef struct tg__pipeline_class {
     double guidance;
     tg_gate gate;
     bool force_stable_diffusion; /* StableDiffusionPipeline's corrections of the scheduler */
+    int text_skip;               /* last layers of the text encoders that are never used */
     /* Whether the networks go together; fails the model's error if not. Sets the contexts of text
      * encoders that have no tokenizer. */
     void (*check)(tg_model *model);
     /* Adds the conditions of the texts. */
     tg_status (*encode)(tg_session *session, tg_prompt *prompt, const tg__texts *texts);
+    /* Adds the conditions that follow from the request, the same for all pictures; NULL: none do.
+     */
+    tg_status (*tell)(tg_prompt *told, const tg__request *request, tg__error *error);
     void (*recipe)(tg__recipe *recipe, const tg__request *request);
 } tg__pipeline_class;
 
 /* Every class, ends in NULL. */
 extern const tg__pipeline_class *const tg__pipeline_classes[];
-extern const tg__pipeline_class tg__stable_diffusion_class;
+extern const tg__pipeline_class tg__stable_diffusion_class, tg__stable_diffusion_xl_class;
 
 #endif

@@ -17,7 +17,11 @@ tg__condition *tg__prompt_add(tg_prompt *prompt, const char *name, int rows, int
         return NULL;
     size_t n = (size_t)rows * (size_t)width;
     tg__condition *c = &prompt->conditions[prompt->count];
-    *c = (tg__condition){name, rows, width, calloc(n, sizeof(float)), calloc(n, sizeof(float))};
+    *c = (tg__condition){.name = name,
+                         .rows = rows,
+                         .width = width,
+                         .positive = calloc(n, sizeof(float)),
+                         .negative = calloc(n, sizeof(float))};
     prompt->count++;
     if (c->positive && c->negative)
         return c;
@@ -68,25 +72,68 @@ tg_status tg__token_ids(tg_session *s, int role, const char *what, const char *t
     return TG_OK;
 }
 
-tg_status tg__encode_text(tg_session *s, tg_prompt *prompt, int role, const char *what,
-                          const char *text, int skip, float *dst)
+/* The place of the token whose state is the pooled one. */
+static size_t end_of(const int32_t *ids, int context, int end_token)
 {
-    int context = s->model->contexts[role], width = s->model->networks[role]->facts.text_width;
-    tg__pass pass = {.n = 1, .tokens = context, .skip = skip};
-    int32_t *ids = calloc((size_t)context, sizeof *ids);
-    if (!ids)
-        return tg__fail_memory(&s->error);
+    int largest = 0;
+    for (int i = 0; i < context; i++) {
+        if (ids[i] == end_token)
+            return (size_t)i;
+        if (ids[i] > ids[largest])
+            largest = i;
+    }
+    return end_token < 0 ? (size_t)largest : 0; /* 0: as transformers, where there is none */
+}
+
+/* What a text encoder reads and makes. */
+typedef struct text_arrays {
+    int32_t *ids;
+    float *states, *pooled;
+    size_t context, width, pooled_width;
+} text_arrays;
+
+static void run_encoder(tg_session *s, int role, const text_arrays *a, const tg__encoding *to)
+{
+    const tg__facts *facts = &s->model->networks[role]->facts;
+    size_t size = sizeof(float);
+    tg__pass pass = {.kind = to->kind, .n = 1, .tokens = (int)a->context, .skip = to->skip};
+    tg__array_port ports[] = {{"ids", a->ids, NULL, a->context * sizeof *a->ids},
+                              {"hidden_states", NULL, a->states, a->context * a->width * size},
+                              {"pooled", NULL, a->pooled, a->context * a->pooled_width * size}};
+    if (tg__session_run_pass(s, role, &pass, ports, a->pooled_width > 0 ? 3 : 2) != TG_OK)
+        return;
+    for (size_t i = 0; i < a->context; i++)
+        memcpy(to->states + i * to->stride, a->states + i * a->width, a->width * size);
+    if (to->pooled)
+        memcpy(to->pooled,
+               a->pooled + end_of(a->ids, (int)a->context, facts->end_token) * a->pooled_width,
+               a->pooled_width * size);
+}
+
+tg_status tg__encode_text(tg_session *s, tg_prompt *prompt, int role, const char *what,
+                          const char *text, const tg__encoding *to)
+{
+    const tg__facts *facts = &s->model->networks[role]->facts;
+    text_arrays a = {.context = (size_t)s->model->contexts[role],
+                     .width = (size_t)facts->text_width,
+                     .pooled_width = to->kind == TG__PASS_STATES ? (size_t)facts->pooled_width : 0};
+    tg__pass pass = {.kind = to->kind, .n = 1, .tokens = (int)a.context, .skip = to->skip};
+    a.ids = calloc(a.context, sizeof *a.ids);
+    a.states = calloc(a.context * a.width, sizeof *a.states);
+    a.pooled = calloc(a.context * a.pooled_width + 1, sizeof *a.pooled);
     double start = tg__seconds();
-    if (tg__token_ids(s, role, what, text, ids) == TG_OK && tg__session_program(s, role, &pass)) {
+    if (!a.ids || !a.states || !a.pooled) {
+        tg__fail_memory(&s->error);
+    } else if (tg__token_ids(s, role, what, text, a.ids) == TG_OK &&
+               tg__session_program(s, role, &pass)) {
         double loaded = tg__seconds();
-        tg__array_port ports[] = {
-            {"ids", ids, NULL, (size_t)context * sizeof *ids},
-            {"hidden_states", NULL, dst, (size_t)context * (size_t)width * sizeof *dst}};
-        tg__session_run_pass(s, role, &pass, ports, 2);
+        run_encoder(s, role, &a, to);
         prompt->load_seconds += loaded - start;
         prompt->seconds += tg__seconds() - loaded;
     }
-    free(ids);
+    free(a.ids);
+    free(a.states);
+    free(a.pooled);
     return s->error.status;
 }
 
@@ -96,7 +143,15 @@ int tg__most_skip(const tg_model *m)
     for (int i = 0; i < m->class->role_count; i++)
         if (m->contexts[i] > 0 && m->networks[i]->facts.layers < least)
             least = m->networks[i]->facts.layers;
-    return least;
+    return least - m->class->text_skip;
+}
+
+static bool has_second_text(const tg_model *m)
+{
+    int encoders = 0;
+    for (int i = 0; i < m->class->role_count; i++)
+        encoders += m->contexts[i] > 0;
+    return encoders > 1;
 }
 
 static const tg_prompt_options default_options = {.size = sizeof(tg_prompt_options)};
@@ -115,6 +170,10 @@ tg_status tg__check_prompt(const tg_model *m, tg_prompt_options *o,
     if (o->clip_skip < 0 || o->clip_skip > most)
         tg__fail_about(error, TG_ERROR_ARGUMENT, "clip_skip", "clip_skip is %d, expected 0 to %d",
                        o->clip_skip, most);
+    const char *second = o->text_2 ? "text_2" : o->negative_2 ? "negative_2" : NULL;
+    if (second && !has_second_text(m))
+        tg__fail_about(error, TG_ERROR_ARGUMENT, second,
+                       "%s: this model has one text encoder, expected a model with two", second);
     return error->status;
 }
 
@@ -139,7 +198,7 @@ static void encode(tg_prompt **prompt, tg_session *s, const char *text, const ch
     if (!tg__session_report(s))
         return;
     tg_prompt *made = prompt_new(s->model, &s->error);
-    tg__texts texts = {text, negative, o.clip_skip};
+    tg__texts texts = {text, negative, o.text_2, o.negative_2, o.clip_skip};
     if (made && s->model->class->encode(s, made, &texts) == TG_OK)
         *prompt = made;
     else
@@ -199,13 +258,13 @@ static const tg_embedding *find_embedding(const tg_embedding *embeddings, int co
     return NULL;
 }
 
-/* One embedding for each condition of the denoiser, and no other. */
+/* One embedding for each condition of the denoiser that a prompt has, and no other. */
 static void copy_embeddings(tg_prompt *prompt, const tg_embedding *embeddings, int count,
                             tg__error *error)
 {
     const tg__network *denoiser = tg__denoiser(prompt->model);
     for (const tg__port *port = denoiser->class->ports; port->name; port++) {
-        int width = port->width ? port->width(denoiser) : 0;
+        int width = port->width && !port->of_request ? port->width(denoiser) : 0;
         const tg_embedding *e = find_embedding(embeddings, count, port->name);
         if (width > 0 && !e)
             tg__fail(error, TG_ERROR_ARGUMENT, "%s: missing among the embeddings", port->name);
@@ -252,13 +311,19 @@ bool tg_prompt_embedding(const tg_prompt *prompt, int index, tg_embedding *embed
     return true;
 }
 
-void tg_prompt_free(tg_prompt *p)
+void tg__prompt_clear(tg_prompt *p)
 {
-    if (!p)
-        return;
     for (int i = 0; i < p->count; i++) {
         free(p->conditions[i].positive);
         free(p->conditions[i].negative);
     }
+    p->count = 0;
+}
+
+void tg_prompt_free(tg_prompt *p)
+{
+    if (!p)
+        return;
+    tg__prompt_clear(p);
     free(p);
 }

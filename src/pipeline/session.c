@@ -90,6 +90,42 @@ tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session
     return tg__session_new_on(session, model, options, tg__usual_backend);
 }
 
+/* What the f32 session of a session tells goes to whom that one tells; the turn is given already.
+ */
+static bool pass_on(void *user, const tg_progress *progress)
+{
+    tg_session *s = user;
+    s->progress = *progress;
+    if (atomic_load(&s->cancelled))
+        return false;
+    return !s->progress_function || s->progress_function(s->progress_user, progress);
+}
+
+tg_session *tg__session_in_f32(tg_session *s)
+{
+    tg_session *precise = NULL;
+    tg_session_options o = default_options;
+    o.dtype = TG_DTYPE_F32;
+    o.threads = s->threads;
+    o.vae_tiling = s->tiling;
+    o.progress = pass_on;
+    o.progress_user = s;
+    tg__session_new_on(&precise, s->model, &o, s->resident->opener);
+    if (!precise)
+        tg__fail_memory(&s->error);
+    else if (!tg__failed(&precise->error))
+        return precise;
+    tg__session_end_f32(s, precise);
+    return NULL;
+}
+
+void tg__session_end_f32(tg_session *s, tg_session *precise)
+{
+    if (precise && tg__failed(&precise->error) && !tg__failed(&s->error))
+        s->error = precise->error;
+    tg_session_free(precise);
+}
+
 void tg_session_free(tg_session *s)
 {
     if (!s)

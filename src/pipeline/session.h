@@ -62,6 +62,12 @@ struct tg_session {
 tg_status tg__session_new_on(tg_session **session, tg_model *model,
                              const tg_session_options *options, const tg__backend_opener *opener);
 
+/* A session of the same kind that computes in f32, for as long as this one's call lasts: who
+ * listens to or cancels this one, listens to and cancels it. NULL with an error. */
+tg_session *tg__session_in_f32(tg_session *session);
+/* Ends it; its error is this session's. */
+void tg__session_end_f32(tg_session *session, tg_session *precise);
+
 /* What a public call has to undo. */
 typedef struct tg__call {
     int threads_before;
@@ -123,9 +129,18 @@ tg_status tg__fail_size(tg__error *error, const char *what, size_t bytes);
  * text's name for messages. ids: the role's context. */
 tg_status tg__token_ids(tg_session *session, int role, const char *what, const char *text,
                         int32_t *ids);
-/* A text through a text encoder with the ports "ids" and "hidden_states". */
+/* Where what a text encoder makes of a text goes. */
+typedef struct tg__encoding {
+    int kind, skip; /* of the pass */
+    float *states;  /* (context, width), rows `stride` apart */
+    size_t stride;
+    float *pooled; /* (pooled_width); NULL: not wanted */
+} tg__encoding;
+
+/* A text through a text encoder with the ports "ids", "hidden_states" and, where it pools,
+ * "pooled". */
 tg_status tg__encode_text(tg_session *session, tg_prompt *prompt, int role, const char *what,
-                          const char *text, int skip, float *dst);
+                          const char *text, const tg__encoding *to);
 
 /* ------------------------------------------------------------------------------------- results */
 

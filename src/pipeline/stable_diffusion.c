@@ -7,19 +7,14 @@ enum { UNET, VAE, TEXT_ENCODER, ROLES };
 static void check(tg_model *m)
 {
     static const char config[] = "unet/config.json";
-    const tg__facts *unet = &m->networks[UNET]->facts, *vae = &m->networks[VAE]->facts;
-    const tg__facts *text = &m->networks[TEXT_ENCODER]->facts;
-    if (unet->in_channels == 9)
-        tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                 "%s: in_channels is 9 (an inpainting model): not implemented", config);
-    else if (unet->in_channels != vae->latent_channels)
+    const tg__facts *unet = &m->networks[UNET]->facts, *text = &m->networks[TEXT_ENCODER]->facts;
+    tg__check_latents(m, config);
+    if (tg__failed(&m->error))
+        return;
+    if (unet->pooled_width > 0)
         tg__fail(&m->error, TG_ERROR_FORMAT,
-                 "%s: in_channels is %d, expected %d as latent_channels in vae/config.json", config,
-                 unet->in_channels, vae->latent_channels);
-    else if (unet->out_channels != unet->in_channels)
-        tg__fail(&m->error, TG_ERROR_UNSUPPORTED,
-                 "%s: out_channels is %d, expected %d as in_channels", config, unet->out_channels,
-                 unet->in_channels);
+                 "%s: addition_embed_type is \"text_time\", expected null in a %s", config,
+                 m->class->names[0]);
     else if (unet->text_width != text->text_width)
         tg__fail(&m->error, TG_ERROR_FORMAT,
                  "%s: cross_attention_dim is %d, expected %d as hidden_size in "
@@ -34,11 +29,14 @@ static tg_status encode(tg_session *s, tg_prompt *prompt, const tg__texts *texts
                                          m->networks[TEXT_ENCODER]->facts.text_width, &s->error);
     if (!text)
         return s->error.status;
+    tg__encoding negative = {.states = text->negative, .stride = (size_t)text->width};
+    tg__encoding positive = negative;
+    positive.states = text->positive;
+    positive.skip = texts->clip_skip;
     /* The negative first: it is what a plan without skip is kept for. */
     tg__encode_text(s, prompt, TEXT_ENCODER, "the negative prompt",
-                    texts->negative ? texts->negative : "", 0, text->negative);
-    return tg__encode_text(s, prompt, TEXT_ENCODER, "the prompt", texts->text, texts->clip_skip,
-                           text->positive);
+                    texts->negative ? texts->negative : "", &negative);
+    return tg__encode_text(s, prompt, TEXT_ENCODER, "the prompt", texts->text, &positive);
 }
 
 static const tg__role roles[ROLES] = {

@@ -46,12 +46,19 @@ def read_json(path):
     return json.loads(path.read_text())
 
 
+def is_xl(pipe):
+    return hasattr(pipe, "text_encoder_2")
+
+
 def load(name, dtype=torch.float32):
     """A golden model as a fresh pipeline."""
-    pipe = diffusers.StableDiffusionPipeline.from_pretrained(
+    xl = "XL" in read_json(MODELS / name / "model_index.json")["_class_name"]
+    kind = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
+    pipe = kind.from_pretrained(
         MODELS / name,
         variant="fp16" if list((MODELS / name / "unet").glob("*.fp16.*")) else None,
         torch_dtype=torch.float32,
+        **{"add_watermarker": False} if xl else {},
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(dtype)
@@ -164,18 +171,61 @@ class Request:
     seed: int = 0
     gate: Gate | None = None
     start: torch.Tensor | None = None  # unit noise; nothing is drawn for it then
+    # Of XL. Sizes: original width, height, crop's top, left, target width, height; 0: the picture's.
+    prompt_2: str | None = None
+    negative_2: str | None = None
+    sizes: tuple = (0,) * 6
+    negative_sizes: tuple = (0,) * 6
 
 
-def text_states(pipe, request):
-    """The embeddings of the positive and of the negative prompt, (count, tokens, width) each."""
+def size_arguments(sizes, prefix=""):
+    """The same as diffusers' arguments; 0 is None."""
+    sizes = sizes or (0,) * 6
+    pair = lambda width, height: (height, width) if width else None
+    return {f"{prefix}original_size": pair(*sizes[:2]),
+            f"{prefix}crops_coords_top_left": tuple(sizes[2:4]),
+            f"{prefix}target_size": pair(*sizes[4:])}
+
+
+def time_ids(request, cfg, dtype):
+    """Of a guided batch and of a single one, as diffusers and tgate hand them to the network."""
+    usual = (request.height, request.width)
+    def row(original_size, crops_coords_top_left, target_size):
+        return torch.tensor([(original_size or usual) + crops_coords_top_left +
+                             (target_size or usual)], dtype=dtype)
+    positive = row(**size_arguments(request.sizes))
+    own = request.negative_sizes[0] and request.negative_sizes[4]
+    negative = row(**size_arguments(request.negative_sizes)) if own else positive
+    both = torch.cat([negative, positive]) if cfg else positive
+    return both.repeat(request.count, 1), (negative if cfg else positive).repeat(request.count, 1)
+
+
+def conditions(pipe, request):
+    """What the network is told besides sample and timestep: the arguments of a guided batch, and of
+    a single one."""
+    cfg = request.guidance > 1
     # transformers makes its mask in the default type from a bound of the network's type.
     wide = pipe.text_encoder.dtype == torch.float64
     torch.set_default_dtype(torch.float64 if wide else torch.float32)
-    positive, negative = pipe.encode_prompt(
-        request.prompt, "cpu", request.count, request.guidance > 1, request.negative,
-        clip_skip=request.clip_skip or None)
+    skip = {"clip_skip": request.clip_skip or None}
+    if is_xl(pipe):
+        positive, negative, pooled, pooled_negative = pipe.encode_prompt(
+            request.prompt, request.prompt_2, "cpu", request.count, cfg, request.negative,
+            request.negative_2, **skip)
+    else:
+        positive, negative = pipe.encode_prompt(
+            request.prompt, "cpu", request.count, cfg, request.negative, **skip)
     torch.set_default_dtype(torch.float32)
-    return positive, negative
+    def told(name, positive, negative):
+        return ({name: torch.cat([negative, positive]) if cfg else positive},
+                {name: negative if cfg else positive})
+    both, single = told("encoder_hidden_states", positive, negative)
+    if is_xl(pipe):
+        ids = time_ids(request, cfg, positive.dtype)
+        texts = told("text_embeds", pooled, pooled_negative)
+        for arguments, text, numbers in zip((both, single), texts, ids):
+            arguments["added_cond_kwargs"] = text | {"time_ids": numbers}
+    return both, single
 
 
 def denoise(pipe, request, dtype=torch.float32):
@@ -185,9 +235,7 @@ def denoise(pipe, request, dtype=torch.float32):
     generator = torch.Generator("cpu").manual_seed(request.seed)
     draw_noise_in_f32(scheduler)
     cfg = request.guidance > 1
-    positive, negative = text_states(pipe, request)
-    both = torch.cat([negative, positive]) if cfg else positive
-    single = negative if cfg else positive
+    both, single = conditions(pipe, request)
     scheduler.set_timesteps(request.steps)
     factor = pipe.vae_scale_factor
     shape = (request.count, unet.config.in_channels, request.height // factor,
@@ -203,7 +251,7 @@ def denoise(pipe, request, dtype=torch.float32):
         state["row"] = row
         given = torch.cat([sample] * 2) if row.guided else sample
         given = scheduler.scale_model_input(given, t)
-        out = unet(given.to(unet.dtype), t, both if row.guided else single,
+        out = unet(given.to(unet.dtype), t, **both if row.guided else single,
                    return_dict=False)[0].to(dtype)
         if row.guided:
             without, with_text = out.chunk(2)

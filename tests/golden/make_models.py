@@ -66,7 +66,11 @@ class Examples:
 
     def __init__(self, pipe, spec, generator):
         self.pipe, self.spec, self.generator = pipe, spec, generator
-        self.text = torch.cat([pipe.encode_prompt(p, "cpu", 1, False)[0] for p in self.prompts(60)])
+        requests = [common.Request(prompt=p, guidance=1) for p in self.prompts(60)]
+        told = [common.conditions(pipe, request)[1] for request in requests]
+        self.text = torch.cat([t["encoder_hidden_states"] for t in told])
+        self.added = {key: torch.cat([t["added_cond_kwargs"][key] for t in told])
+                      for key in told[0].get("added_cond_kwargs", {})}
         about = self.text - self.text.mean(0)
         channels = spec["unet"]["in_channels"]
         to_colour = torch.randn(about[0].numel(), channels, generator=generator)
@@ -88,7 +92,7 @@ class Examples:
                        for _ in range(n - 1)]
 
     def draw(self, n, height, width):
-        """(input, timestep, text, target, weight) for n pictures that share a timestep."""
+        """(input, timestep, which texts, target, weight) for n pictures that share a timestep."""
         channels = self.spec["unet"]["in_channels"]
         which = torch.randint(len(self.text), (n,), generator=self.generator)
         smooth = F.interpolate(self.randn(n, channels, 3, 3), (height, width), mode="bilinear")
@@ -100,8 +104,15 @@ class Examples:
         targets = {"epsilon": noise, "v_prediction": a * noise - b * x0, "sample": x0}
         kind = self.pipe.scheduler.config.prediction_type
         # How far a mistake moves the picture.
-        weight = 1.0 if kind == "sample" else min(float(b / a), 8.0)
-        return a * x0 + b * noise, t, self.text[which], targets[kind], weight
+        weight = 1.0 if kind == "sample" else min(float(b / a.clamp(min=1e-3)), 8.0)
+        return a * x0 + b * noise, t, which, targets[kind], weight
+
+    def conditions(self, which, dtype):
+        """The network's arguments that say which texts these are."""
+        arguments = {"encoder_hidden_states": self.text[which].to(dtype)}
+        if self.added:
+            arguments["added_cond_kwargs"] = {k: v[which].to(dtype) for k, v in self.added.items()}
+        return arguments
 
 
 RIDGE = 1e-5  # of the mean square of a feature
@@ -117,10 +128,10 @@ def fit_last_layer(pipe, spec, generator, batches=90, per_batch=6):
     seen = []
     hook = conv.register_forward_pre_hook(lambda _, args: seen.append(args[0].float()))
 
-    def features(given, t, text):
+    def features(given, t, which):
         seen.clear()
         dtype = pipe.unet.dtype
-        pipe.unet(given.to(dtype), t, text.to(dtype))
+        pipe.unet(given.to(dtype), t, **examples.conditions(which, dtype))
         columns = F.unfold(seen[0], kernel, padding=(kernel - 1) // 2)
         columns = columns.transpose(1, 2).flatten(0, 1).double()
         return torch.cat([columns, torch.ones(len(columns), 1).double()], 1)
@@ -130,9 +141,9 @@ def fit_last_layer(pipe, spec, generator, batches=90, per_batch=6):
              for _ in range(batches // len(spec["fit_sizes"]))]
     for dtype in (torch.float32, torch.bfloat16):
         pipe.unet.to(dtype)
-        for given, t, text, target, weight in draws:
-            rows = features(given, t, text)
-            differences = spec["caution"] * (features(given, t, text.flip(0)) - rows)
+        for given, t, which, target, weight in draws:
+            rows = features(given, t, which)
+            differences = spec["caution"] * (features(given, t, which.flip(0)) - rows)
             wanted = target.permute(0, 2, 3, 1).flatten(0, 2).double()
             normal += weight**2 * (rows.T @ rows + differences.T @ differences)
             right += weight**2 * (rows.T @ wanted)
@@ -155,18 +166,18 @@ def scale_pictures(pipe, generator):
 # ------------------------------------------------------------------------------------- files
 
 
-def write_tokenizer(folder, spec):
-    """The demo model's vocabulary, with this model's context and padding."""
+def write_tokenizer(folder, spec, pad_token):
+    """The demo model's vocabulary, with this model's context and this padding."""
     folder.mkdir(parents=True)
     for name in ("vocab.json", "merges.txt"):
         shutil.copyfile(TOKENIZER / name, folder / name)
     config = common.read_json(TOKENIZER / "tokenizer_config.json")
     special = common.read_json(TOKENIZER / "special_tokens_map.json")
     config["model_max_length"] = spec["text"]["max_position_embeddings"]
-    if spec["pad_token"] != "<|endoftext|>":
+    if pad_token != "<|endoftext|>":
         # As published for 2.x: the padding is named in the map of special tokens alone.
         del config["added_tokens_decoder"]
-        special["pad_token"] = spec["pad_token"]
+        special["pad_token"] = pad_token
     common.write_json(folder / "tokenizer_config.json", config)
     common.write_json(folder / "special_tokens_map.json", special)
 
@@ -214,6 +225,8 @@ def write_folder(folder, spec, pipe):
     networks = {"unet": (pipe.unet, "unet", "diffusion_pytorch_model"),
                 "vae": (pipe.vae, "vae", "diffusion_pytorch_model"),
                 "text_encoder": (pipe.text_encoder, "text", "model")}
+    if "text_2" in spec:
+        networks["text_encoder_2"] = (pipe.text_encoder_2, "text_2", "model")
     for name, (network, key, stem) in networks.items():
         common.write_json(folder / name / "config.json", spec[key])
         tensors = network.state_dict()
@@ -225,37 +238,60 @@ def write_folder(folder, spec, pipe):
         storage = spec["storage"] | spec.get("storage_of", {}).get(name, {})
         write_weights(folder / name, stem, tensors, storage)
     common.write_json(folder / "scheduler" / "scheduler_config.json", spec["scheduler"])
+    if "text_2" in spec:
+        own = {"force_zeros_for_empty_prompt": spec["force_zeros"],
+               "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+               "tokenizer_2": ["transformers", "CLIPTokenizer"]}
+        write_tokenizer(folder / "tokenizer_2", spec, spec["pad_token_2"])
+    else:
+        own = {"feature_extractor": [None, None],
+               "requires_safety_checker": False,
+               "safety_checker": [None, None]}
     common.write_json(folder / "model_index.json", {
-        "_class_name": "StableDiffusionPipeline",
-        "_diffusers_version": spec["version"],
-        "feature_extractor": [None, None],
-        "requires_safety_checker": False,
-        "safety_checker": [None, None],
+        "_class_name": spec.get("pipeline", "StableDiffusionPipeline"),
+        "_diffusers_version": spec["version"]} | own | {
         "scheduler": ["diffusers", spec["scheduler"]["_class_name"]],
         "text_encoder": ["transformers", "CLIPTextModel"],
         "tokenizer": ["transformers", "CLIPTokenizer"],
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"]})
-    write_tokenizer(folder / "tokenizer", spec)
+    write_tokenizer(folder / "tokenizer", spec, spec["pad_token"])
 
 
 # -------------------------------------------------------------------------------------- main
 
 
-def build(name, spec):
-    generator = torch.Generator().manual_seed(spec["seed"])
-    scratch = common.MODELS / name / "tokenizer"
-    shutil.rmtree(scratch, ignore_errors=True)
-    write_tokenizer(scratch, spec)
-    pipe = diffusers.StableDiffusionPipeline(
+def new_pipeline(scratch, spec):
+    """Of the spec's networks, whose weights are diffusers' own."""
+    parts = dict(
         unet=diffusers.UNet2DConditionModel.from_config(spec["unet"]),
         vae=diffusers.AutoencoderKL.from_config(spec["vae"]),
         text_encoder=transformers.CLIPTextModel(transformers.CLIPTextConfig(**spec["text"])),
-        tokenizer=transformers.CLIPTokenizer.from_pretrained(scratch),
+        tokenizer=transformers.CLIPTokenizer.from_pretrained(scratch / "tokenizer"),
         scheduler=getattr(diffusers, spec["scheduler"]["_class_name"]).from_config(
-            spec["scheduler"]),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+            spec["scheduler"]))
+    if "text_2" not in spec:
+        return diffusers.StableDiffusionPipeline(
+            **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+    return diffusers.StableDiffusionXLPipeline(
+        **parts,
+        text_encoder_2=transformers.CLIPTextModelWithProjection(
+            transformers.CLIPTextConfig(**spec["text_2"])),
+        tokenizer_2=transformers.CLIPTokenizer.from_pretrained(scratch / "tokenizer_2"),
+        force_zeros_for_empty_prompt=spec["force_zeros"], add_watermarker=False)
+
+
+def build(name, spec):
+    generator = torch.Generator().manual_seed(spec["seed"])
+    scratch = common.MODELS / name
+    shutil.rmtree(scratch, ignore_errors=True)
+    write_tokenizer(scratch / "tokenizer", spec, spec["pad_token"])
+    if "text_2" in spec:
+        write_tokenizer(scratch / "tokenizer_2", spec, spec["pad_token_2"])
+    pipe = new_pipeline(scratch, spec)
     networks = [pipe.text_encoder, pipe.unet, pipe.vae]
+    if "text_2" in spec:
+        networks.append(pipe.text_encoder_2)
     for network in networks:
         network.eval().requires_grad_(False)
         randomize(network, generator)

@@ -265,7 +265,7 @@ static void test_wrong(void **state)
          NULL,
          {.formats = "4", .added = "scaled_fp8"},
          TG_ERROR_UNSUPPORTED,
-         "model.diffusion_model.time_embed.0.weight is scaled fp8, expected F64, F32, F16, BF16 or "
+         "is scaled fp8, expected F64, F32, F16, BF16 or "
          "plain F8"},
         {"text_encoder_2",
          "sd1",

@@ -113,11 +113,11 @@ static void record_lines(tg__plan *p, const tg__network *network, const tg__pass
     states(p, e, tg__linear(p, h, &e->fc2, (tg__product_options){.residual = x}));
 }
 
-static const tg__port encoder_ports[] = {{"ids", IDS, NULL},
-                                         {"states", STATES, NULL},
-                                         {"last", LAST, NULL},
-                                         {"pooled", POOLED_PORT, NULL},
-                                         {NULL, 0, NULL}};
+static const tg__port encoder_ports[] = {{"ids", .slot = IDS},
+                                         {"states", .slot = STATES},
+                                         {"last", .slot = LAST},
+                                         {"pooled", .slot = POOLED_PORT},
+                                         {NULL}};
 
 static const tg__network_class words_class = {
     .names = (const char *const[]){"ToyWordEncoder", NULL},
@@ -353,13 +353,13 @@ static const tg__network_class painter_class = {
     .bytes = sizeof(painter),
     .use = TG__USE_A_STEP,
     .text_pass = true,
-    .ports = (const tg__port[]){{"sample", SAMPLE, NULL},
-                                {"timestep", TIMESTEP, NULL},
-                                {"output", OUTPUT, NULL},
-                                {"text", TEXT, text_width},
-                                {"mask", TEXT_MASK, mask_width},
-                                {"pooled", POOLED_IN, pooled_width},
-                                {NULL, 0, NULL}},
+    .ports = (const tg__port[]){{"sample", .slot = SAMPLE},
+                                {"timestep", .slot = TIMESTEP},
+                                {"output", .slot = OUTPUT},
+                                {"text", .slot = TEXT, .width = text_width},
+                                {"mask", .slot = TEXT_MASK, .width = mask_width},
+                                {"pooled", .slot = POOLED_IN, .width = pooled_width},
+                                {NULL}},
     .read_config = painter_config,
     .load = load_painter,
     .record = record_painter,
@@ -432,9 +432,9 @@ static const tg__network_class codec_class = {
     .weights = "diffusion_pytorch_model",
     .bytes = sizeof(codec),
     .use = TG__USE_A_PICTURE,
-    .ports = (const tg__port[]){{"input", CODEC_INPUT, NULL},
-                                {"output", CODEC_OUTPUT, NULL},
-                                {NULL, 0, NULL}},
+    .ports = (const tg__port[]){{"input", .slot = CODEC_INPUT},
+                                {"output", .slot = CODEC_OUTPUT},
+                                {NULL}},
     .read_config = codec_config,
     .load = load_codec,
     .record = record_codec,

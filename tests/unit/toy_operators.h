@@ -363,14 +363,17 @@ static void upsample(const tg__program *p, const operation *o)
 static void timestep_embedding(const tg__program *p, const operation *o)
 {
     const tg__timestep_parameters *q = o->node.parameters;
-    int half = o->node.dst.c / 2;
-    float *dst = at(p, o->node.dst), timestep = *at(p, o->node.src[TG__X]);
-    dst[o->node.dst.c - 1] = 0; /* where there is an odd one */
-    for (int i = 0; i < half; i++) {
-        float exponent = -logf(10000.f) * (float)i / ((float)half - q->freq_shift);
-        float angle = timestep * expf(exponent);
-        dst[q->flip_sin_to_cos ? half + i : i] = sinf(angle);
-        dst[q->flip_sin_to_cos ? i : half + i] = cosf(angle);
+    tg__tensor x = o->node.src[TG__X], y = o->node.dst;
+    int c = y.c / x.c, half = c / 2;
+    for (int j = 0; j < x.n * x.c; j++) {
+        float *dst = at(p, y) + (size_t)j * (size_t)c, number = at(p, x)[j];
+        dst[c - 1] = 0; /* where there is an odd one */
+        for (int i = 0; i < half; i++) {
+            float exponent = -logf(10000.f) * (float)i / ((float)half - q->freq_shift);
+            float angle = number * expf(exponent);
+            dst[q->flip_sin_to_cos ? half + i : i] = sinf(angle);
+            dst[q->flip_sin_to_cos ? i : half + i] = cosf(angle);
+        }
     }
 }
 
