@@ -9,7 +9,6 @@
 #include "help.h"
 #include "parser.h"
 #include "report.h"
-#include "waiting.h"
 
 /* A standard stream that is closed would give its number to the next file opened, and messages
  * would end up in that file. The stand-in is opened the wrong way round, so that using it fails. */
@@ -75,7 +74,6 @@ static int run_words(int count, char *const *words)
         help_command(stdout, command, *options.help);
         return EXIT_DONE;
     }
-    wait_asleep(words - 1); /* all of argv */
     return run_command(&options);
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/crowd.h"
 #include "core/options.h"
 #include "core/parallel.h"
 #include "core/process.h"
@@ -176,6 +177,7 @@ tg_status tg__session_enter(tg_session *s, tg__call *call)
     s->progress = (tg_progress){0};
     atomic_store(&s->cancelled, false);
     tg__turn_take(s->threads);
+    tg__crowd_enter();
     call->threads_before = tg__threads_enter(s->threads);
     return TG_OK;
 }
@@ -185,6 +187,7 @@ tg_status tg__session_leave(tg_session *s, const tg__call *call)
     if (s->caches && s->backend->class->save && !tg__failed(&s->error))
         s->backend->class->save(s->backend);
     tg__threads_leave(call->threads_before);
+    tg__crowd_leave();
     tg__turn_give(s->threads);
     return s->error.status;
 }
@@ -205,6 +208,7 @@ bool tg__session_report(tg_session *s)
 bool tg__session_go_on(tg_session *s)
 {
     tg__turn_pass(s->threads);
+    tg__crowd_look(s->threads);
     return tg__session_report(s);
 }
 

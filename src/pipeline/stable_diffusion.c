@@ -51,7 +51,15 @@ static const tg__role roles[ROLES] = {
 };
 
 const tg__pipeline_class tg__stable_diffusion_class = {
-    .names = (const char *const[]){"StableDiffusionPipeline", NULL},
+    .names =
+        (const char *const[]){
+            "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline",
+            "StableDiffusionInpaintPipeline", "StableDiffusionInpaintPipelineLegacy",
+            "StableDiffusionControlNetPipeline", "StableDiffusionControlNetImg2ImgPipeline",
+            "StableDiffusionControlNetInpaintPipeline", "StableDiffusionAdapterPipeline",
+            "StableDiffusionPAGPipeline", "StableDiffusionControlNetPAGPipeline",
+            "StableDiffusionPanoramaPipeline", "StableDiffusionAttendAndExcitePipeline",
+            "StableDiffusionSAGPipeline", NULL},
     .roles = roles,
     .role_count = ROLES,
     .denoiser = UNET,

@@ -26,12 +26,19 @@ DEFAULTS = {"prompt": "a red circle above two green squares", "negative": "", "c
             "gate_step": 0, "sp_interval": 1, "fi_interval": 1, "warm_up": 0, "decode": False}
 
 
+# Of XL's cases besides; negative None is none, which is not "". Sizes: original width and height,
+# crop's top and left, target width and height; 0: the picture's.
+XL_DEFAULTS = {"negative": None, "prompt_2": None, "negative_2": None, "sizes": [0] * 6,
+               "negative_sizes": [0] * 6}
+
+
 def case(model, name, gate=(), **changes):
     """gate: gate_step, sp_interval, fi_interval, warm_up; start: noise from a file of its own;
     decode: with the picture."""
     gated = dict(zip(("gate_step", "sp_interval", "fi_interval", "warm_up"), gate))
-    assert not set(changes) - set(DEFAULTS), changes
-    return {"name": f"{model}-{name}", "model": model} | DEFAULTS | gated | changes
+    defaults = DEFAULTS | (XL_DEFAULTS if model.startswith("xl") else {})
+    assert not set(changes) - set(defaults), changes
+    return {"name": f"{model}-{name}", "model": model} | defaults | gated | changes
 
 
 def short(scheduler):
@@ -146,8 +153,56 @@ def odd_models():
     return cases
 
 
+def xl_models():
+    """What Stable Diffusion XL has besides, plain and gated; and a few of everything else."""
+    sizes, other = [128, 96, 16, 8, 80, 72], [40, 48, 0, 0, 64, 64]
+    pairs = {
+        "default": {"steps": 12, "decode": True},
+        "empty-negative": {"negative": ""},
+        "negative": {"negative": "a blue square"},
+        "prompt-2": {"prompt_2": "a blue square"},
+        "negative-2": {"negative": "night", "negative_2": "a house"},
+        "negative-2-alone": {"negative_2": "a house"},
+        "empty-2": {"prompt_2": "", "negative": "night", "negative_2": ""},
+        "sizes": {"sizes": sizes},
+        "crop": {"sizes": [0, 0, 24, 40, 0, 0]},
+        "negative-sizes": {"sizes": sizes, "negative_sizes": other},
+        "negative-sizes-batch": {"negative": "night", "negative_sizes": other, "count": 2},
+        "negative-original": {"negative_sizes": [40, 48, 0, 0, 0, 0]},
+        "batch": {"count": 2, "negative": ""},
+        "unguided": {"guidance": 1.0},
+        "unguided-batch": {"guidance": 0.0, "count": 2, "sizes": sizes},
+        "clip-skip": {"clip_skip": 1, "negative": "night"},
+        "long": {"prompt": LONG, "negative": LONG},
+        "rescale": {"rescale": 0.7, "negative": ""},
+        "odd-size": {"width": 72, "height": 56},
+        "start": {"start": "noise"},
+    }
+    both = {"default", "empty-negative", "negative-sizes-batch", "clip-skip"}
+    gates = [(5, 2, 2, 1), (4,), (6, 3, 1, 2)]
+    cases = []
+    for i, (name, changes) in enumerate(pairs.items()):
+        for model in ("xl1", "xl2") if name in both else (f"xl{1 + i % 2}",):
+            cases.append(case(model, name, **changes))
+            cases.append(case(model, f"{name}-gate", gates[i % 3], **changes))
+    for i, name in enumerate(FIRST_ORDER + SECOND_ORDER):
+        if name == "DPMSolverSinglestepScheduler":
+            continue  # chaotic on xl1
+        if i % 2:
+            cases.append(case("xl1", short(name), scheduler=name, steps=8 + i % 4, negative=""))
+        cases.append(case("xl1", f"{short(name)}-gate", gates[i % 3], scheduler=name,
+                          steps=8 + i % 4))
+    for name in ("EulerDiscreteScheduler", "DPMSolverMultistepScheduler", "DDPMScheduler",
+                 "EulerAncestralDiscreteScheduler"):
+        cases.append(case("xl2", f"{short(name)}-gate", (5, 2, 2, 1), scheduler=name))
+    for steps in (1, 2, 4):
+        cases.append(case("xl1", f"turbo-{steps}", (1,) if steps > 1 else (),
+                          scheduler="EulerAncestralDiscreteScheduler", steps=steps, guidance=0.0))
+    return cases
+
+
 def pipeline_cases():
-    cases = each_scheduler() + gates() + requests() + odd_models()
+    cases = each_scheduler() + gates() + requests() + odd_models() + xl_models()
     names = [c["name"] for c in cases]
     assert len(set(names)) == len(names), sorted(n for n in names if names.count(n) > 1)
     return cases

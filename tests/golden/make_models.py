@@ -66,8 +66,11 @@ class Examples:
 
     def __init__(self, pipe, spec, generator):
         self.pipe, self.spec, self.generator = pipe, spec, generator
-        requests = [common.Request(prompt=p, guidance=1) for p in self.prompts(60)]
+        requests = [common.Request(prompt=p, guidance=1, sizes=self.sizes()) for p in
+                    self.prompts(60)]
         told = [common.conditions(pipe, request)[1] for request in requests]
+        if spec.get("force_zeros"):
+            told += [self.zeros(t) for t in told[::6]]
         self.text = torch.cat([t["encoder_hidden_states"] for t in told])
         self.added = {key: torch.cat([t["added_cond_kwargs"][key] for t in told])
                       for key in told[0].get("added_cond_kwargs", {})}
@@ -81,6 +84,20 @@ class Examples:
 
     def randn(self, *shape):
         return torch.randn(*shape, generator=self.generator)
+
+    def sizes(self):
+        """What XL may be told of a picture; the picture's own size in half of them."""
+        pick = lambda high: int(torch.randint(high, (1,), generator=self.generator))
+        if "text_2" not in self.spec or pick(2):
+            return (0,) * 6
+        return tuple(16 + pick(128) if i not in (2, 3) else pick(48) for i in range(6))
+
+    def zeros(self, told):
+        """No text at all."""
+        added = told["added_cond_kwargs"]
+        return {"encoder_hidden_states": torch.zeros_like(told["encoder_hidden_states"]),
+                "added_cond_kwargs": added | {"text_embeds": torch.zeros_like(
+                    added["text_embeds"])}}
 
     def prompts(self, n):
         """The empty prompt, and prompts of a few random words."""

@@ -85,6 +85,24 @@ def record_text(recorder, pipe):
         recorder.case(name, "text", prompt=prompt, clip_skip=clip_skip)
 
 
+def record_states(recorder, pipe):
+    """XL's text encoders: hidden states before the final norm, and the projected pooled state."""
+    encoders = {"text_encoder": (pipe.tokenizer, pipe.text_encoder),
+                "text_encoder_2": (pipe.tokenizer_2, pipe.text_encoder_2)}
+    for role, (tokenizer, encoder) in encoders.items():
+        for i, (prompt, clip_skip) in enumerate(MODULE_TEXTS[:3] + [("a red circle", 1)]):
+            name = f"{role}.{i}"
+            ids = tokenizer(prompt, padding="max_length", truncation=True,
+                            max_length=tokenizer.model_max_length, return_tensors="pt").input_ids
+            out = encoder(ids, output_hidden_states=True)
+            recorder.keep(f"{name}.ids", ids.int())
+            recorder.keep(f"{name}.hidden", out.hidden_states[-(clip_skip + 2)])
+            if role == "text_encoder_2":
+                recorder.keep(f"{name}.pooled", out.text_embeds)
+            end = int((ids == tokenizer.eos_token_id).int().argmax())
+            recorder.case(name, "states", role=role, prompt=prompt, skip=1 + clip_skip, end=end)
+
+
 def record_unet(recorder, pipe, generator):
     """Two whole forward passes at even sizes, one at an odd size and a fractional timestep."""
     channels = pipe.unet.config.in_channels
@@ -92,14 +110,20 @@ def record_unet(recorder, pipe, generator):
             [(2, 12, 8, 801.0), (1, 11, 9, 13.375), (3, 6, 10, 0.0)]):
         name = f"unet{i}"
         sample = torch.randn(count, channels, height, width, generator=generator)
-        prompts = [text for text, _ in MODULE_TEXTS[:count]]
-        text = torch.cat([pipe.encode_prompt(p, "cpu", 1, False)[0] for p in prompts])
+        told = [common.conditions(pipe, common.Request(
+            prompt=prompt, guidance=1, sizes=(100 * j + 50, 64, 5 * j, 7, 0, 0)))[1]
+                for j, (prompt, _) in enumerate(MODULE_TEXTS[:count])]
+        text = torch.cat([t["encoder_hidden_states"] for t in told])
+        added = {key: torch.cat([t["added_cond_kwargs"][key] for t in told])
+                 for key in told[0].get("added_cond_kwargs", {})}
         names, hooks = watch(recorder, name, pipe.unet, inner=i == 0) if i < 2 else ([], [])
-        out = pipe.unet(sample, torch.tensor(timestep), text).sample
+        out = pipe.unet(sample, torch.tensor(timestep), text, added_cond_kwargs=added).sample
         for hook in hooks:
             hook.remove()
         recorder.keep(f"{name}.sample", sample)
         recorder.keep(f"{name}.text", text)
+        for key, tensor in added.items():
+            recorder.keep(f"{name}.{key}", tensor)
         recorder.keep(f"{name}.out", out)
         recorder.case(name, "unet", timestep=timestep, count=count, height=height, width=width,
                       blocks=" ".join(names))
@@ -138,7 +162,7 @@ def record_modules(model):
     pipe = common.load(model)
     generator = torch.Generator().manual_seed(SPECS[model]["seed"] + 100)
     recorder = Recorder(model)
-    record_text(recorder, pipe)
+    (record_states if common.is_xl(pipe) else record_text)(recorder, pipe)
     record_unet(recorder, pipe, generator)
     record_vae(recorder, pipe, generator)
     MODULES.mkdir(exist_ok=True)
@@ -156,8 +180,9 @@ def prepare(case, dtype):
     if case["scheduler"] or case["karras"] >= 0 or case["prediction"]:
         name = case["scheduler"] or type(pipe.scheduler).__name__
         common.with_scheduler(pipe, name, case["karras"], case["prediction"])
-    pipe.text_encoder.to(dtype)
-    pipe.unet.to(dtype)
+    for network in ("text_encoder", "text_encoder_2", "unet"):
+        if hasattr(pipe, network):
+            getattr(pipe, network).to(dtype)
     return pipe
 
 
@@ -191,11 +216,15 @@ def reference(pipe, case):
         "num_images_per_prompt": case["count"], "clip_skip": case["clip_skip"] or None,
         "generator": torch.Generator("cpu").manual_seed(case["seed"]), "output_type": "latent",
         "latents": start(case)}
+    if common.is_xl(pipe):
+        arguments |= {"prompt_2": case["prompt_2"], "negative_prompt_2": case["negative_2"],
+                      **common.size_arguments(case["sizes"]),
+                      **common.size_arguments(case["negative_sizes"], "negative_")}
     if not case["gate_step"]:
         return pipe(**arguments).images, "diffusers"
     if not sound(pipe, case):
         return None, "own loop"
-    pipe = tgate.TgateSDLoader(pipe)
+    pipe = (tgate.TgateSDXLLoader if common.is_xl(pipe) else tgate.TgateSDLoader)(pipe)
     gate = {k: case[k] for k in ("gate_step", "sp_interval", "fi_interval", "warm_up")}
     return pipe.tgate(**arguments, **gate).images, "tgate"
 

@@ -357,8 +357,8 @@ ODD3 = {
 XL1 = {
     "pipeline": "StableDiffusionXLPipeline",
     "seed": 6,
-    "caution": 2.0,
-    "text_weight": 0.2,
+    "caution": 3.0,
+    "text_weight": 0.1,
     "version": "0.19.0.dev0",
     "storage": {"dtype": torch.float16},
     "pad_token": "<|endoftext|>",

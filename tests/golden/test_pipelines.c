@@ -114,6 +114,16 @@ static tg_model *open_model(json_t *c, const setting *s)
     return model;
 }
 
+/* [original width, height, crop's top, left, target width, height]; of XL's cases alone. */
+static tg_sizes sizes_of(json_t *c, const char *key)
+{
+    const json_t *list = json_object_get(c, key);
+    int n[6] = {0};
+    for (size_t i = 0; i < 6; i++)
+        n[i] = (int)json_integer_value(json_array_get(list, i));
+    return (tg_sizes){n[0], n[1], n[2], n[3], n[4], n[5]};
+}
+
 static tg_generate_options options_of(json_t *c, const tg_model *model)
 {
     tg_generate_options o;
@@ -127,6 +137,8 @@ static tg_generate_options options_of(json_t *c, const tg_model *model)
     o.seed = (uint64_t)json_integer_value(json_object_get(c, "seed"));
     o.gate = (tg_gate){int_of(c, "gate_step"), int_of(c, "sp_interval"), int_of(c, "fi_interval"),
                        int_of(c, "warm_up")};
+    o.sizes = sizes_of(c, "sizes");
+    o.negative_sizes = sizes_of(c, "negative_sizes");
     o.decode = text_or_null(c, "picture") != NULL;
     return o;
 }
@@ -153,6 +165,8 @@ static bool check_case(json_t *c, const setting *s)
     tg_prompt_options po;
     tg_prompt_options_init(&po);
     po.clip_skip = int_of(c, "clip_skip");
+    po.text_2 = text_of(c, "prompt_2");
+    po.negative_2 = text_of(c, "negative_2");
     if (tg_session_new(&session, model, &so) != TG_OK ||
         tg_prompt_encode(&prompt, session, text_of(c, "prompt"), text_of(c, "negative"), &po) !=
             TG_OK ||
