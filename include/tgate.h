@@ -223,7 +223,8 @@ typedef struct tg_model_options {
     size_t size;               /* set by tg_model_options_init */
     const char *variant;       /* weights' variant, such as "fp16"; NULL: none, then fp16 */
     const char *config_dir;    /* folder with the configs of a single file; NULL: shipped ones */
-    const char *tokenizer_dir; /* folder with the tokenizer's files; NULL: the model's */
+    const char *tokenizer_dir; /* folder with the tokenizer's files, or with such a folder for each
+                                * tokenizer ("tokenizer", "tokenizer_2"); NULL: the model's */
     const char *scheduler;     /* diffusers' class name or a short one; NULL: the model's */
     int karras;                /* use_karras_sigmas: 1 on, 0 off, -1 (default) as the model says */
     const char *prediction_type; /* "epsilon", "v_prediction", "sample"; NULL: the model's */

@@ -334,6 +334,15 @@ static void check_context(tg_model *m, int role)
                  r->tokenizer, context);
 }
 
+/* A tokenizer's folder, or one with a folder for each. */
+static void open_given_tokenizer(tg_model *m, int role, const char *path)
+{
+    char folder[PATH_BYTES];
+    if (tg__path_join(folder, sizeof folder, path, m->class->roles[role].tokenizer, &m->error))
+        m->tokenizers[role] =
+            tg__clip_tokenizer_open(tg__is_folder(folder) ? folder : path, &m->error);
+}
+
 static void open_tokenizer(tg_model *m, const tg_model_options *o, int role)
 {
     char folder[PATH_BYTES];
@@ -341,7 +350,7 @@ static void open_tokenizer(tg_model *m, const tg_model_options *o, int role)
     if (tg__failed(&m->error) || !r->tokenizer)
         return;
     if (o->tokenizer_dir)
-        m->tokenizers[role] = tg__clip_tokenizer_open(o->tokenizer_dir, &m->error);
+        open_given_tokenizer(m, role, o->tokenizer_dir);
     else if (m->is_single_file)
         m->tokenizers[role] = tg__clip_tokenizer_shipped(
             tg__single_file_part_of(&m->single, r->name)->pad_token, &m->error);
