@@ -182,7 +182,9 @@ static void read_time(tg__unet_config *u, tg__config *c)
     u->time_embed_activation = tg__read_activation(c, "time_embedding_act_fn", NULL);
     check_shift(u, c, u->channels[0], "block_out_channels[0]");
     tg__config_refuse(c, "time_embedding_type", "\"positional\"");
-    tg__config_refuse(c, "time_cond_proj_dim", NULL);
+    /* Its sinusoids' frequencies are spaced by one over half of them less one. */
+    u->time_cond_channels =
+        (int)tg__config_int_or_null(c, "time_cond_proj_dim", 4, TG__MAX_CHANNELS, 0);
     read_added(u, c);
     tg__config_refuse(c, "encoder_hid_dim", NULL);
     tg__config_refuse(c, "encoder_hid_dim_type", NULL);
@@ -260,13 +262,13 @@ static void refuse_nulls(tg__config *c)
 
 static void set_facts(tg__network *network, const tg__unet_config *u)
 {
-    /* Early diffusers said 32 or less of models that were made for 64. */
-    int size = u->old && u->sample_size > 0 && u->sample_size < 64 ? 64 : u->sample_size;
     network->facts = (tg__facts){.in_channels = u->in_channels,
                                  .out_channels = u->out_channels,
-                                 .sample_size = size,
+                                 .sample_size = u->sample_size,
+                                 .old = u->old,
                                  .text_width = u->cross_dim[0],
                                  .pooled_width = u->pooled_width,
+                                 .guidance_width = u->time_cond_channels,
                                  .branches = TG__BRANCHES_A_BLOCK * u->levels};
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pipeline/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/crowd.h"
@@ -32,15 +33,28 @@ static void check_options(const tg_session_options *o, tg__error *error)
                        (int)o->vae_tiling);
 }
 
-/* Packed weights on disk, each network's in a file. */
+/* Packed weights on disk, each group's in a file. */
 static void keep_packs(tg_session *s, const char *folder)
 {
     tg_model *m = s->model;
     for (int i = 0; i < m->class->role_count && !tg__failed(&s->error); i++) {
-        tg__keep keep = {.folder = folder, .name = m->networks[i]->name, .log = &m->log};
+        char text[64];
+        const tg__network *network = m->networks[i];
+        tg__keep keep = {.folder = folder, .name = network->name, .log = &m->log};
         keep.files = tg__weights_files(m->weights[i], &keep.file_count);
         s->backend->class->keep(s->backend, i, &keep, &s->error);
+        snprintf(text, sizeof text, "%s-text", network->name);
+        keep.name = text;
+        if (network->class->text_pass && !tg__failed(&s->error))
+            s->backend->class->keep(s->backend, tg__text_group(i), &keep, &s->error);
     }
+}
+
+static void save_packs(tg_session *s)
+{
+    if (s->caches && s->backend->class->save && !tg__failed(&s->error))
+        for (int i = 0; i < s->model->class->role_count; i++)
+            s->backend->class->save(s->backend, i);
 }
 
 static void open_session(tg_session *s, const tg_session_options *options,
@@ -184,8 +198,7 @@ tg_status tg__session_enter(tg_session *s, tg__call *call)
 
 tg_status tg__session_leave(tg_session *s, const tg__call *call)
 {
-    if (s->caches && s->backend->class->save && !tg__failed(&s->error))
-        s->backend->class->save(s->backend);
+    save_packs(s);
     tg__threads_leave(call->threads_before);
     tg__crowd_leave();
     tg__turn_give(s->threads);

@@ -24,6 +24,11 @@ typedef struct tg__kept {
     tg__memory *slots;
     size_t *bytes;
     int count;
+    unsigned call; /* that used it last */
+    /* Whose text pass it is of: the prompts' numbers by picture, with their negatives or not. */
+    uint64_t *prompts; /* NULL: nobody's */
+    int pictures;
+    bool negatives;
 } tg__kept;
 
 /* What previews are made with (preview.h). */
@@ -115,6 +120,8 @@ tg_status tg__session_run_pass(tg_session *session, int role, const tg__pass *pa
                                const tg__array_port *ports, int count);
 
 void tg__session_drop_programs(tg_session *session, int role);
+/* The programs and packed weights of its text pass, which has run. */
+void tg__session_end_text(tg_session *session, int role);
 /* Its programs and, if no other session has any, packed weights; made again when needed. */
 void tg__session_release(tg_session *session, int role);
 /* Programs of all networks, workspace and kept memory. */

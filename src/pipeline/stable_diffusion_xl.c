@@ -179,6 +179,7 @@ const tg__pipeline_class tg__stable_diffusion_xl_class = {
     .autoencoder = VAE,
     .steps = 25,
     .guidance = 5,
+    .embedded_guidance = 5,
     .gate = {.gate_step = 10, .sp_interval = 5, .fi_interval = 1, .warm_up = 2},
     .text_skip = 1,
     .check = check,

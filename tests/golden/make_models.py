@@ -148,7 +148,9 @@ def fit_last_layer(pipe, spec, generator, batches=90, per_batch=6):
     def features(given, t, which):
         seen.clear()
         dtype = pipe.unet.dtype
-        pipe.unet(given.to(dtype), t, **examples.conditions(which, dtype))
+        guidance = common.guidance_embedding(pipe, 1 + t % 12, len(which))
+        told = {} if guidance is None else {"timestep_cond": guidance.to(dtype)}
+        pipe.unet(given.to(dtype), t, **examples.conditions(which, dtype), **told)
         columns = F.unfold(seen[0], kernel, padding=(kernel - 1) // 2)
         columns = columns.transpose(1, 2).flatten(0, 1).double()
         return torch.cat([columns, torch.ones(len(columns), 1).double()], 1)
@@ -288,7 +290,7 @@ def new_pipeline(scratch, spec):
         scheduler=getattr(diffusers, spec["scheduler"]["_class_name"]).from_config(
             spec["scheduler"]))
     if "text_2" not in spec:
-        return diffusers.StableDiffusionPipeline(
+        return getattr(diffusers, spec.get("pipeline", "StableDiffusionPipeline"))(
             **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
     return diffusers.StableDiffusionXLPipeline(
         **parts,

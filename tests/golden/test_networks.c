@@ -300,6 +300,8 @@ static void unet_case(networks *n, json_t *c)
     int tokens = (int)golden(n, prefix, "text")->shape[1];
     float *sample = golden_values(n, prefix, "sample", &size);
     float *text = golden_values(n, prefix, "text", NULL);
+    bool told = n->networks[UNET]->facts.guidance_width > 0;
+    float *guidance = told ? golden_values(n, prefix, "guidance", NULL) : NULL;
     void *slots[SLOTS] = {0};
     float *out = malloc(size * sizeof *out), *pooled = NULL, *time_ids = NULL;
     tg__pass text_pass = {.kind = TG__PASS_TEXT, .n = count, .tokens = tokens};
@@ -316,6 +318,8 @@ static void unet_case(networks *n, json_t *c)
     tg__program_bind(plan, TG__UNET_SAMPLE, sample);
     tg__program_bind(plan, TG__UNET_TIMESTEP, &timestep);
     tg__program_bind(plan, TG__UNET_OUTPUT, out);
+    if (told)
+        tg__program_bind(plan, TG__UNET_GUIDANCE, guidance);
     if (n->networks[UNET]->facts.pooled_width > 0) {
         pooled = golden_values(n, prefix, "text_embeds", NULL);
         time_ids = golden_values(n, prefix, "time_ids", NULL);
@@ -333,6 +337,7 @@ static void unet_case(networks *n, json_t *c)
     free(workspaces[1]);
     free(sample);
     free(text);
+    free(guidance);
     free(out);
     free(pooled);
     free(time_ids);
@@ -398,7 +403,7 @@ static void compare_model(const char *model, tg_cpu cap, tg__dtype dtype, int wi
     json_decref(cases);
 }
 
-static const char *const models[] = {"sd1", "sd2", "odd1", "odd2", "odd3", "xl1", "xl2"};
+static const char *const models[] = {"sd1", "sd2", "odd1", "odd2", "odd3", "lcm", "xl1", "xl2"};
 
 /* winograd_positions: 0, or 1 for Winograd's convolutions wherever they can be. */
 static void compare_all(tg_cpu cap, tg__dtype dtype, int winograd_positions)

@@ -276,7 +276,7 @@ static void test_index(void **state)
          "[\"diffusers\",\"DDIMScheduler\"] or another scheduler"},
         {INDEX, REPLACE, "\"PNDMScheduler\"", "\"Own\"",
          "model_index.json: scheduler \"Own\" is not implemented, expected ddim, ddpm, pndm, lms, "
-         "euler, euler-a, heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc or deis"},
+         "euler, euler-a, heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc, deis, lcm or tcd"},
     };
     (void)state;
     CHECK(table);
@@ -290,6 +290,13 @@ static void test_unet_config(void **state)
         {C, REPLACE, "\"silu\"", "\"snake\"",
          C ": act_fn \"snake\" is not implemented, expected \"silu\", \"gelu\", \"quick_gelu\", "
            "\"relu\" or \"mish\""},
+        {C, REPLACE, "\"silu\"", "\"silu\", \"time_cond_proj_dim\": 3",
+         C ": time_cond_proj_dim is 3, expected an integer from 4 to 65536"},
+        {C, REPLACE, "\"silu\"", "\"silu\", \"time_cond_proj_dim\": \"wide\"",
+         C ": time_cond_proj_dim is \"wide\", expected an integer from 4 to 65536"},
+        {C, REPLACE, "\"silu\"", "\"silu\", \"time_cond_proj_dim\": 256",
+         UNET ": time_embedding.cond_proj.weight is missing, expected it with "
+              "shape [16,256]"},
         {C, REPLACE, "\"attention_head_dim\": 4", "\"attention_head_dim\": 0",
          C ": attention_head_dim is 0, expected an integer from 1 to 4096"},
         {C, REPLACE, "\"attention_head_dim\": 4", "\"attention_head_dim\": null",
