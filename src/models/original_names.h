@@ -18,6 +18,8 @@ typedef enum tg__view {
     TG__THIRD_0,        /* of a fused projection */
     TG__THIRD_1,
     TG__THIRD_2,
+    TG__HALF_0,
+    TG__HALF_1,
 } tg__view;
 
 /* The name in the file, as far as it is known, and the rest of the network's own name. */
