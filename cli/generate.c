@@ -61,6 +61,9 @@ static int check_options(struct run *run)
                                                   : NULL;
     if (GIVEN(o, gate_step) && o->gate_step == 0 && of_gate)
         return fail_usage(o->command, "--%s: has no meaning with --gate-step off", of_gate);
+    if (GIVEN(o, deepcache_branch) && o->deepcache_interval <= 1)
+        return fail_usage(o->command, "--deepcache-branch: has no meaning without "
+                                      "--deepcache-interval 2 or more");
     int code = check_text(o, "prompt", o->prompt);
     if (code == EXIT_DONE)
         code = check_text(o, "negative", o->negative);
@@ -148,6 +151,9 @@ static void merge_options(struct run *run)
     MERGE(g->height, height)
     MERGE(g->count, count)
     MERGE(g->seed, seed)
+    MERGE(g->deepcache.interval, deepcache_interval)
+    MERGE(g->deepcache.branch, deepcache_branch)
+    g->gate = tg_gate_default(run->engine.model, g->deepcache.interval > 1);
     MERGE(g->gate.gate_step, gate_step)
     MERGE(g->gate.sp_interval, sp_interval)
     MERGE(g->gate.fi_interval, fi_interval)
@@ -288,6 +294,28 @@ static int make_pictures(struct run *run)
 
 /* -------------------------------------------------------------------------- what is said */
 
+static void print_acceleration(struct json *json, const tg_generate_options *g)
+{
+    if (g->gate.gate_step == 0) {
+        json_null(json, "gate");
+    } else {
+        json_open(json, "gate", '{');
+        json_integer(json, "gate_step", g->gate.gate_step);
+        json_integer(json, "sp_interval", g->gate.sp_interval);
+        json_integer(json, "fi_interval", g->gate.fi_interval);
+        json_integer(json, "warm_up", g->gate.warm_up);
+        json_close(json, '}');
+    }
+    if (g->deepcache.interval <= 1) {
+        json_null(json, "deepcache");
+    } else {
+        json_open(json, "deepcache", '{');
+        json_integer(json, "interval", g->deepcache.interval);
+        json_integer(json, "branch", g->deepcache.branch);
+        json_close(json, '}');
+    }
+}
+
 static void print_settings(struct json *json, const struct run *run)
 {
     const tg_generate_options *g = &run->generate;
@@ -305,16 +333,7 @@ static void print_settings(struct json *json, const struct run *run)
     json_text(json, "scheduler", run->info->scheduler);
     json_text(json, "dtype", engine_dtype(&run->engine));
     json_integer(json, "threads", tg_session_threads(run->engine.session));
-    if (g->gate.gate_step == 0) {
-        json_null(json, "gate");
-        return;
-    }
-    json_open(json, "gate", '{');
-    json_integer(json, "gate_step", g->gate.gate_step);
-    json_integer(json, "sp_interval", g->gate.sp_interval);
-    json_integer(json, "fi_interval", g->gate.fi_interval);
-    json_integer(json, "warm_up", g->gate.warm_up);
-    json_close(json, '}');
+    print_acceleration(json, g);
 }
 
 /* getrusage counts what the process was before it became this program, too: a large parent's

@@ -57,6 +57,11 @@ static void write_settings(FILE *out, const struct parameters *parameters)
                  gate->sp_interval, gate->fi_interval, gate->warm_up);
         write_name(out, "T-GATE", text);
     }
+    if (generate->deepcache.interval > 1) {
+        snprintf(text, sizeof text, "interval %d, branch %d", generate->deepcache.interval,
+                 generate->deepcache.branch);
+        write_name(out, "DeepCache", text);
+    }
     write_name(out, "RNG", generate->rng == TG_RNG_TORCH_CUDA ? "NV" : "CPU");
     fprintf(out, ", Version: tgate %s", tg_version());
 }

@@ -435,6 +435,16 @@ typedef struct tg_sizes {
     int target_width, target_height;
 } tg_sizes;
 
+/* DeepCache, arXiv 2312.00858, as version 0.1.1 of its package. Never grows. */
+typedef struct tg_deepcache {
+    int interval; /* one evaluation of the UNet in so many runs in full; 0 or 1: all of them. With a
+                   * gate, gate_step - 1 and gate_step run in full too, and it is counted anew from
+                   * there */
+    int branch;   /* the others run only the layers outside it: block branch / 3, layer branch % 3
+                   * of the way up, counted from its end; 0, the least work, to three times the
+                   * UNet's blocks - 1 */
+} tg_deepcache;
+
 typedef struct tg_generate_options {
     size_t size;             /* set by tg_generate_options_init */
     int steps;               /* 25; 1 to num_train_timesteps */
@@ -463,6 +473,8 @@ typedef struct tg_generate_options {
      * ones. With count above 1 and own negative sizes, a step with guidance tells them by turns, as
      * diffusers does: pictures then differ from those made alone. */
     tg_sizes sizes, negative_sizes;
+    tg_deepcache deepcache;  /* 0, 0; TG_ERROR_UNSUPPORTED for a denoiser that is no UNet. The gate
+                                that goes with it is tg_gate_default's */
 } tg_generate_options;
 
 typedef struct tg_result tg_result;
@@ -477,6 +489,11 @@ typedef struct tg_seconds {
     tg_generate_options_init_sized(options, sizeof *(options), model)
 TG_API void tg_generate_options_init_sized(tg_generate_options *options, size_t size,
                                            const tg_model *model);
+
+/* The gate of the model's defaults, or the one recommended beside DeepCache, which leaves
+ * self-attention alone: gate_step as it is, 1, 1, 0. Of a model that is not open: Stable
+ * Diffusion's. */
+TG_API tg_gate tg_gate_default(const tg_model *model, bool deepcache);
 
 /* Whether the options can be carried out, without computing anything. TG_ERROR_ARGUMENT names the
  * field. Either may be NULL. */
@@ -498,7 +515,8 @@ TG_API tg_array tg_result_pictures(const tg_result *result);
 /* One picture of it (count 1); index from 0; data NULL beyond the last. */
 TG_API tg_array tg_result_image(const tg_result *result, int index);
 TG_API const tg_seconds *tg_result_seconds(const tg_result *result);
-/* 10^9 multiplications of the denoising loop: done, and what it takes without the gate. */
+/* 10^9 multiplications of the denoising loop: done, and what it takes without gate and DeepCache.
+ */
 TG_API double tg_result_gmac(const tg_result *result);
 TG_API double tg_result_gmac_plain(const tg_result *result);
 

@@ -32,29 +32,42 @@ static void resolve(tg__gate_action *action, bool *stored)
         *stored = true;
 }
 
-void tg__gate_schedule(tg__gate_step *rules, int evaluations, int steps, int order,
-                       const tg_gate *gate, bool guidance)
+int tg__gate_step_of(int i, int evaluations, int steps, int order)
 {
-    bool cross_stored = false, self_stored = false;
+    return order == 2 ? i / 2 : i - (evaluations - steps);
+}
+
+/* What is stored and never read again need not be: the plan without stores fuses more. */
+static void drop_store(tg__gate_action *action, bool *read)
+{
+    bool stores = *action == TG__STORE || *action == TG__STORE_MEAN;
+    if (stores && !*read)
+        *action = TG__COMPUTE;
+    else if (stores)
+        *read = false;
+    else if (*action == TG__REUSE)
+        *read = true;
+}
+
+void tg__gate_schedule_some(tg__gate_step *rules, const bool *runs, int evaluations, int steps,
+                            int order, const tg_gate *gate, bool guidance)
+{
+    bool cross_stored = false, self_stored = false, cross_read = false, self_read = false;
     for (int i = 0; i < evaluations; i++) {
-        int step = order == 2 ? i / 2 : i - (evaluations - steps);
-        rules[i] = tg__gate_at(gate, step, guidance);
+        rules[i] = tg__gate_at(gate, tg__gate_step_of(i, evaluations, steps, order), guidance);
+        if (runs && !runs[i])
+            rules[i].cross = rules[i].self = TG__COMPUTE;
         resolve(&rules[i].cross, &cross_stored);
         resolve(&rules[i].self, &self_stored);
     }
-    /* What is stored and never read again need not be: the plan without stores fuses more. */
-    bool cross_read = false, self_read = false;
     for (int i = evaluations - 1; i >= 0; i--) {
-        tg__gate_action *actions[] = {&rules[i].cross, &rules[i].self};
-        bool *reads[] = {&cross_read, &self_read};
-        for (int j = 0; j < 2; j++) {
-            bool stores = *actions[j] == TG__STORE || *actions[j] == TG__STORE_MEAN;
-            if (*actions[j] == TG__REUSE)
-                *reads[j] = true;
-            else if (stores && !*reads[j])
-                *actions[j] = TG__COMPUTE;
-            else if (stores)
-                *reads[j] = false;
-        }
+        drop_store(&rules[i].cross, &cross_read);
+        drop_store(&rules[i].self, &self_read);
     }
+}
+
+void tg__gate_schedule(tg__gate_step *rules, int evaluations, int steps, int order,
+                       const tg_gate *gate, bool guidance)
+{
+    tg__gate_schedule_some(rules, NULL, evaluations, steps, order, gate, guidance);
 }

@@ -24,11 +24,17 @@ typedef struct tg__gate_step {
  * gate_step 0: no gate. */
 tg__gate_step tg__gate_at(const tg_gate *gate, int step, bool guidance);
 
-/* The rules of a whole request: evaluation i of `evaluations` for `steps` inference steps of a
- * scheduler of this order (2: two evaluations a step). Reuse where nothing is stored yet computes.
- */
+/* The inference step of evaluation i of `evaluations` for `steps` steps of a scheduler of this
+ * order (2: two evaluations a step); below 0 for PNDM's extra evaluations. */
+int tg__gate_step_of(int i, int evaluations, int steps, int order);
+
+/* The rules of a whole request. Reuse where nothing is stored yet computes. */
 void tg__gate_schedule(tg__gate_step *rules, int evaluations, int steps, int order,
                        const tg_gate *gate, bool guidance);
+/* The same for layers that run only in some evaluations: what they store lasts until the next of
+ * these. The other rules compute. */
+void tg__gate_schedule_some(tg__gate_step *rules, const bool *runs, int evaluations, int steps,
+                            int order, const tg_gate *gate, bool guidance);
 
 static inline bool tg__gate_same(tg__gate_step a, tg__gate_step b)
 {

@@ -84,27 +84,32 @@ static void set_probing(bool on)
 }
 
 /* Whether so many threads can be made: libgomp ends the process where one cannot. */
-static bool can_make(int threads)
+static bool can_make(size_t threads)
 {
     pthread_t made[MOST_HELD];
-    int count = 0;
+    size_t count = 0;
     set_probing(true);
     while (count < threads && pthread_create(&made[count], NULL, probe, NULL) == 0)
         count++;
     set_probing(false);
-    for (int i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++)
         pthread_join(made[i], NULL);
     return count == threads;
+}
+
+static void nothing(void *context, size_t i, int thread)
+{
+    (void)context;
+    (void)i;
+    (void)thread;
 }
 
 /* Makes a team, which stays with the thread that made it, and waits. */
 static void *hold(void *context)
 {
-    static volatile int seen; /* without work the region would not be made */
-    int threads = *(const int *)context;
-#pragma omp parallel num_threads(threads)
-    if (tg__seconds() < 0)
-        seen = 1;
+    size_t size = *(const size_t *)context;
+    tg__threads_enter((int)size);
+    tg__parallel_for(size, nothing, NULL);
     pthread_mutex_lock(&hold_lock);
     held = true;
     pthread_cond_broadcast(&hold_changed);
@@ -115,7 +120,7 @@ static void *hold(void *context)
 }
 
 /* No signal of the caller's program lands on a thread that it does not know. */
-static bool start(pthread_t *thread, int *size)
+static bool start(pthread_t *thread, size_t *size)
 {
     sigset_t all, before;
     sigfillset(&all);
@@ -127,7 +132,8 @@ static bool start(pthread_t *thread, int *size)
 
 bool tg__crowd_hold(int threads)
 {
-    int cores = tg__cores(), size = cores > threads ? cores - threads + 2 : 2;
+    int cores = tg__cores();
+    size_t size = cores > threads ? (size_t)(cores - threads) + 2 : 2;
     if (size > MOST_HELD || !start(&holder, &size))
         return false;
     pthread_mutex_lock(&hold_lock);

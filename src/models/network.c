@@ -7,7 +7,7 @@ bool tg__pass_same(const tg__pass *a, const tg__pass *b)
 {
     return a->kind == b->kind && a->n == b->n && a->h == b->h && a->w == b->w &&
            a->tokens == b->tokens && a->skip == b->skip && a->factor == b->factor &&
-           tg__gate_same(a->gate, b->gate);
+           tg__gate_same(a->gate, b->gate) && tg__deep_same(a->deep, b->deep);
 }
 
 tg__network *tg__network_new(const tg__network_class *class, const char *role, tg__error *error)

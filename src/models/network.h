@@ -5,7 +5,7 @@
 #ifndef TG_MODELS_NETWORK_H
 #define TG_MODELS_NETWORK_H
 
-#include "accel/gate.h"
+#include "accel/deepcache.h"
 #include "core/backend.h"
 #include "io/config.h"
 #include "io/layer.h"
@@ -22,6 +22,7 @@ typedef struct tg__pass {
     int skip;           /* a text encoder's last layers that are left out */
     float factor;       /* what a decoder multiplies its latents by */
     tg__gate_step gate; /* guided: the batch is 2n, negative halves first */
+    tg__deep_step deep; /* a UNet's */
 } tg__pass;
 
 enum {
@@ -55,6 +56,7 @@ typedef struct tg__facts {
     int sample_size;               /* a side in training: latents', pixels of an autoencoder; 0: not
                                     * said */
     int text_width;                /* that a denoiser attends to or a text encoder makes */
+    int branches; /* of a denoiser: where DeepCache may take the deep feature; 0: nowhere */
     int layers, positions, vocabulary; /* a text encoder's */
     int end_token;    /* a text encoder's: where its first one is, the text is pooled; -1: where the
                        * first of the largest ids is */

@@ -45,16 +45,20 @@ static tg__tensor time_embedding(tg__plan *p, const tg__unet *u, int n)
     return tg__activate(p, "time_act", t, act); /* each residual block would do it anew */
 }
 
-/* What a pass through the network hands from block to block. */
+/* What a pass through the network hands from block to block. Layers go by the skip connection that
+ * they make on the way down and take on the way up: those behind `branch` are deep. */
 typedef struct pass {
     tg__plan *plan;
     const tg__unet *unet;
-    tg__gate_step gate;
-    int text_tokens;
+    const tg__pass *how;
     tg__tensor time;
     tg__tensor *skips; /* a stack */
     int skip_count;
+    int branch; /* the skip connection of the layer that the deep feature enters */
 } pass;
+
+static bool deep(const pass *s) { return s->skip_count > s->branch; }
+static bool left_out(const pass *s) { return s->how->deep.depth == TG__DEPTH_SHALLOW && deep(s); }
 
 static tg__tensor resnet(const pass *s, tg__tensor x, tg__tensor skip, const tg__resnet *w)
 {
@@ -63,8 +67,12 @@ static tg__tensor resnet(const pass *s, tg__tensor x, tg__tensor skip, const tg_
 
 static tg__tensor attention(const pass *s, tg__tensor x, const tg__transformer *w)
 {
-    return tg__transformer_2d(s->plan, x, w, s->gate, s->text_tokens);
+    tg__gate_step gate = deep(s) ? s->how->deep.gate : s->how->gate;
+    return tg__transformer_2d(s->plan, x, w, gate, s->how->tokens);
 }
+
+/* Kept memory of the deep feature, behind the attention layers'. */
+static int slot_deep(const tg__unet *u) { return tg__slot_stored(u->attention_count); }
 
 static tg__tensor push(pass *s, tg__tensor x) { return s->skips[s->skip_count++] = x; }
 static tg__tensor pop(pass *s) { return s->skips[--s->skip_count]; }
@@ -76,20 +84,22 @@ static tg__tensor down_level(pass *s, tg__tensor x, const tg__level *level)
                                  .own_padding = true,
                                  .pad_before = padding,
                                  .pad_after = padding ? padding : 1};
-    for (int j = 0; j < level->layers; j++) {
+    for (int j = 0; j < level->layers && !left_out(s); j++) {
         x = resnet(s, x, (tg__tensor){0}, &level->resnets[j]);
         if (level->attentions)
             x = attention(s, x, &level->attentions[j]);
         push(s, x);
     }
-    return level->has_sampler ? push(s, tg__conv2d(s->plan, x, &level->sampler, halve)) : x;
+    if (!level->has_sampler || left_out(s))
+        return x;
+    return push(s, tg__conv2d(s->plan, x, &level->sampler, halve));
 }
 
 static tg__tensor mid_block(const pass *s, tg__tensor x)
 {
     const tg__unet_config *c = &s->unet->config;
     const tg__resnet *w = s->unet->mid_resnets;
-    if (c->mid == TG__MID_NONE)
+    if (c->mid == TG__MID_NONE || left_out(s))
         return x;
     x = tg__resnet_block(s->plan, x, (tg__tensor){0}, s->time, &w[0], &c->resnet, c->mid_scale);
     if (c->mid == TG__MID_RESNET)
@@ -98,14 +108,32 @@ static tg__tensor mid_block(const pass *s, tg__tensor x)
     return tg__resnet_block(s->plan, x, (tg__tensor){0}, s->time, &w[1], &c->resnet, c->mid_scale);
 }
 
+/* What enters a layer of the way up: at the branch it is kept, or what was kept last. */
+static tg__tensor entering(const pass *s, tg__tensor x, tg__tensor skip, const tg__resnet *w)
+{
+    tg__depth depth = s->how->deep.depth;
+    if (s->skip_count != s->branch || (depth != TG__DEPTH_KEEP && depth != TG__DEPTH_SHALLOW))
+        return x;
+    tg__tensor kept = tg__plan_external(s->plan, slot_deep(s->unet), TG__ACTIVATIONS, skip.n,
+                                        skip.h, skip.w, w->norm1.c - skip.c);
+    if (depth == TG__DEPTH_SHALLOW)
+        return kept;
+    tg__copy(s->plan, "deep_feature", x, kept);
+    return x;
+}
+
 static tg__tensor up_level(pass *s, tg__tensor x, const tg__level *level)
 {
     for (int j = 0; j < level->layers; j++) {
-        x = resnet(s, x, pop(s), &level->resnets[j]);
+        tg__tensor skip = pop(s);
+        if (left_out(s))
+            continue;
+        x = entering(s, x, skip, &level->resnets[j]);
+        x = resnet(s, x, skip, &level->resnets[j]);
         if (level->attentions)
             x = attention(s, x, &level->attentions[j]);
     }
-    if (!level->has_sampler)
+    if (!level->has_sampler || left_out(s))
         return x;
     tg__tensor next = s->skips[s->skip_count - 1]; /* odd sizes: not always twice as large */
     return tg__upsample_conv2d(s->plan, x, &level->sampler, next.h, next.w);
@@ -119,12 +147,25 @@ static int skip_total(const tg__unet_config *c)
     return total;
 }
 
+/* The skip connection of the layer that a branch names: those of the blocks before, and so many of
+ * its own, of which a block may have fewer. Without DeepCache all of them are before it. */
+static int branch_of(const tg__unet_config *c, const tg__deep_step *deep)
+{
+    int block = deep->branch / TG__BRANCHES_A_BLOCK, layer = deep->branch % TG__BRANCHES_A_BLOCK;
+    if (deep->depth == TG__DEPTH_PLAIN)
+        return skip_total(c);
+    int skip = layer < c->layers[block] ? layer : c->layers[block];
+    for (int i = 0; i < block; i++)
+        skip += c->layers[i] + 1;
+    return skip;
+}
+
 /* One evaluation for n pictures of h x w latents. */
 static void record_run(tg__plan *p, const tg__unet *u, const tg__pass *how)
 {
     const tg__unet_config *c = &u->config;
     int n = how->n, h = how->h, w = how->w;
-    pass s = {.plan = p, .unet = u, .gate = how->gate, .text_tokens = how->tokens};
+    pass s = {.plan = p, .unet = u, .how = how, .branch = branch_of(c, &how->deep)};
     s.skips = tg__arena_take(tg__plan_arena(p), (size_t)skip_total(c), sizeof *s.skips);
     if (!s.skips) {
         tg__fail_memory(tg__plan_error(p));
@@ -140,6 +181,7 @@ static void record_run(tg__plan *p, const tg__unet *u, const tg__pass *how)
     for (int i = 0; i < c->levels; i++)
         x = down_level(&s, x, &u->down[i]);
     x = mid_block(&s, x);
+    s.skip_count = skip_total(c); /* a shallow pass made the first of them */
     for (int i = 0; i < c->levels; i++)
         x = up_level(&s, x, &u->up[i]);
 

@@ -7,6 +7,8 @@
 #include "models/network.h"
 
 enum { TG__MAX_UNET_LAYERS = 64 }; /* of a down block; an up block has one more */
+/* DeepCache counts branches as if every block of the way up had so many layers. */
+enum { TG__BRANCHES_A_BLOCK = 3 };
 
 typedef enum tg__mid_kind { TG__MID_NONE, TG__MID_RESNET, TG__MID_CROSS_ATTENTION } tg__mid_kind;
 

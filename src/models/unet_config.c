@@ -262,7 +262,8 @@ static void set_facts(tg__network *network, const tg__unet_config *u)
                                  .out_channels = u->out_channels,
                                  .sample_size = size,
                                  .text_width = u->cross_dim[0],
-                                 .pooled_width = u->pooled_width};
+                                 .pooled_width = u->pooled_width,
+                                 .branches = TG__BRANCHES_A_BLOCK * u->levels};
 }
 
 tg_status tg__unet_read_config(tg__network *network, tg__config *c)

@@ -302,6 +302,15 @@ tg__tensor tg__to_activations(tg__plan *plan, const char *name, tg__tensor x)
     return record(plan, TG__CONVERT, name, NULL, 0, dst, x) ? dst : null_tensor;
 }
 
+void tg__copy(tg__plan *plan, const char *name, tg__tensor x, tg__tensor into)
+{
+    if (unusable(plan, x) || !into.id)
+        return;
+    if (tg__count(x) != tg__count(into) || into.dtype != x.dtype)
+        shape_error(plan, name, x, into);
+    record(plan, TG__CONVERT, name, NULL, 0, into, x);
+}
+
 tg__tensor tg__to_f32(tg__plan *plan, const char *name, tg__tensor x, tg__tensor into)
 {
     if (unusable(plan, x) || !into.id)

@@ -101,6 +101,8 @@ tg__tensor tg__mean_halves(tg__plan *plan, const char *name, tg__tensor x, tg__t
 tg__tensor tg__activate(tg__plan *plan, const char *name, tg__tensor x, tg__activation activation);
 /* x in the format of activations; x itself where it is. */
 tg__tensor tg__to_activations(tg__plan *plan, const char *name, tg__tensor x);
+/* x itself, into an external tensor; x is still there. */
+void tg__copy(tg__plan *plan, const char *name, tg__tensor x, tg__tensor into);
 /* x in f32, into an external tensor. */
 tg__tensor tg__to_f32(tg__plan *plan, const char *name, tg__tensor x, tg__tensor into);
 

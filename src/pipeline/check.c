@@ -24,6 +24,14 @@ static tg_generate_options defaults_of(const tg_model *m)
                                  .decode = true};
 }
 
+tg_gate tg_gate_default(const tg_model *m, bool deepcache)
+{
+    tg_gate gate = defaults_of(m).gate;
+    if (deepcache)
+        gate = (tg_gate){.gate_step = gate.gate_step, .sp_interval = 1, .fi_interval = 1};
+    return gate;
+}
+
 void tg_generate_options_init_sized(tg_generate_options *options, size_t size, const tg_model *m)
 {
     tg_generate_options defaults = defaults_of(m);
@@ -127,6 +135,20 @@ static void check_sizes(const tg_model *m, const tg_sizes *sizes, const char *si
     check_pair(error, side, "target_size", sizes->target_width, sizes->target_height, 1);
 }
 
+static void check_deepcache(const tg_model *m, const tg_deepcache *cache, tg__error *error)
+{
+    const tg__network *denoiser = tg__denoiser(m);
+    check_int(error, "deepcache_interval", cache->interval, 0, INT32_MAX);
+    if (!tg__failed(error) && tg__deepcache_is_on(cache) && denoiser->facts.branches == 0)
+        tg__fail_about(error, TG_ERROR_UNSUPPORTED, "deepcache_interval",
+                       "deepcache_interval is %d: %s has no branch for DeepCache, which is for "
+                       "UNets",
+                       cache->interval, denoiser->class->names[0]);
+    else
+        check_int(error, "deepcache_branch", cache->branch, 0,
+                  denoiser->facts.branches ? denoiser->facts.branches - 1 : 0);
+}
+
 tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, tg__error *error)
 {
     check_int(error, "steps", o->steps, 1, m->train_steps);
@@ -146,6 +168,7 @@ tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, tg
     check_gate(&o->gate, error);
     check_sizes(m, &o->sizes, "", error);
     check_sizes(m, &o->negative_sizes, "negative_", error);
+    check_deepcache(m, &o->deepcache, error);
     if (tg__failed(error))
         return error->status;
     tg__scheduler *scheduler = tg__model_scheduler(m, error);

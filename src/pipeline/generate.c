@@ -63,9 +63,12 @@ static tg_status make_recipe(loop *l)
                            .tokens = text ? text->rows : 0};
     l->recipe.evaluations = calloc(most, sizeof *l->recipe.evaluations);
     l->recipe.rules = calloc(most, sizeof *l->recipe.rules);
+    l->recipe.deep_rules = calloc(most, sizeof *l->recipe.deep_rules);
+    l->recipe.full = calloc(most, sizeof *l->recipe.full);
     l->programs = calloc(most, sizeof *l->programs);
     l->times = calloc(most, sizeof *l->times);
-    if (!l->recipe.evaluations || !l->recipe.rules || !l->programs || !l->times)
+    if (!l->recipe.evaluations || !l->recipe.rules || !l->recipe.deep_rules || !l->recipe.full ||
+        !l->programs || !l->times)
         return tg__fail_memory(&s->error);
     s->model->class->recipe(&l->recipe, &request);
     l->told.model = s->model;
@@ -99,6 +102,8 @@ static void release(loop *l)
     tg__scheduler_free(l->scheduler);
     free(l->recipe.evaluations);
     free(l->recipe.rules);
+    free(l->recipe.deep_rules);
+    free(l->recipe.full);
     free(l->programs);
     free(l->times);
     free(l->rngs);
@@ -246,13 +251,14 @@ static tg_status make_programs(loop *l)
     return TG_OK;
 }
 
-/* Multiplications of the loop, and of the same loop without the gate. */
+/* Multiplications of the loop, and of the same loop without the gate and DeepCache. */
 static tg_status count_macs(loop *l)
 {
     tg_session *s = l->session;
     tg__needs needs;
     tg__pass plain = l->recipe.evaluations[0].pass;
     plain.gate = (tg__gate_step){.guided = l->recipe.guidance};
+    plain.deep = (tg__deep_step){0};
     tg__session_measure(s, l->recipe.evaluations[0].role, &plain, &needs);
     l->result->macs_plain += needs.macs * l->recipe.count;
     for (int i = 0; i < l->recipe.count; i++)

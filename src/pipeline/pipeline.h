@@ -61,7 +61,9 @@ typedef struct tg__evaluation {
 /* The loop. */
 typedef struct tg__recipe {
     tg__evaluation *evaluations; /* room for all of the scheduler's */
-    tg__gate_step *rules;        /* room for as many */
+    tg__gate_step *rules;        /* room for as many, as below */
+    tg__gate_step *deep_rules;   /* of the layers that DeepCache leaves out at times */
+    bool *full;                  /* evaluations at which it does not */
     int count;
     int steps;     /* inference steps that these are */
     bool guidance; /* some evaluation is guided: negative halves are there */

@@ -179,8 +179,54 @@ static void test_json(void **state)
     assert_run(0, tgate(SMALL "-p a --seed 3 --json -q --gate-step off -o dog.png"));
     root = parse_output();
     assert_true(json_is_null(json_object_get(root, "gate")));
+    assert_true(json_is_null(json_object_get(root, "deepcache")));
     json_decref(root);
     assert_files("cat.png dog.png l.npy");
+}
+
+/* What --json says of gate and DeepCache with these options. */
+static void check_acceleration(const char *options, const char *expected)
+{
+    char line[512], got[256];
+    int gate[4] = {0}, interval = 0, branch = 0;
+    json_error_t fault;
+    snprintf(line, sizeof line,
+             "generate \"$M\" --steps 4 --width 64 --height 64 -p a --seed 3 "
+             "--json -q --force -o a.png %s",
+             options);
+    assert_run(0, tgate(line));
+    json_t *root = parse_output();
+    if (!json_is_null(json_object_get(root, "gate")))
+        assert_int_equal(json_unpack_ex(root, &fault, 0, "{s:{s:i, s:i, s:i, s:i}}", "gate",
+                                        "gate_step", &gate[0], "sp_interval", &gate[1],
+                                        "fi_interval", &gate[2], "warm_up", &gate[3]),
+                         0);
+    if (!json_is_null(json_object_get(root, "deepcache")))
+        assert_int_equal(json_unpack_ex(root, &fault, 0, "{s:{s:i, s:i}}", "deepcache", "interval",
+                                        &interval, "branch", &branch),
+                         0);
+    snprintf(got, sizeof got, "%d %d %d %d, %d %d", gate[0], gate[1], gate[2], gate[3], interval,
+             branch);
+    assert_string_equal(got, expected);
+    json_decref(root);
+}
+
+/* DeepCache brings a gate of its own, of which each part may be given. */
+static void test_deepcache(void **state)
+{
+    (void)state;
+    check_acceleration("", "10 5 1 2, 0 0");
+    check_acceleration("--deepcache-interval off", "10 5 1 2, 0 0");
+    check_acceleration("--deepcache-interval 1", "10 5 1 2, 0 0");
+    check_acceleration("--deepcache-interval 3", "10 1 1 0, 3 0");
+    check_acceleration("--deepcache-interval 2 --deepcache-branch 4 --gate-step 2", "2 1 1 0, 2 4");
+    check_acceleration("--deepcache-interval 2 --sp-interval 3 --fi-interval 2 --warm-up 1",
+                       "10 3 2 1, 2 0");
+    check_acceleration("--deepcache-interval 5 --gate-step off", "0 0 0 0, 5 0");
+    assert_run(2, tgate("generate \"$M\" -p a --deepcache-interval 3 --deepcache-branch 9"));
+    assert_string_equal(last.err, "tgate: deepcache_branch is 9, expected 0 to 8\n"
+                                  "tgate: see 'tgate generate --help'\n");
+    assert_files("a.png");
 }
 
 /* If the result cannot be told, the run has failed, and leaves nothing. */
@@ -533,6 +579,7 @@ int main(void)
         COMMAND_TEST(test_strange_name),
         COMMAND_TEST(test_one_name_twice),
         COMMAND_TEST(test_json),
+        COMMAND_TEST(test_deepcache),
         COMMAND_TEST(test_json_lost),
         COMMAND_TEST(test_seed_drawn),
         COMMAND_TEST(test_latents),

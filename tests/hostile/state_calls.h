@@ -54,6 +54,11 @@ typedef struct spoil {
         .field = #name, .at = offsetof(tg_generate_options, gate.name), .kind = INT, \
         .value = (bad)                                                               \
     }
+#define DEEPCACHE(name, bad)                                                              \
+    {                                                                                     \
+        .field = "deepcache_" #name, .at = offsetof(tg_generate_options, deepcache.name), \
+        .kind = INT, .value = (bad)                                                       \
+    }
 #define SIZE_IS(type, bad)                                    \
     {                                                         \
         .field = #type, .at = 0, .kind = SIZE, .value = (bad) \
@@ -86,6 +91,9 @@ static const spoil generate_spoils[] = {
     GATE(sp_interval, 0),
     GATE(fi_interval, INT_MIN),
     GATE(warm_up, -1),
+    DEEPCACHE(interval, -1),
+    DEEPCACHE(branch, -1),
+    DEEPCACHE(branch, 12),
 };
 
 static const spoil prompt_spoils[] = {
@@ -562,6 +570,15 @@ static tg_status generate_init(const world *w, int i)
     assert_true(o.count == 1 && o.decode && o.width >= 64 && o.width == o.height && !o.latents);
     if (!w->works)
         assert_int_equal(o.width, 512);
+    return w->expected;
+}
+
+static tg_status gate_default(const world *w, int i)
+{
+    tg_gate gate = tg_gate_default(w->model, i);
+    assert_true(gate.gate_step == 10 && gate.fi_interval == 1);
+    assert_int_equal(gate.sp_interval, i ? 1 : 5);
+    assert_int_equal(gate.warm_up, i ? 0 : 2);
     return w->expected;
 }
 

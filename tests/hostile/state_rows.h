@@ -242,6 +242,7 @@ static const row rows[] = {
     {"tg_prompt_embedding", NOTHING, false, TG_OK, embedding_of, 4},
 
     {"tg_generate_options_init_sized", MODEL, false, TG_OK, generate_init, 0},
+    {"tg_gate_default", MODEL, false, TG_OK, gate_default, 2},
     {"tg_generate_check", MODEL, true, TG_OK, check_good, 4},
     {"tg_generate_check", MODEL, true, TG_ERROR_ARGUMENT, check_spoiled, COUNT(generate_spoils)},
     {"tg_generate_check", MODEL, true, TG_ERROR_ARGUMENT, check_spoiled_prompt,

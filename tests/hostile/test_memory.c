@@ -96,6 +96,7 @@ static tg_status whole_run(const char *path, steps *s, tg_dtype dtype)
         o.steps = 6;
         o.width = o.height = 64;
         o.gate = (tg_gate){3, 2, 2, 0};
+        o.deepcache = (tg_deepcache){2, 1};
         tg_session_set_progress(session, count_steps, s);
         status = tg_generate(&result, session, &prompt, 1, &o);
         assert_true((status == TG_OK) == (result != NULL));

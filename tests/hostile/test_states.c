@@ -513,6 +513,7 @@ static void test_limits(void **state)
         tg_generate_options o = usual();
         tg_result *result;
         o.gate = gates[i / 4];
+        o.deepcache = (tg_deepcache){i & 1 ? INT_MAX : 2, i & 2 ? 11 : 0};
         o.guidance = i & 1 ? 1e4 : -1e4;
         o.guidance_rescale = i & 2 ? 1 : 0;
         o.seed = UINT64_MAX;

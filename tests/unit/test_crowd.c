@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads wait asleep while something else wants the cores. */
-#define _GNU_SOURCE
 #include "core/crowd.h"
 
 #include <pthread.h>

@@ -55,6 +55,7 @@ static tg_generate_options options_of(const tg_model *model, tg_gate gate)
     o.width = o.height = SIDE;
     o.seed = 7;
     o.gate = gate;
+    o.deepcache = (tg_deepcache){gate.gate_step ? 2 : 0, 1};
     return o;
 }
 

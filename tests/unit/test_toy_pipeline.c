@@ -430,6 +430,26 @@ static void test_multiplications(void **state)
     close_toy(&t);
 }
 
+/* DeepCache is for UNets. */
+static void test_refuses_deepcache(void **state)
+{
+    (void)state;
+    opened t = open_toy((level){TG_CPU_AUTO, TG_DTYPE_F32});
+    tg_generate_options o;
+    tg_error error;
+    tg_generate_options_init(&o, t.model);
+    o.deepcache.interval = 1;
+    assert_int_equal(tg_generate_check(t.model, &o, NULL, NULL), TG_OK);
+    o.deepcache.interval = 2;
+    assert_int_equal(tg_generate_check(t.model, &o, NULL, &error), TG_ERROR_UNSUPPORTED);
+    assert_string_equal(error.subject, "deepcache_interval");
+    assert_string_equal(error.message, "deepcache_interval is 2: ToyPainter has no branch for "
+                                       "DeepCache, which is for UNets");
+    tg_gate gate = tg_gate_default(t.model, true);
+    assert_true(gate.gate_step == 4 && gate.sp_interval == 1 && gate.warm_up == 0);
+    close_toy(&t);
+}
+
 /* Text encoders go and come back; one prompt for all pictures is as good as the same for each. */
 static void test_trims(void **state)
 {
@@ -522,6 +542,7 @@ int main(void)
                                        cmocka_unit_test(test_mistakes),
                                        cmocka_unit_test(test_trims),
                                        cmocka_unit_test(test_multiplications),
+                                       cmocka_unit_test(test_refuses_deepcache),
                                        cmocka_unit_test(test_embeddings),
                                        cmocka_unit_test(test_refuses)};
     return cmocka_run_group_tests(tests, make_all, remove_all);
