@@ -108,8 +108,8 @@ static int take_size_of_latents(struct run *run)
 {
     const struct options *o = run->options;
     const tg_array *latents = &run->latents;
-    int64_t width = (int64_t)latents->width * run->info->size_multiple;
-    int64_t height = (int64_t)latents->height * run->info->size_multiple;
+    int64_t width = (int64_t)latents->width * run->info->latent_size;
+    int64_t height = (int64_t)latents->height * run->info->latent_size;
     int code = agree(run, "width", GIVEN(o, width), o->width, width);
     if (code == EXIT_DONE)
         code = agree(run, "height", GIVEN(o, height), o->height, height);
@@ -159,6 +159,7 @@ static void merge_options(struct run *run)
     MERGE(g->gate.fi_interval, fi_interval)
     MERGE(g->gate.warm_up, warm_up)
 #undef MERGE
+    g->no_resolution_binning = o->no_resolution_binning;
     g->rng = (tg_rng)o->rng;
     g->decode = o->output || !o->save_latents;
 }

@@ -259,7 +259,7 @@ typedef struct tg_model_info {
     const char *scheduler; /* diffusers' class name */
     const char *prediction_type;
     int width, height; /* default size in pixels */
-    int size_multiple; /* width and height must be multiples of this */
+    int size_multiple; /* width and height must be multiples of this, unless they go by bins */
     int latent_channels;
     double guidance;    /* default guidance scale */
     int context;        /* text tokens, begin and end included */
@@ -267,6 +267,7 @@ typedef struct tg_model_info {
     int64_t memory_bf16;
     int64_t memory_int8;
     double step_gmac; /* 10^9 multiplications of a step in f32 at that size with guidance */
+    int latent_size;  /* pixels on a side of a latent */
 } tg_model_info;
 
 /* What there is to know of an open model; lives as long as it. Of one that is not open: all zero,
@@ -450,7 +451,7 @@ typedef struct tg_generate_options {
     int steps;               /* 25; 1 to num_train_timesteps */
     double guidance;         /* the model's (7.5; XL 5); classifier-free guidance is on above 1 */
     double guidance_rescale; /* 0; 0 to 1, arXiv 2305.08891 section 3.4 */
-    int width, height;       /* the model's; multiples of its size_multiple */
+    int width, height;       /* the model's; multiples of its size_multiple, any for PixArt */
     int count;               /* 1; pictures, made as one batch */
     uint64_t seed;           /* 0; of one generator for the whole batch */
     const uint64_t *seeds;   /* NULL; else count of them: picture i has a generator of its own, and
@@ -475,6 +476,10 @@ typedef struct tg_generate_options {
     tg_sizes sizes, negative_sizes;
     tg_deepcache deepcache;  /* 0, 0; TG_ERROR_UNSUPPORTED for a denoiser that is no UNet. The gate
                                 that goes with it is tg_gate_default's */
+    bool no_resolution_binning; /* false: PixArt makes its picture in the size that it has been
+                                   trained with whose aspect ratio is nearest to the one asked for,
+                                   then scales and cuts it. true, or with latents: the size itself.
+                                   TG_ERROR_ARGUMENT for a model without bins */
 } tg_generate_options;
 
 typedef struct tg_result tg_result;

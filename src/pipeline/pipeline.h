@@ -100,6 +100,7 @@ typedef struct tg__pipeline_class {
     tg_gate gate;
     bool force_stable_diffusion; /* StableDiffusionPipeline's corrections of the scheduler */
     int text_skip;               /* last layers of the text encoders that are never used */
+    bool bins;                   /* pictures are made in the sizes of bins (bins.h) */
     /* Whether the networks go together; fails the model's error if not. Sets the contexts of text
      * encoders that have no tokenizer. */
     void (*check)(tg_model *model);
@@ -113,6 +114,7 @@ typedef struct tg__pipeline_class {
 
 /* Every class, ends in NULL. */
 extern const tg__pipeline_class *const tg__pipeline_classes[];
-extern const tg__pipeline_class tg__stable_diffusion_class, tg__stable_diffusion_xl_class;
+extern const tg__pipeline_class tg__stable_diffusion_class, tg__stable_diffusion_xl_class,
+    tg__pixart_alpha_class, tg__pixart_sigma_class;
 
 #endif
