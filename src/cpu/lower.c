@@ -144,6 +144,7 @@ static tg__tensor layout(const lowering *l, const tg__node *node)
     const tg__from_nchw_parameters *from = parameters;
     const tg__timestep_parameters *time = parameters;
     const tg__embed_parameters *embed = parameters;
+    const tg__relative_bias_parameters *relative = parameters;
     switch (node->kind) {
     case TG__FROM_NCHW:
         return tg__cpu_from_nchw(l->program, x, from->copies, from->factor, from->offset);
@@ -154,6 +155,9 @@ static tg__tensor layout(const lowering *l, const tg__node *node)
     case TG__TIMESTEP_EMBEDDING:
         return tg__cpu_timestep_embedding(l->program, x, node->dst.c / x.c, time->flip_sin_to_cos,
                                           time->freq_shift);
+    case TG__RELATIVE_BIAS:
+        return tg__cpu_relative_bias(l->program, relative->table, relative->buckets, node->dst.n,
+                                     node->dst.c);
     default:
         return tg__cpu_embed_tokens(l->program, x, embed->table, embed->positions, node->dst.c);
     }
