@@ -69,15 +69,12 @@ static void record(tg__plan *p, const tg__network *network, const tg__pass *pass
 static void ignore_keys(tg__config *c)
 {
     static const char *const keys[] = {
-        "architectures",      "classifier_dropout",
-        "d_decoder",          "decoder_start_token_id",
-        "dropout_rate",       "eos_token_id",
-        "initializer_factor", "is_encoder_decoder",
-        "n_positions",        "num_decoder_layers",
-        "output_past",        "pad_token_id",
-        "task_specific_params", "tie_word_embeddings",
-        "torch_dtype",        "transformers_version",
-        "use_cache",
+        "architectures",          "classifier_dropout",  "d_decoder",
+        "decoder_start_token_id", "dropout_rate",        "eos_token_id",
+        "initializer_factor",     "is_encoder_decoder",  "n_positions",
+        "num_decoder_layers",     "output_past",         "pad_token_id",
+        "task_specific_params",   "tie_word_embeddings", "torch_dtype",
+        "transformers_version",   "use_cache",
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         tg__config_ignore(c, keys[i]);
@@ -90,9 +87,10 @@ typedef struct feed_forward {
 
 /* transformers' own rule: "gated-gelu" is the gelu by tanh. */
 static const feed_forward feed_forwards[] = {
-    {"relu", "relu", false},     {"gated-gelu", "gelu_new", true}, {"gelu", "gelu", false},
-    {"silu", "silu", false},     {"gelu_new", "gelu_new", false},  {"gated-gelu_new", "gelu_new", true},
-    {"gated-silu", "silu", true}, {"gated-relu", "relu", true},
+    {"relu", "relu", false},         {"gated-gelu", "gelu_new", true},
+    {"gelu", "gelu", false},         {"silu", "silu", false},
+    {"gelu_new", "gelu_new", false}, {"gated-gelu_new", "gelu_new", true},
+    {"gated-silu", "silu", true},    {"gated-relu", "relu", true},
 };
 
 static const feed_forward *read_feed_forward(tg__config *c)
@@ -151,11 +149,10 @@ static tg_status read_config(tg__network *network, tg__config *c)
     t5->layers = (int)tg__config_int(c, "num_layers", 1, MAX_LAYERS, 6);
     t5->heads = (int)tg__config_int(c, "num_heads", 1, TG__MAX_CHANNELS / t5->head_dim, 8);
     t5->eps = (float)tg__config_number(c, "layer_norm_epsilon", 0, 1, 1e-6);
-    t5->buckets.count = (int)tg__config_int(c, "relative_attention_num_buckets", LEAST_BUCKETS,
-                                            MAX_BUCKETS, 32);
-    t5->buckets.max_distance =
-        (int)tg__config_int(c, "relative_attention_max_distance", t5->buckets.count / 4 + 1,
-                            MAX_DISTANCE, 128);
+    t5->buckets.count =
+        (int)tg__config_int(c, "relative_attention_num_buckets", LEAST_BUCKETS, MAX_BUCKETS, 32);
+    t5->buckets.max_distance = (int)tg__config_int(c, "relative_attention_max_distance",
+                                                   t5->buckets.count / 4 + 1, MAX_DISTANCE, 128);
     t5->activation = read_activation(c);
     ignore_keys(c);
     if (tg__config_has(c, "model_type"))
