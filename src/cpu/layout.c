@@ -6,11 +6,13 @@
 #include "cpu/record.h"
 
 typedef struct layout_state {
-    float factor, offset;                /* from_nchw */
-    bool flip;                           /* timestep_embedding */
-    float shift;                         /* timestep_embedding; a grid's scale */
-    const tg__weight *table, *positions; /* embed_tokens */
-    int base;                            /* grid_embedding */
+    float factor, offset; /* from_nchw */
+    bool flip;            /* timestep_embedding */
+    float shift;          /* timestep_embedding; a grid's scale */
+    int base;             /* grid_embedding */
+    const tg__weight *table, *positions; /* embed_tokens; relative_bias */
+    tg__relative_buckets buckets;
+    const float *biases; /* the table's values */
 } layout_state;
 
 static tg__task *record(tg__program *program, const tg__op *op, const char *name, tg__tensor dst,
@@ -325,4 +327,41 @@ tg__tensor tg__cpu_embed_tokens(tg__program *program, tg__tensor ids, const tg__
     tg__tensor dst = tg__program_tensor(program, tg__program_dtype(program), ids.n, 1, ids.w, c);
     layout_state state = {.table = table, .positions = positions};
     return record(program, &embed_op, "embeddings", dst, ids, state) ? dst : (tg__tensor){0};
+}
+
+/* A row for each head: its bias depends on the distance alone, and is laid out from that. */
+static void relative_run(const tg__program *program, const tg__task *task)
+{
+    const layout_state *state = task->state;
+    size_t heads = (size_t)task->dst.n, tokens = (size_t)task->dst.c, distances = 2 * tokens - 1;
+    float *dst = tg__program_data(program, task->dst), *row = tg__program_scratch(program, task);
+    for (size_t head = 0; head < heads; head++) {
+        for (size_t d = 0; d < distances; d++) {
+            int bucket = tg__relative_bucket(&state->buckets, (int)d - (int)(tokens - 1));
+            row[d] = state->biases[(size_t)bucket * heads + head];
+        }
+        for (size_t q = 0; q < tokens; q++, dst += tokens)
+            memcpy(dst, row + tokens - 1 - q, tokens * sizeof *dst);
+    }
+}
+
+static void relative_prepare(tg__program *program, tg__task *task)
+{
+    layout_state *state = task->state;
+    state->biases = tg__program_values(program, state->table);
+    task->scratch_bytes = 2 * (size_t)task->dst.c * sizeof(float);
+}
+
+static const tg__op relative_op = {"relative_bias", relative_prepare, relative_run, NULL};
+
+tg__tensor tg__cpu_relative_bias(tg__program *program, const tg__weight *table,
+                                 tg__relative_buckets buckets, int heads, int tokens)
+{
+    if (tg__program_failed(program))
+        return (tg__tensor){0};
+    tg__tensor dst = tg__program_tensor(program, TG__F32, heads, 1, tokens, tokens);
+    layout_state state = {.table = table, .buckets = buckets};
+    tg__task *task =
+        record(program, &relative_op, "relative_attention_bias", dst, (tg__tensor){0}, state);
+    return task ? dst : (tg__tensor){0};
 }

@@ -151,6 +151,7 @@ static tg__tensor layout(const lowering *l, const tg__node *node)
     const tg__timestep_parameters *time = parameters;
     const tg__embed_parameters *embed = parameters;
     const tg__grid_parameters *grid = parameters;
+    const tg__relative_bias_parameters *relative = parameters;
     switch (node->kind) {
     case TG__FROM_NCHW:
         return tg__cpu_from_nchw(l->program, x, from->copies, from->factor, from->offset);
@@ -164,6 +165,9 @@ static tg__tensor layout(const lowering *l, const tg__node *node)
     case TG__GRID_EMBEDDING:
         return tg__cpu_grid_embedding(l->program, node->dst.h, node->dst.w, node->dst.c, grid->base,
                                       grid->scale);
+    case TG__RELATIVE_BIAS:
+        return tg__cpu_relative_bias(l->program, relative->table, relative->buckets, node->dst.n,
+                                     node->dst.c);
     default:
         return tg__cpu_embed_tokens(l->program, x, embed->table, embed->positions, node->dst.c);
     }

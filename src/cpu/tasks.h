@@ -98,5 +98,8 @@ tg__tensor tg__cpu_grid_embedding(tg__program *program, int h, int w, int c, int
  * checked by the caller. */
 tg__tensor tg__cpu_embed_tokens(tg__program *program, tg__tensor ids, const tg__weight *table,
                                 const tg__weight *positions, int c);
+/* (heads, 1, tokens, tokens) f32; table (buckets.count, heads). */
+tg__tensor tg__cpu_relative_bias(tg__program *program, const tg__weight *table,
+                                 tg__relative_buckets buckets, int heads, int tokens);
 
 #endif

@@ -7,6 +7,7 @@
 #include "core/plan.h"
 #include "io/layer.h"
 #include "ops/activation.h"
+#include "ops/relative.h"
 
 /* dst may be external; a result goes where dst is, whatever is there. */
 typedef enum tg__kind {
@@ -41,7 +42,8 @@ typedef enum tg__kind {
     /* tg__timestep_parameters; X external f32 (n, k): for each number dst.c / X.c sinusoids */
     TG__TIMESTEP_EMBEDDING,
     TG__GRID_EMBEDDING, /* tg__grid_parameters; no sources: dst (1, h, w, c) */
-    TG__EMBED_TOKENS,   /* tg__embed_parameters; X external: int32 (n, tokens) */
+    TG__EMBED_TOKENS,  /* tg__embed_parameters; X external: int32 (n, tokens) */
+    TG__RELATIVE_BIAS, /* tg__relative_bias_parameters; no source. dst (heads, 1, q, k) f32 */
     TG__KINDS,
 } tg__kind;
 
@@ -110,6 +112,11 @@ typedef struct tg__grid_parameters {
 typedef struct tg__embed_parameters {
     const tg__weight *table, *positions; /* positions NULL: none are added */
 } tg__embed_parameters;
+
+typedef struct tg__relative_bias_parameters {
+    const tg__weight *table; /* (buckets, heads) */
+    tg__relative_buckets buckets;
+} tg__relative_bias_parameters;
 
 /* "conv2d", "attention", …: for profiles. */
 const char *tg__kind_name(const tg__node *node);

@@ -396,6 +396,22 @@ tg__tensor tg__embed_tokens(tg__plan *plan, tg__tensor ids, const tg__weight *ta
     return record(plan, TG__EMBED_TOKENS, "embeddings", &p, sizeof p, dst, ids) ? dst : null_tensor;
 }
 
+tg__tensor tg__relative_bias(tg__plan *plan, const tg__weight *table, tg__relative_buckets buckets,
+                             int heads, int tokens)
+{
+    if (tg__plan_failed(plan))
+        return null_tensor;
+    tg__relative_bias_parameters p = {table, buckets};
+    tg__tensor dst = tg__plan_tensor(plan, TG__F32, heads, 1, tokens, tokens);
+    tg__node *node =
+        dst.id ? tg__plan_record(plan, TG__RELATIVE_BIAS, "relative_attention_bias", &p, sizeof p)
+               : NULL;
+    if (!node)
+        return null_tensor;
+    node->dst = dst;
+    return dst;
+}
+
 const char *tg__kind_name(const tg__node *node)
 {
     static const char *const names[TG__KINDS] = {
@@ -417,6 +433,7 @@ const char *tg__kind_name(const tg__node *node)
         [TG__TIMESTEP_EMBEDDING] = "timestep_embedding",
         [TG__GRID_EMBEDDING] = "grid_embedding",
         [TG__EMBED_TOKENS] = "embedding",
+        [TG__RELATIVE_BIAS] = "relative_bias",
     };
     if (node->kind != TG__PRODUCT)
         return names[node->kind];

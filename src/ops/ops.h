@@ -8,6 +8,7 @@
 #include "core/plan.h"
 #include "io/layer.h"
 #include "ops/activation.h"
+#include "ops/relative.h"
 
 /* ------------------------------------------------------------- convolutions and linear layers */
 
@@ -136,5 +137,9 @@ tg__tensor tg__grid_embedding(tg__plan *plan, int h, int w, int c, int base, flo
  * the caller. */
 tg__tensor tg__embed_tokens(tg__plan *plan, tg__tensor ids, const tg__weight *table,
                             const tg__weight *positions, int c);
+/* For the bias of `tokens` that attend to one another: (heads, 1, tokens, tokens) f32 whose value
+ * at (head, 1, q, k) is table[bucket of k - q, head]; table (buckets.count, heads). */
+tg__tensor tg__relative_bias(tg__plan *plan, const tg__weight *table, tg__relative_buckets buckets,
+                             int heads, int tokens);
 
 #endif

@@ -60,6 +60,10 @@ static void pack_operation(toy *t, int network, operation *o, tg__error *error)
         o->bias =
             pack(t, network, ((const tg__embed_parameters *)parameters)->positions, 1, 1, 1, error);
         break;
+    case TG__RELATIVE_BIAS:
+        o->weight = pack(t, network, ((const tg__relative_bias_parameters *)parameters)->table, 1,
+                         1, 1, error);
+        break;
     default:
         break;
     }

@@ -427,6 +427,18 @@ static void embed_tokens(const tg__program *p, const operation *o)
     }
 }
 
+static void relative_bias(const tg__program *p, const operation *o)
+{
+    const tg__relative_bias_parameters *q = o->node.parameters;
+    tg__tensor y = o->node.dst;
+    const float *table = weights_at(p, o->weight);
+    for (int head = 0; head < y.n; head++)
+        for (int i = 0; i < y.w; i++)
+            for (int j = 0; j < y.c; j++)
+                at(p, y)[((size_t)head * (size_t)y.w + (size_t)i) * (size_t)y.c + (size_t)j] =
+                    table[tg__relative_bucket(&q->buckets, j - i) * y.n + head];
+}
+
 /* By kind. */
 static const struct {
     void (*run)(const tg__program *program, const operation *o);
@@ -451,6 +463,7 @@ static const struct {
     [TG__TIMESTEP_EMBEDDING] = {timestep_embedding, sizeof(tg__timestep_parameters)},
     [TG__GRID_EMBEDDING] = {grid_embedding, sizeof(tg__grid_parameters)},
     [TG__EMBED_TOKENS] = {embed_tokens, sizeof(tg__embed_parameters)},
+    [TG__RELATIVE_BIAS] = {relative_bias, sizeof(tg__relative_bias_parameters)},
 };
 
 #endif
