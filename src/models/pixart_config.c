@@ -114,11 +114,11 @@ tg_status tg__pixart_read_config(tg__network *network, tg__config *c)
     p->affine = tg__config_bool(c, "norm_elementwise_affine", false);
     p->eps = (float)tg__config_number(c, "norm_eps", 0, 1, 1e-6);
     bool learned = p->out_channels == 2 * p->in_channels; /* its variance is not handed out */
-    network->facts = (tg__facts){.in_channels = p->in_channels,
-                                 .out_channels = learned ? p->in_channels : p->out_channels,
-                                 .patch = p->patch,
-                                 .sample_size = p->sample_size,
-                                 .text_width =
-                                     p->caption_channels ? p->caption_channels : p->cross_dim};
+    network->facts =
+        (tg__facts){.in_channels = p->in_channels,
+                    .out_channels = learned ? p->in_channels : p->out_channels,
+                    .patch = p->patch,
+                    .sample_size = p->sample_size,
+                    .text_width = p->caption_channels ? p->caption_channels : p->cross_dim};
     return tg__config_error(c)->status;
 }

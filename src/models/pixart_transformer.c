@@ -169,12 +169,12 @@ static void record_text(tg__plan *p, const tg__pixart *w, const tg__pass *how)
     }
 }
 
-static void record(tg__plan *p, const tg__network *network, const tg__pass *pass)
+static void record(tg__plan *p, const tg__network *network, const tg__pass *how)
 {
-    if (pass->kind == TG__PASS_TEXT)
-        record_text(p, (const tg__pixart *)network, pass);
+    if (how->kind == TG__PASS_TEXT)
+        record_text(p, (const tg__pixart *)network, how);
     else
-        record_run(p, (const tg__pixart *)network, pass);
+        record_run(p, (const tg__pixart *)network, how);
 }
 
 /* ---------------------------------------------------------------------------------- loading */

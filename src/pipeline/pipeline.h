@@ -100,6 +100,7 @@ typedef struct tg__pipeline_class {
     tg_gate gate;
     bool force_stable_diffusion; /* StableDiffusionPipeline's corrections of the scheduler */
     int text_skip;               /* last layers of the text encoders that are never used */
+    int text_tokens;             /* that a text has, padding included; 0: as its tokenizer says */
     bool bins;                   /* pictures are made in the sizes of bins (bins.h) */
     /* Whether the networks go together; fails the model's error if not. Sets the contexts of text
      * encoders that have no tokenizer. */

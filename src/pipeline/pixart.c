@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* PixArtAlphaPipeline and PixArtSigmaPipeline: a transformer that is told T5's states of the text,
  * which of its tokens are padding, and, Alpha at 1024 pixels, the picture's size. */
+#include <stdlib.h>
+
+#include "core/parallel.h"
 #include "pipeline/session.h"
 
 enum { TRANSFORMER, VAE, TEXT_ENCODER, ROLES };
@@ -11,6 +14,7 @@ static void check(tg_model *m)
 {
     const tg__facts *transformer = &m->networks[TRANSFORMER]->facts;
     const tg__facts *text = &m->networks[TEXT_ENCODER]->facts;
+    m->contexts[TEXT_ENCODER] = m->class->text_tokens;
     tg__check_latents(m, config);
     if (!tg__failed(&m->error) && transformer->text_width != text->text_width)
         tg__fail(&m->error, TG_ERROR_FORMAT,
@@ -33,3 +37,120 @@ static tg_status tell(tg_prompt *told, const tg__request *r, tg__error *error)
     ratio->positive[0] = ratio->negative[0] = (float)((double)h / w);
     return TG_OK;
 }
+
+/* ----------------------------------------------------------------------------------------- text */
+
+/* One side of a prompt: its text and where it goes, the states of `tokens` tokens, and 1 for each
+ * that is no padding. */
+typedef struct side {
+    const char *what, *text;
+    float *states, *mask;
+    int tokens;
+} side;
+
+/* Padding sees and is seen by nothing: T5 runs over the first tokens alone, so many that texts of
+ * about the same length share a program. The states of the rest stay zeros. */
+static int tokens_to_run(const side *of, int count)
+{
+    enum { TOGETHER = 16 };
+    int tokens = (count + TOGETHER - 1) / TOGETHER * TOGETHER;
+    return tokens < of->tokens ? tokens : of->tokens;
+}
+
+static void run_encoder(tg_session *s, tg_prompt *prompt, const side *of, const int32_t *ids,
+                        int count, double start)
+{
+    size_t width = (size_t)s->model->networks[TEXT_ENCODER]->facts.text_width;
+    tg__pass pass = {.n = 1, .tokens = tokens_to_run(of, count)};
+    size_t tokens = (size_t)pass.tokens;
+    tg__array_port ports[] = {{"ids", ids, NULL, tokens * sizeof *ids},
+                              {"mask", of->mask, NULL, tokens * sizeof *of->mask},
+                              {"hidden_states", NULL, of->states, tokens * width * sizeof(float)}};
+    for (int i = 0; i < count; i++)
+        of->mask[i] = 1;
+    if (!tg__session_program(s, TEXT_ENCODER, &pass))
+        return;
+    double loaded = tg__seconds();
+    tg__session_run_pass(s, TEXT_ENCODER, &pass, ports, 3);
+    prompt->load_seconds += loaded - start;
+    prompt->seconds += tg__seconds() - loaded;
+}
+
+static void encode_side(tg_session *s, tg_prompt *prompt, const side *of)
+{
+    double start = tg__seconds();
+    int count = 0;
+    int32_t *ids = calloc((size_t)of->tokens, sizeof *ids);
+    if (!ids)
+        tg__fail_memory(&s->error);
+    else if (tg__token_ids(s, TEXT_ENCODER, of->what, of->text, ids) == TG_OK)
+        run_encoder(s, prompt, of, ids, count, start);
+    free(ids);
+}
+
+static tg_status encode(tg_session *s, tg_prompt *prompt, const tg__texts *texts)
+{
+    const tg_model *m = s->model;
+    int tokens = m->contexts[TEXT_ENCODER];
+    tg__condition *text = tg__prompt_add(prompt, "text", tokens,
+                                         m->networks[TEXT_ENCODER]->facts.text_width, &s->error);
+    tg__condition *mask = tg__prompt_add(prompt, "mask", tokens, 1, &s->error);
+    if (!text || !mask)
+        return s->error.status;
+    side negative = {"the negative prompt", texts->negative ? texts->negative : "", text->negative,
+                     mask->negative, tokens};
+    side positive = {"the prompt", texts->text, text->positive, mask->positive, tokens};
+    encode_side(s, prompt, &negative);
+    if (!tg__failed(&s->error))
+        encode_side(s, prompt, &positive);
+    return s->error.status;
+}
+
+/* ---------------------------------------------------------------------------------------- class */
+
+static const tg__role roles[ROLES] = {
+    [TRANSFORMER] = {.name = "transformer",
+                     .classes = (const tg__network_class *const[]){&tg__pixart_class, NULL}},
+    [VAE] = {.name = "vae",
+             .classes = (const tg__network_class *const[]){&tg__autoencoder_kl_class, NULL}},
+    [TEXT_ENCODER] = {.name = "text_encoder",
+                      .classes = (const tg__network_class *const[]){&tg__t5_encoder_class, NULL},
+                      .tokenizer = "tokenizer",
+                      .tokenizer_classes =
+                          (const char *const[]){"T5Tokenizer", "T5TokenizerFast", NULL}},
+};
+
+/* The two differ in how many tokens a text has. */
+const tg__pipeline_class tg__pixart_alpha_class = {
+    .names = (const char *const[]){"PixArtAlphaPipeline", NULL},
+    .roles = roles,
+    .role_count = ROLES,
+    .denoiser = TRANSFORMER,
+    .autoencoder = VAE,
+    .steps = 25,
+    .guidance = 4.5,
+    .gate = {.gate_step = 15, .sp_interval = 3, .fi_interval = 1, .warm_up = 2},
+    .text_tokens = 120,
+    .bins = true,
+    .check = check,
+    .encode = encode,
+    .tell = tell,
+    .recipe = tg__gated_recipe,
+};
+
+const tg__pipeline_class tg__pixart_sigma_class = {
+    .names = (const char *const[]){"PixArtSigmaPipeline", NULL},
+    .roles = roles,
+    .role_count = ROLES,
+    .denoiser = TRANSFORMER,
+    .autoencoder = VAE,
+    .steps = 25,
+    .guidance = 4.5,
+    .gate = {.gate_step = 15, .sp_interval = 3, .fi_interval = 1, .warm_up = 2},
+    .text_tokens = 300,
+    .bins = true,
+    .check = check,
+    .encode = encode,
+    .tell = tell,
+    .recipe = tg__gated_recipe,
+};

@@ -18,10 +18,11 @@ import warnings
 
 import diffusers
 import numpy
+import sentencepiece
 import safetensors.torch
 import tgate
 import torch
-from diffusers.models.attention_processor import AttnProcessor2_0
+import transformers
 from torch.nn import functional as F
 
 import common
@@ -181,6 +182,50 @@ def save(tensors, path, dtype):
     path.chmod(0o644)
 
 
+# What the tokenizers are trained on.
+CORPUS = """a red circle above two green squares on a blue ground, a small house by the sea at night,
+seventeen small boats on a wide river at dawn, mist above the water, mountains far behind, a heron
+standing in the reeds, soft light, fine detail, muted colours, a village with a church tower on the
+other bank, smoke rising from chimneys, and in the sky, hardly visible, the last stars of the night
+fading one after another; a cactus with a happy face in the desert, oil painting, photo of a fox"""
+PIECES, EXTRA_IDS = 90, 100
+
+
+def write_text(folder, spec):
+    """A T5 of random weights, and a tokenizer of few pieces."""
+    generator = torch.Generator().manual_seed(spec["seed"] + 200)
+    config = spec["transformer"]
+    text = dict(architectures=["T5EncoderModel"], d_ff=52, d_kv=8, num_heads=3, num_layers=2,
+                d_model=config.get("caption_channels") or config["cross_attention_dim"],
+                dense_act_fn="gelu_new", feed_forward_proj="gated-gelu", is_gated_act=True,
+                model_type="t5", relative_attention_max_distance=128,
+                relative_attention_num_buckets=32, tie_word_embeddings=False,
+                vocab_size=PIECES + EXTRA_IDS + 28, layer_norm_epsilon=1e-06)
+    encoder = transformers.T5EncoderModel(transformers.T5Config(**text)).eval()
+    for name, p in encoder.named_parameters():
+        if "norm" in name:
+            p.copy_(torch.rand(p.shape, generator=generator) * 0.6 + 0.7)
+        elif "relative" in name or "shared" in name:
+            p.copy_(torch.randn(p.shape, generator=generator))
+        else:
+            gain = 0.5 if name.endswith((".q.weight", ".k.weight")) else 1.0
+            p.copy_(torch.randn(p.shape, generator=generator) * gain / math.sqrt(p.shape[1]))
+    rounded(encoder, spec["dtype"])
+    common.write_json(folder / "text_encoder" / "config.json", text)
+    tensors = {k: v for k, v in encoder.state_dict().items() if "embed_tokens" not in k}
+    save(tensors, folder / "text_encoder" / "model.safetensors", spec["dtype"])
+    (folder / "tokenizer").mkdir(exist_ok=True)
+    (folder / "corpus.txt").write_text(CORPUS.replace(",", "\n"))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "corpus.txt"), model_prefix=str(folder / "spiece"), vocab_size=PIECES,
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>",
+        normalization_rule_name="identity", num_threads=1, minloglevel=2)
+    transformers.T5Tokenizer(str(folder / "spiece.model"), extra_ids=EXTRA_IDS,
+                             legacy=True).save_pretrained(folder / "tokenizer")
+    for name in ("corpus.txt", "spiece.model", "spiece.vocab"):
+        (folder / name).unlink()
+
+
 def build(name, spec):
     generator = torch.Generator().manual_seed(spec["seed"])
     config = {k: v for k, v in spec["transformer"].items()}
@@ -213,6 +258,7 @@ def build(name, spec):
         "tokenizer": ["transformers", "T5Tokenizer"],
         "transformer": ["diffusers", spec["transformer"]["_class_name"]],
         "vae": ["diffusers", "AutoencoderKL"]})
+    write_text(folder, spec)
     if spec.get("original"):
         save(original(transformer.state_dict(), spec["transformer"]["num_layers"]),
              common.MODELS / f"{name}-transformer.safetensors", spec["dtype"])
@@ -224,7 +270,8 @@ def load(name, dtype=torch.float32):
     spec, folder = SPECS[name], common.MODELS / name
     read = dict(torch_dtype=torch.float32, local_files_only=True)
     pipe = getattr(diffusers, spec["pipeline"])(
-        tokenizer=None, text_encoder=None,
+        tokenizer=transformers.T5Tokenizer.from_pretrained(folder / "tokenizer"),
+        text_encoder=transformers.T5EncoderModel.from_pretrained(folder / "text_encoder", **read),
         transformer=diffusers.PixArtTransformer2DModel.from_pretrained(folder / "transformer",
                                                                        **read),
         vae=diffusers.AutoencoderKL.from_pretrained(folder / "vae", **read),
@@ -284,7 +331,7 @@ def record_networks(name, spec, tensors, cases):
 # ------------------------------------------------------------------------------------ pipelines
 
 DEFAULTS = {"steps": 9, "guidance": 4.5, "width": 256, "height": 192, "count": 1, "seed": 21,
-            "captions": "0", "negative": 1, "scheduler": "", "binning": 0,
+            "captions": "0", "negative": 1, "prompt": "", "negative_prompt": "", "scheduler": "", "binning": 0,
             "gate_step": 0, "sp_interval": 1, "fi_interval": 1, "warm_up": 0, "picture": 0}
 
 
@@ -332,6 +379,14 @@ def pipeline_cases():
             case(model, "bin-small", binning=1, width=edge // 4 + 3, height=edge // 4 - 1,
                  steps=3, picture=1),
         ]
+    for model in ("px1", "px3", "px4"):
+        size = small.get(model, {})
+        cases += [
+            case(model, "text", prompt="  A Red FOX, oil painting &amp; 100% fine\t", **size),
+            case(model, "text-gate", (5, 2, 2, 1), prompt=CORPUS + CORPUS, count=2,
+                 negative_prompt="Night by the sea", **size),
+            case(model, "text-unguided", guidance=1.0, prompt="a small house", **size),
+        ]
     return cases
 
 
@@ -343,8 +398,13 @@ def bins_of(pipe):
             256: sigma.ASPECT_RATIO_2048_BIN}[pipe.transformer.config.sample_size]
 
 
-def given(case, spec):
+def given(pipe, case, spec):
     """The texts of the case: (count, tokens, width) and masks, positive and negative."""
+    if case["prompt"]:
+        text, mask, negative, negative_mask = pipe.encode_prompt(
+            case["prompt"], True, case["negative_prompt"], case["count"], "cpu",
+            clean_caption=True, max_sequence_length=120 if "Alpha" in spec["pipeline"] else 300)
+        return text, mask, negative, negative_mask
     generator = torch.Generator().manual_seed(spec["seed"] + 100)
     text, mask = captions(spec, generator)
     which = [int(i) for i in case["captions"].split()]
@@ -366,7 +426,7 @@ def denoise(pipe, case, spec, dtype=torch.float32):
     generator = torch.Generator("cpu").manual_seed(case["seed"])
     common.draw_noise_in_f32(scheduler)
     cfg = case["guidance"] > 1
-    text, mask, negative, negative_mask = given(case, spec)
+    text, mask, negative, negative_mask = given(pipe, case, spec)
     both = torch.cat([negative, text]) if cfg else text
     both_mask = torch.cat([negative_mask, mask]) if cfg else mask
     single, single_mask = (negative, negative_mask) if cfg else (text, mask)
@@ -410,7 +470,7 @@ def reference(pipe, case, spec):
         pipe.transformer.config.sample_size != 128
     if told_elsewhere:
         return None, "own loop"
-    text, mask, negative, negative_mask = given(case, spec)
+    text, mask, negative, negative_mask = given(pipe, case, spec)
     arguments = {
         "prompt": None, "negative_prompt": None, "prompt_embeds": text,
         "prompt_attention_mask": mask, "negative_prompt_embeds": negative,
@@ -419,6 +479,10 @@ def reference(pipe, case, spec):
         "height": case["height"], "width": case["width"],
         "use_resolution_binning": bool(case["binning"]),
         "generator": torch.Generator("cpu").manual_seed(case["seed"]), "output_type": "latent"}
+    if case["prompt"]:
+        arguments = {k: v for k, v in arguments.items() if "embeds" not in k and "mask" not in k}
+        arguments |= {"prompt": case["prompt"], "negative_prompt": case["negative_prompt"],
+                      "num_images_per_prompt": case["count"]}
     if not case["gate_step"]:
         return pipe(**arguments).images, "diffusers"
     pndm = isinstance(pipe.scheduler, diffusers.PNDMScheduler)
