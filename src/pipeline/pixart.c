@@ -5,6 +5,7 @@
 
 #include "core/parallel.h"
 #include "pipeline/session.h"
+#include "text/caption.h"
 
 enum { TRANSFORMER, VAE, TEXT_ENCODER, ROLES };
 
@@ -81,10 +82,14 @@ static void encode_side(tg_session *s, tg_prompt *prompt, const side *of)
     double start = tg__seconds();
     int count = 0;
     int32_t *ids = calloc((size_t)of->tokens, sizeof *ids);
+    char *caption = tg__caption_plain(of->text, &s->error);
     if (!ids)
         tg__fail_memory(&s->error);
-    else if (tg__token_ids(s, TEXT_ENCODER, of->what, of->text, ids) == TG_OK)
+    else if (!caption)
+        tg__error_where(&s->error, of->what);
+    else if (tg__token_ids(s, TEXT_ENCODER, of->what, caption, ids) == TG_OK)
         run_encoder(s, prompt, of, ids, count, start);
+    free(caption);
     free(ids);
 }
 
