@@ -49,6 +49,7 @@ int engine_open_model(struct engine *engine)
     model_options.scheduler = options->scheduler;
     model_options.karras = options->karras ? 1 : -1;
     model_options.prediction_type = options->prediction_type;
+    model_options.timestep_spacing = options->timestep_spacing;
     model_options.log = console_log;
     model_options.log_user = &engine->console;
     model_options.progress = console_progress;

@@ -223,6 +223,8 @@ typedef struct tg_model_options {
     void *log_user;
     tg_progress_function progress; /* of opening; NULL: none */
     void *progress_user;
+    const char *timestep_spacing; /* "leading", "linspace", "trailing" (which models distilled to
+                                   * few steps want); NULL: the model's */
 } tg_model_options;
 
 typedef struct tg_model tg_model;
@@ -448,8 +450,11 @@ typedef struct tg_deepcache {
 
 typedef struct tg_generate_options {
     size_t size;             /* set by tg_generate_options_init */
-    int steps;               /* 25; 1 to num_train_timesteps */
-    double guidance;         /* the model's (7.5; XL 5); classifier-free guidance is on above 1 */
+    int steps;               /* 25, 4 for latent consistency models; 1 to num_train_timesteps */
+    double guidance;         /* the model's (7.5; XL 5); classifier-free guidance is on above 1. A
+                              * denoiser with a guidance embedding (time_cond_proj_dim) is told it
+                              * instead, whatever it is (8.5; XL 5): then there is no negative side
+                              */
     double guidance_rescale; /* 0; 0 to 1, arXiv 2305.08891 section 3.4 */
     int width, height;       /* the model's; multiples of its size_multiple, any for PixArt */
     int count;               /* 1; pictures, made as one batch */
@@ -459,7 +464,8 @@ typedef struct tg_generate_options {
     tg_rng rng;              /* TG_RNG_TORCH_CPU */
     const tg_array *latents; /* starting noise of unit variance; sets count, width and height.
                                 NULL: drawn from the seed */
-    tg_gate gate;            /* 10, 5, 1, 2 for Stable Diffusion */
+    tg_gate gate;            /* 10, 5, 1, 2 for Stable Diffusion; 1, 1, 1, 0 for latent consistency
+                              * models */
     bool decode;             /* true; false stops at the latents */
     bool release_denoiser;   /* false; true gives the denoiser's packed weights back before
                                 decoding, which lowers the peak of memory: for the last request
@@ -474,8 +480,16 @@ typedef struct tg_generate_options {
      * ones. With count above 1 and own negative sizes, a step with guidance tells them by turns, as
      * diffusers does: pictures then differ from those made alone. */
     tg_sizes sizes, negative_sizes;
-    tg_deepcache deepcache;  /* 0, 0; TG_ERROR_UNSUPPORTED for a denoiser that is no UNet. The gate
-                                that goes with it is tg_gate_default's */
+    tg_deepcache deepcache; /* 0, 0; TG_ERROR_UNSUPPORTED for a denoiser that is no UNet. The gate
+                               that goes with it is tg_gate_default's */
+    double eta;             /* 0; 0 to 1: how much of the noise DDIM and TCD draw anew at each
+                             * step; other schedulers take 0 alone */
+    int original_steps;     /* 0: the scheduler's original_inference_steps, from whose timesteps
+                             * LCM takes its own; other numbers with LCM and TCD alone */
+    const int *timesteps;   /* NULL; else timestep_count whole timesteps, falling, 0 to
+                             * num_train_timesteps - 1, in place of the scheduler's own; they set
+                             * steps. For DDPM, Euler, Heun, DPM++ 2M and 2S, LCM and TCD */
+    int timestep_count;
     bool no_resolution_binning; /* false: PixArt makes its picture in the size that it has been
                                    trained with whose aspect ratio is nearest to the one asked for,
                                    then scales and cuts it. true, or with latents: the size itself.

@@ -36,6 +36,12 @@ static tg__tensor time_embedding(tg__plan *p, const tg__unet *u, int n)
     tg__activation act = c->resnet.activation;
     tg__tensor t = tg__plan_external(p, TG__UNET_TIMESTEP, TG__F32, 1, 1, 1, 1);
     t = tg__timestep_embedding(p, t, u->time_linear_1.in, c->flip_sin_to_cos, c->freq_shift);
+    if (c->time_cond_channels) {
+        tg__tensor guidance =
+            tg__plan_external(p, TG__UNET_GUIDANCE, TG__F32, 1, 1, 1, c->time_cond_channels);
+        guidance = tg__to_activations(p, "timestep_cond", guidance);
+        t = tg__linear(p, guidance, &u->time_cond_proj, (tg__product_options){.residual = t});
+    }
     t = tg__linear(p, t, &u->time_linear_1, (tg__product_options){.activation = act});
     t = tg__linear(p, t, &u->time_linear_2, (tg__product_options){0});
     t = tg__activate(p, "time_embedding.post_act", t, c->time_post_activation);
@@ -319,6 +325,9 @@ static tg_status load(tg__network *network, const tg__weights *weights, tg__erro
     int first = c->channels[0], time = c->time_channels;
     u->conv_in = tg__load_conv(&s, "conv_in", c->in_channels, first, c->conv_in_kernel);
     u->time_linear_1 = tg__load_linear(&s, "time_embedding.linear_1", first, time, true);
+    if (c->time_cond_channels)
+        u->time_cond_proj =
+            tg__load_linear(&s, "time_embedding.cond_proj", c->time_cond_channels, first, false);
     u->time_linear_2 = tg__load_linear(&s, "time_embedding.linear_2", time, time, true);
     if (c->added_channels) {
         u->add_linear_1 =
@@ -345,7 +354,8 @@ static const tg__port ports[] = {
     {"text", .slot = TG__UNET_TEXT, .width = text_width},
     {"pooled", .slot = TG__UNET_POOLED, .width = pooled_width},
     {"time_ids", .slot = TG__UNET_TIME_IDS, .width = time_ids_width, .of_request = true},
-    {NULL}};
+    {"guidance", .slot = TG__UNET_GUIDANCE},
+    {.name = NULL}};
 
 const tg__network_class tg__unet_class = {
     .names = (const char *const[]){"UNet2DConditionModel", NULL},

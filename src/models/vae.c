@@ -165,7 +165,9 @@ static tg_status read_config(tg__network *network, tg__config *c)
     v->post_quant_conv = tg__config_bool(c, "use_post_quant_conv", true);
     v->scaling_factor = tg__config_number(c, "scaling_factor", -1e6, 1e6, 0.18215);
     v->sample_size = (int)tg__config_int(c, "sample_size", 1, 65536, 32);
-    tg__config_bool(c, "force_upcast", true); /* of f16, which we do not compute in */
+    /* Decoding heeds it in f16 alone, which we do not compute in. diffusers' default is true, but
+     * only pipelines whose models say so heed it. */
+    v->force_upcast = tg__config_bool(c, "force_upcast", false);
     tg__config_refuse(c, "shift_factor", NULL);
     tg__config_refuse(c, "latents_mean", NULL);
     tg__config_refuse(c, "latents_std", NULL);
@@ -180,6 +182,7 @@ static tg_status read_config(tg__network *network, tg__config *c)
                                  .latent_channels = v->latent_channels,
                                  .factor = 1 << (v->levels > 0 ? v->levels - 1 : 0),
                                  .moments = 2 * v->latent_channels,
+                                 .encodes_in_f32 = v->force_upcast,
                                  .scaling_factor = v->scaling_factor};
     return tg__config_error(c)->status;
 }

@@ -48,6 +48,7 @@ struct tg_model {
     size_t scheduler_length;
     tg__scheduler_override scheduler;
     int train_steps;
+    int usual_steps; /* that the scheduler makes by default; 0: the class's */
 
     int default_size; /* pixels */
     tg_network_info network_info[TG__MAX_NETWORKS];

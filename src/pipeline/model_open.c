@@ -237,12 +237,14 @@ static void open_scheduler(tg_model *m, const tg_model_options *o, const char *c
         .folder_class = class_name,
         .karras = o->karras,
         .prediction_type = keep(m, prediction),
+        .timestep_spacing = keep(m, o->timestep_spacing),
         .force_stable_diffusion = m->class->force_stable_diffusion,
     };
     tg__scheduler *scheduler = tg__failed(&m->error) ? NULL : tg__model_scheduler(m, &m->error);
     if (!scheduler)
         return;
     m->train_steps = tg__scheduler_train_steps(scheduler);
+    m->usual_steps = tg__scheduler_usual_steps(scheduler);
     m->info.scheduler = keep(m, tg__scheduler_class(scheduler));
     m->info.prediction_type = keep(m, tg__scheduler_prediction(scheduler));
     tg__scheduler_free(scheduler);
@@ -259,12 +261,20 @@ static void open_single_file(tg_model *m, const tg_model_options *o)
                              &m->error);
 }
 
+/* Early diffusers said 32 or less of models that were made for 64. */
+static int sample_size(const tg_model *m)
+{
+    const tg__facts *facts = &tg__denoiser(m)->facts;
+    bool small = facts->sample_size > 0 && facts->sample_size < 64;
+    return m->class->force_stable_diffusion && facts->old && small ? 64 : facts->sample_size;
+}
+
 static void set_default_size(tg_model *m, const tg_model_options *o)
 {
     if (m->is_single_file && !o->config_dir)
         m->default_size = tg__single_file_size(&m->single, m->info.prediction_type);
     else
-        m->default_size = tg__denoiser(m)->facts.sample_size * tg__autoencoder(m)->facts.factor;
+        m->default_size = sample_size(m) * tg__autoencoder(m)->facts.factor;
 }
 
 static void open_file(tg_model *m, const tg_model_options *o)

@@ -394,7 +394,9 @@ static void stops_half_way(void **state)
     tg_session_set_progress(s, stop_there, &loading);
     assert_int_equal(tg_generate(&before, s, &prompt, 1, &o), TG_ERROR_CANCELLED);
     assert_null(before);
-    assert_true(opened->programs[UNET] == 0 && packed_bytes(s->backend, UNET) > 0);
+    assert_int_equal(opened->programs[UNET] + opened->programs[tg__text_group(UNET)], 0);
+    assert_true(packed_bytes(s->backend, UNET) + packed_bytes(s->backend, tg__text_group(UNET)) >
+                0);
     tg_session_set_progress(s, NULL, NULL);
     before = request(s, gated);
 
