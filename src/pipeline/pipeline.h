@@ -101,7 +101,7 @@ typedef struct tg__pipeline_class {
     bool force_stable_diffusion; /* StableDiffusionPipeline's corrections of the scheduler */
     int text_skip;               /* last layers of the text encoders that are never used */
     /* Whether the networks go together; fails the model's error if not. Sets the contexts of text
-     * encoders that have no tokenizer. */
+     * encoders that have no tokenizer, or another context than that says. */
     void (*check)(tg_model *model);
     /* Adds the conditions of the texts. */
     tg_status (*encode)(tg_session *session, tg_prompt *prompt, const tg__texts *texts);
