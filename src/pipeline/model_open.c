@@ -162,11 +162,13 @@ static void check_context(tg_model *m, int role)
 {
     const tg__role *r = &m->class->roles[role];
     int positions = m->networks[role]->facts.positions;
-    int context = tg__clip_tokenizer_context(m->tokenizers[role]);
+    int context = m->tokenizers[role]->context;
+    if (m->contexts[role] > 0) /* the class has one of its own */
+        return;
     if (context == INT32_MAX) /* the tokenizer's files do not say */
         context = positions;
     m->contexts[role] = context;
-    if (context > positions)
+    if (context > positions && positions > 0)
         tg__fail(&m->error, TG_ERROR_FORMAT,
                  "%s/tokenizer_config.json: model_max_length is %d, expected at most %d as "
                  "max_position_embeddings in %s/config.json",
@@ -177,19 +179,19 @@ static void check_context(tg_model *m, int role)
                  r->tokenizer, context);
 }
 
-static void open_tokenizer(tg_model *m, const tg_model_options *o, int role)
+static void open_tokenizer(tg_model *m, const tg_model_options *o, int role, const char *class_name)
 {
     char folder[PATH_BYTES];
     const tg__role *r = &m->class->roles[role];
     if (tg__failed(&m->error) || !r->tokenizer)
         return;
     if (o->tokenizer_dir)
-        m->tokenizers[role] = tg__clip_tokenizer_open(o->tokenizer_dir, &m->error);
+        m->tokenizers[role] = tg__tokenizer_open(class_name, o->tokenizer_dir, &m->error);
     else if (m->is_single_file)
         m->tokenizers[role] = tg__clip_tokenizer_shipped(
             tg__single_file_part_of(&m->single, r->name)->pad_token, &m->error);
     else if (tg__path_join(folder, sizeof folder, m->path, r->tokenizer, &m->error))
-        m->tokenizers[role] = tg__clip_tokenizer_open(folder, &m->error);
+        m->tokenizers[role] = tg__tokenizer_open(class_name, folder, &m->error);
     if (m->tokenizers[role])
         check_context(m, role);
 }
@@ -326,7 +328,7 @@ static void open_all(tg_model *m, const tg_model_options *o,
     for (int i = 0; i < m->class->role_count && report(m, o, i); i++)
         open_network(m, o, i, index.networks[i]);
     for (int i = 0; i < m->class->role_count; i++)
-        open_tokenizer(m, o, i);
+        open_tokenizer(m, o, i, index.tokenizers[i]);
     check_together(m);
     if (tg__failed(&m->error))
         return;

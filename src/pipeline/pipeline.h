@@ -106,7 +106,7 @@ typedef struct tg__pipeline_class {
     bool distilled_unguided;     /* no guidance with a scheduler of distilled models */
     bool bins;                   /* pictures are made in the sizes of bins (bins.h) */
     /* Whether the networks go together; fails the model's error if not. Sets the contexts of text
-     * encoders that have no tokenizer. */
+     * encoders that have no tokenizer, or another context than that says. */
     void (*check)(tg_model *model);
     /* Adds the conditions of the texts. */
     tg_status (*encode)(tg_session *session, tg_prompt *prompt, const tg__texts *texts);

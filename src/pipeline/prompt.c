@@ -49,20 +49,22 @@ bool tg__prompt_alike(const tg_prompt *a, const tg_prompt *b)
 
 /* ---------------------------------------------------------------------------------------- text */
 
-tg_status tg__token_ids(tg_session *s, int role, const char *what, const char *text, int32_t *ids)
+tg_status tg__token_ids(tg_session *s, int role, const char *what, const char *text, int32_t *ids,
+                        int *count)
 {
     const tg_model *m = s->model;
     int context = m->contexts[role], vocabulary = m->networks[role]->facts.vocabulary;
+    const tg__tokenizer *tokenizer = m->tokenizers[role];
     size_t lost;
-    if (tg__clip_tokenize_padded(m->tokenizers[role], text, context, ids, &lost, &s->error) !=
-        TG_OK) {
+    if (tg__tokenize_padded(tokenizer, text, context, ids, count, &lost, &s->error) != TG_OK) {
         tg__error_where(&s->error, what);
         return s->error.status;
     }
     if (lost != SIZE_MAX) {
         char shown[1024];
         tg__log(&m->log, TG_LOG_WARNING, "%s is longer than %d tokens; these words are lost: %s",
-                what, context - 2, tg__printable(shown, sizeof shown, text + lost));
+                what, context - tokenizer->class->frame,
+                tg__printable(shown, sizeof shown, text + lost));
     }
     for (int i = 0; i < context; i++)
         if (ids[i] < 0 || ids[i] >= vocabulary)
@@ -122,9 +124,10 @@ tg_status tg__encode_text(tg_session *s, tg_prompt *prompt, int role, const char
     a.states = calloc(a.context * a.width, sizeof *a.states);
     a.pooled = calloc(a.context * a.pooled_width + 1, sizeof *a.pooled);
     double start = tg__seconds();
+    int count;
     if (!a.ids || !a.states || !a.pooled) {
         tg__fail_memory(&s->error);
-    } else if (tg__token_ids(s, role, what, text, a.ids) == TG_OK &&
+    } else if (tg__token_ids(s, role, what, text, a.ids, &count) == TG_OK &&
                tg__session_program(s, role, &pass)) {
         double loaded = tg__seconds();
         run_encoder(s, role, &a, to);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-#include "text/clip_source.h"
+#include "text/token_source.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MOST_BYTES = 16 << 20, MOST_PATH = 4096 };
+enum { MOST_PATH = 4096 };
 
-char *tg__clip_file_read(const char *folder, const char *name, char where[TG__WHERE_BYTES],
-                         size_t *length, tg__error *error)
+char *tg__token_file_read(const char *folder, const char *name, char where[TG__WHERE_BYTES],
+                          size_t most, size_t *length, tg__error *error)
 {
     char path[MOST_PATH];
     if (!tg__path_join(path, sizeof path, folder, name, error))
         return NULL;
     tg__path_where(where, TG__WHERE_BYTES, path);
-    return tg__file_read_as(path, where, MOST_BYTES, length, error);
+    return tg__file_read_as(path, where, most, length, error);
 }
 
 /* "No limit" is 10^30 to the reference, which writes it out, and integers of that size are none to
@@ -37,18 +37,19 @@ static void round_integers(char *text)
     }
 }
 
-tg__config *tg__clip_source_open(const char *folder, const char *name, tg__error *error)
+tg__config *tg__token_source_open(const char *folder, const char *name, tg__error *error)
 {
     char where[TG__WHERE_BYTES];
     size_t length;
-    char *text = tg__clip_file_read(folder, name, where, &length, error);
+    char *text =
+        tg__token_file_read(folder, name, where, TG__MOST_TOKEN_FILE_BYTES, &length, error);
     if (!text)
         return NULL;
     round_integers(text);
     return tg__config_take(text, length, where, error);
 }
 
-tg__config *tg__clip_source_open_if_any(const char *folder, const char *name, tg__error *error)
+tg__config *tg__token_source_open_if_any(const char *folder, const char *name, tg__error *error)
 {
     char path[MOST_PATH];
     struct stat status;
@@ -56,11 +57,11 @@ tg__config *tg__clip_source_open_if_any(const char *folder, const char *name, tg
         return NULL;
     /* A link that leads nowhere or a folder of that name is a mistake, not absence. */
     bool absent = lstat(path, &status) != 0 && (errno == ENOENT || errno == ENOTDIR);
-    return absent ? NULL : tg__clip_source_open(folder, name, error);
+    return absent ? NULL : tg__token_source_open(folder, name, error);
 }
 
-bool tg__clip_is_id(const tg__json *value)
+bool tg__is_token_id(const tg__json *value)
 {
     return value->type == TG__JSON_INTEGER && value->integer >= 0 &&
-           value->integer < TG__CLIP_ID_LIMIT;
+           value->integer < TG__TOKEN_ID_LIMIT;
 }
