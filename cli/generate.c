@@ -229,6 +229,7 @@ static int settle(struct run *run)
     int code = EXIT_DONE;
     tg_prompt_options_init(&run->prompt);
     run->prompt.clip_skip = options->clip_skip;
+    run->prompt.clean_caption = options->clean_caption == 1;
     run->prompt.text_2 = options->prompt_2;
     run->prompt.negative_2 = options->negative_2;
     tg_generate_options_init(&run->generate, run->engine.model);

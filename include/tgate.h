@@ -384,6 +384,11 @@ typedef struct tg_prompt_options {
                     * penultimate with 0, the one before it with 1 */
     /* For the second text encoder of a model that has two; NULL or "": the same as the first. */
     const char *text_2, *negative_2;
+    /* false: PixArt's texts are put in lower case alone, as diffusers does without its optional
+     * packages. true: they are cleaned as it does with them, of addresses, markup, file names and
+     * what else captions from the web are full of, up to 4096 characters. TG_ERROR_ARGUMENT for
+     * other models. */
+    bool clean_caption;
 } tg_prompt_options;
 
 #define tg_prompt_options_init(options) tg_prompt_options_init_sized(options, sizeof *(options))

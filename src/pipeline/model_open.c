@@ -163,6 +163,7 @@ static void check_context(tg_model *m, int role)
     const tg__role *r = &m->class->roles[role];
     int positions = m->networks[role]->facts.positions;
     int context = m->tokenizers[role]->context;
+    m->contexts[role] = m->class->text_tokens;
     if (m->contexts[role] > 0) /* the class has one of its own */
         return;
     if (context == INT32_MAX) /* the tokenizer's files do not say */

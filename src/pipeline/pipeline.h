@@ -47,6 +47,7 @@ bool tg__prompt_alike(const tg_prompt *a, const tg_prompt *b);
 typedef struct tg__texts {
     const char *text, *negative, *text_2, *negative_2;
     int clip_skip;
+    bool clean_caption;
 } tg__texts;
 
 /* -------------------------------------------------------------------------------------- recipe */
@@ -103,6 +104,7 @@ typedef struct tg__pipeline_class {
     bool force_stable_diffusion; /* StableDiffusionPipeline's corrections of old configs */
     int text_skip;               /* last layers of the text encoders that are never used */
     int text_tokens;             /* that a text has, padding included; 0: as its tokenizer says */
+    bool captions;               /* texts may be cleaned (text/caption.h) */
     bool distilled_unguided;     /* no guidance with a scheduler of distilled models */
     bool bins;                   /* pictures are made in the sizes of bins (bins.h) */
     /* Whether the networks go together; fails the model's error if not. Sets the contexts of text

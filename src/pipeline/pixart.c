@@ -15,7 +15,6 @@ static void check(tg_model *m)
 {
     const tg__facts *transformer = &m->networks[TRANSFORMER]->facts;
     const tg__facts *text = &m->networks[TEXT_ENCODER]->facts;
-    m->contexts[TEXT_ENCODER] = m->class->text_tokens;
     tg__check_latents(m, config);
     if (!tg__failed(&m->error) && transformer->text_width != text->text_width)
         tg__fail(&m->error, TG_ERROR_FORMAT,
@@ -47,6 +46,7 @@ typedef struct side {
     const char *what, *text;
     float *states, *mask;
     int tokens;
+    bool clean;
 } side;
 
 /* Padding sees and is seen by nothing: T5 runs over the first tokens alone, so many that texts of
@@ -82,12 +82,13 @@ static void encode_side(tg_session *s, tg_prompt *prompt, const side *of)
     double start = tg__seconds();
     int count = 0;
     int32_t *ids = calloc((size_t)of->tokens, sizeof *ids);
-    char *caption = tg__caption_plain(of->text, &s->error);
+    char *caption =
+        of->clean ? tg__caption_clean(of->text, &s->error) : tg__caption_plain(of->text, &s->error);
     if (!ids)
         tg__fail_memory(&s->error);
     else if (!caption)
         tg__error_where(&s->error, of->what);
-    else if (tg__token_ids(s, TEXT_ENCODER, of->what, caption, ids) == TG_OK)
+    else if (tg__token_ids(s, TEXT_ENCODER, of->what, caption, ids, &count) == TG_OK)
         run_encoder(s, prompt, of, ids, count, start);
     free(caption);
     free(ids);
@@ -102,9 +103,14 @@ static tg_status encode(tg_session *s, tg_prompt *prompt, const tg__texts *texts
     tg__condition *mask = tg__prompt_add(prompt, "mask", tokens, 1, &s->error);
     if (!text || !mask)
         return s->error.status;
-    side negative = {"the negative prompt", texts->negative ? texts->negative : "", text->negative,
-                     mask->negative, tokens};
-    side positive = {"the prompt", texts->text, text->positive, mask->positive, tokens};
+    side negative = {"the negative prompt",
+                     texts->negative ? texts->negative : "",
+                     text->negative,
+                     mask->negative,
+                     tokens,
+                     texts->clean_caption};
+    side positive = {"the prompt",   texts->text, text->positive,
+                     mask->positive, tokens,      texts->clean_caption};
     encode_side(s, prompt, &negative);
     if (!tg__failed(&s->error))
         encode_side(s, prompt, &positive);
@@ -136,6 +142,7 @@ const tg__pipeline_class tg__pixart_alpha_class = {
     .guidance = 4.5,
     .gate = {.gate_step = 15, .sp_interval = 3, .fi_interval = 1, .warm_up = 2},
     .text_tokens = 120,
+    .captions = true,
     .distilled_unguided = true,
     .bins = true,
     .check = check,
@@ -154,6 +161,7 @@ const tg__pipeline_class tg__pixart_sigma_class = {
     .guidance = 4.5,
     .gate = {.gate_step = 15, .sp_interval = 3, .fi_interval = 1, .warm_up = 2},
     .text_tokens = 300,
+    .captions = true,
     .distilled_unguided = true,
     .bins = true,
     .check = check,

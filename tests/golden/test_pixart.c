@@ -460,22 +460,6 @@ static bool is_expected(tg_array found, const char *file, const setting *s, cons
     return good;
 }
 
-static const tg__pipeline_class *const *without_tokenizers(void)
-{
-    static tg__pipeline_class copies[2];
-    static tg__role roles[2][3];
-    static const tg__pipeline_class *list[3];
-    const tg__pipeline_class *const from[] = {&tg__pixart_alpha_class, &tg__pixart_sigma_class};
-    for (int i = 0; i < 2; i++) {
-        copies[i] = *from[i];
-        memcpy(roles[i], from[i]->roles, sizeof roles[i]);
-        roles[i][2].tokenizer = NULL;
-        copies[i].roles = roles[i];
-        list[i] = &copies[i];
-    }
-    return list;
-}
-
 static bool check_case(json_t *c, const tg__safetensors *golden, const setting *s)
 {
     char path[512];
@@ -489,7 +473,7 @@ static bool check_case(json_t *c, const tg__safetensors *golden, const setting *
     mo.cpu = s->cpu;
     mo.scheduler = *text_of(c, "scheduler") ? text_of(c, "scheduler") : NULL;
     snprintf(path, sizeof path, MODELS "%s", text_of(c, "model"));
-    if (tg__model_open(&model, path, &mo, without_tokenizers()) != TG_OK)
+    if (tg_model_open(&model, path, &mo) != TG_OK)
         fail_msg("%s", tg_model_message(model));
     tg_session_options_init(&so);
     so.dtype = s->dtype;
@@ -520,8 +504,7 @@ static void check_all(setting s)
     tg__safetensors *golden = open_tensors();
     int off = 0;
     for (size_t i = 0; i < json_array_size(cases); i += s.every)
-        if (!*text_of(json_array_get(cases, i), "prompt"))
-            off += !check_case(json_array_get(cases, i), golden, &s);
+        off += !check_case(json_array_get(cases, i), golden, &s);
     tg__safetensors_close(golden);
     json_decref(cases);
     assert_int_equal(off, 0);
