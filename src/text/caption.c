@@ -373,7 +373,7 @@ static bool clean_once(tg__chars *text, tg__effort *effort)
 char *tg__caption_clean(const char *text, tg__error *error)
 {
     enum { TIMES = 2 };
-    tg__effort effort = {(int64_t)4 << 27};
+    tg__effort effort = {(int64_t)1 << 28};
     tg__chars chars = {0};
     char *made = NULL;
     bool ok = decode(&chars, text, error);
