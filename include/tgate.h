@@ -210,11 +210,21 @@ TG_API tg_status tg_process_configure(const tg_process_options *options, tg_erro
 /* Bytes that count against memory_bytes now. */
 TG_API int64_t tg_process_memory(void);
 
+/* A network that is not the model's own. Never grows. */
+typedef struct tg_network_path {
+    const char *role; /* what it takes the place of: "unet", "vae", "text_encoder", … */
+    /* Its folder, or that of a pipeline whose network of this role it is; or a .safetensors file:
+     * the network alone, under diffusers' or the original names, or a checkpoint that has it. A
+     * config that lies with it counts, else the model's for the role does */
+    const char *path;
+} tg_network_path;
+
 typedef struct tg_model_options {
     size_t size;               /* set by tg_model_options_init */
     const char *variant;       /* weights' variant, such as "fp16"; NULL: none, then fp16 */
     const char *config_dir;    /* folder with the configs of a single file; NULL: shipped ones */
-    const char *tokenizer_dir; /* folder with the tokenizer's files; NULL: the model's */
+    const char *tokenizer_dir; /* folder with the tokenizer's files, or with such a folder for each
+                                * tokenizer ("tokenizer", "tokenizer_2"); NULL: the model's */
     const char *scheduler;     /* diffusers' class name or a short one; NULL: the model's */
     int karras;                /* use_karras_sigmas: 1 on, 0 off, -1 (default) as the model says */
     const char *prediction_type; /* "epsilon", "v_prediction", "sample"; NULL: the model's */
@@ -223,8 +233,12 @@ typedef struct tg_model_options {
     void *log_user;
     tg_progress_function progress; /* of opening; NULL: none */
     void *progress_user;
-    const char *timestep_spacing; /* "leading", "linspace", "trailing" (which models distilled to
-                                   * few steps want); NULL: the model's */
+    const char *timestep_spacing;    /* "leading", "linspace", "trailing" (which models distilled to
+                                      * few steps want); NULL: the model's */
+    const tg_network_path *networks; /* that take the place of the model's own, each role at most
+                                      * once; a role that the pipeline does not have is
+                                      * TG_ERROR_ARGUMENT about its name */
+    int network_count;
 } tg_model_options;
 
 typedef struct tg_model tg_model;
@@ -249,7 +263,8 @@ TG_API const char *tg_model_message(const tg_model *model);
 typedef struct tg_network_info {
     const char *name;       /* its role: "unet", "vae", "text_encoder" */
     const char *class_name; /* "UNet2DConditionModel", … */
-    const char *dtype;      /* of the weights on disk: "f32", "f16", "bf16" or "mixed" */
+    const char *dtype;      /* of the weights on disk: "f32", "f16", "bf16", "f64", "f8_e4m3",
+                             * "f8_e5m2" or "mixed" */
     int64_t parameters;
     int64_t bytes; /* of the weights on disk */
 } tg_network_info;

@@ -65,7 +65,7 @@ typedef struct tg__facts {
     int pooled_width; /* that a denoiser is told or a text encoder makes; 0: none */
     int latent_channels; /* an autoencoder's */
     int factor;          /* pixels that a latent is wide */
-    int moments;         /* channels that encoding makes, the mean's first */
+    int moments;         /* channels that encoding makes, the mean's first; 0: it only decodes */
     bool encodes_in_f32; /* an autoencoder that 16 bits are too short for */
     double scaling_factor;
     bool old; /* a denoiser's config is of a time when sample_size could be too small */
@@ -96,6 +96,9 @@ struct tg__network_class {
     /* Checks every tensor's shape; copies nothing. */
     tg_status (*load)(tg__network *network, const tg__weights *weights, tg__error *error);
     void (*record)(tg__plan *plan, const tg__network *network, const tg__pass *pass);
+    /* A tensor that a file with the network in it has, and one with another thing does not; NULL:
+     * such a file cannot be told. */
+    const char *anchor;
     /* From a tensor's name to the one in checkpoints of the original code; false if it has none
      * there. NULL: there are no such checkpoints. The config is read. */
     bool (*original_name)(const tg__network *network, tg__translation *t);

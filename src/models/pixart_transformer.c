@@ -290,5 +290,6 @@ const tg__network_class tg__pixart_class = {
     .read_config = tg__pixart_read_config,
     .load = load,
     .record = record,
+    .anchor = "pos_embed.proj.weight",
     .original_name = tg__pixart_original_name,
 };

@@ -317,12 +317,26 @@ static void load_mid(tg__unet *u, const tg__scope *root)
     u->mid_resnets[1] = tg__load_resnet(&second, &c->resnet, channels, channels);
 }
 
+/* A guidance embedding is there whether or not the config speaks of it: a UNet alone may come with
+ * another one's. */
+static void find_guidance(tg__unet *u, const tg__weights *weights)
+{
+    tg__weight found;
+    if (u->config.time_cond_channels > 0 ||
+        !tg__weights_find(weights, "time_embedding.cond_proj.weight", &found) || found.rank != 2 ||
+        found.shape[1] < 4 || found.shape[1] > 65536)
+        return;
+    u->config.time_cond_channels = (int)found.shape[1];
+    u->network.facts.guidance_width = u->config.time_cond_channels;
+}
+
 static tg_status load(tg__network *network, const tg__weights *weights, tg__error *error)
 {
     tg__unet *u = (tg__unet *)network;
     const tg__unet_config *c = &u->config;
     tg__scope s = {weights, &network->arena, error, &network->tally, ""};
     int first = c->channels[0], time = c->time_channels;
+    find_guidance(u, weights);
     u->conv_in = tg__load_conv(&s, "conv_in", c->in_channels, first, c->conv_in_kernel);
     u->time_linear_1 = tg__load_linear(&s, "time_embedding.linear_1", first, time, true);
     if (c->time_cond_channels)
@@ -369,5 +383,6 @@ const tg__network_class tg__unet_class = {
     .read_config = tg__unet_read_config,
     .load = load,
     .record = record,
+    .anchor = "conv_norm_out.weight",
     .original_name = tg__unet_original_name,
 };

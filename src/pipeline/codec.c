@@ -398,6 +398,11 @@ static void encode(tg_result **result, tg_session *s, const tg_array *pictures, 
     float factor = unscaled ? 1.f : (float)tg__autoencoder(s->model)->facts.scaling_factor;
     if (!usable(pictures, "pictures", 3, TG__MAX_SIDE, &s->error))
         return;
+    if (tg__autoencoder(s->model)->facts.moments == 0) {
+        tg__fail(&s->error, TG_ERROR_UNSUPPORTED, "%s: has no encoder, expected one to encode with",
+                 tg__autoencoder(s->model)->name);
+        return;
+    }
     bool exact = tg__autoencoder(s->model)->facts.encodes_in_f32 && s->dtype != TG_DTYPE_F32;
     tg_session *on = exact ? tg__session_in_f32(s) : s;
     *result = on ? tg__result_new(&s->error) : NULL;

@@ -235,22 +235,29 @@ static tg_status bind_conditions(const loop *l, int role, int n, bool guided, tg
 static bool texts_are_kept(const loop *l, int role)
 {
     const tg__kept *kept = &l->session->kept[role];
-    bool same =
-        kept->prompts && kept->pictures == l->count && kept->negatives == l->recipe.guidance;
+    bool same = kept->pictures == l->count && kept->negatives == l->recipe.guidance;
     for (int i = 0; same && i < l->count; i++)
         same = kept->prompts[i] == prompt_of(l, i)->number;
     return same;
 }
 
-/* Without memory for it the next request makes the pass anew. */
+/* Room to note these prompts; until then what is kept is nobody's. */
+static tg_status forget_texts(const loop *l, int role)
+{
+    tg__kept *kept = &l->session->kept[role];
+    kept->pictures = 0;
+    free(kept->prompts);
+    kept->prompts = malloc((size_t)l->count * sizeof *kept->prompts);
+    return kept->prompts ? TG_OK : tg__fail_memory(&l->session->error);
+}
+
 static void note_texts(const loop *l, int role)
 {
     tg__kept *kept = &l->session->kept[role];
-    kept->prompts = malloc((size_t)l->count * sizeof *kept->prompts);
+    for (int i = 0; i < l->count; i++)
+        kept->prompts[i] = prompt_of(l, i)->number;
     kept->pictures = l->count;
     kept->negatives = l->recipe.guidance;
-    for (int i = 0; kept->prompts && i < l->count; i++)
-        kept->prompts[i] = prompt_of(l, i)->number;
 }
 
 /* What depends on the prompts alone. Its packed weights go before the others are made. */
@@ -262,9 +269,8 @@ static tg_status run_text_pass(loop *l, int role)
                      .tokens = l->recipe.evaluations[0].pass.tokens};
     if (!s->model->networks[role]->class->text_pass || texts_are_kept(l, role))
         return TG_OK;
-    free(s->kept[role].prompts);
-    s->kept[role].prompts = NULL;
-    tg__program *program = tg__session_program(s, role, &pass);
+    tg__program *program =
+        forget_texts(l, role) == TG_OK ? tg__session_program(s, role, &pass) : NULL;
     if (!program || tg__session_reserve_kept(s, role, program) != TG_OK ||
         tg__session_bind(s, program) != TG_OK)
         return s->error.status;

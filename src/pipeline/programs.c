@@ -49,14 +49,6 @@ static void drop_oldest(tg_session *s, int role, const tg__pass *pass)
     }
 }
 
-/* What packing read: reading a little brings whole ranges of pages in. */
-static void drop_pages(const tg_session *s, int role)
-{
-    tg__weights_drop(s->model->weights[role]);
-    if (s->model->file)
-        tg__safetensors_drop(s->model->file);
-}
-
 static tg__program *make(tg_session *s, int role, const tg__pass *pass)
 {
     const tg__backend_class *backend = s->backend->class;
@@ -68,7 +60,7 @@ static tg__program *make(tg_session *s, int role, const tg__pass *pass)
     size_t packed = backend->packed_bytes(s->backend, how.group);
     tg__program *program = backend->lower(s->backend, plan, &how, &hooks, &s->error);
     if (packed != backend->packed_bytes(s->backend, how.group))
-        drop_pages(s, role);
+        tg__weights_drop(s->model->weights[role]); /* reading a little brings whole ranges in */
     tg__plan_free(plan);
     return program;
 }
@@ -206,7 +198,7 @@ void tg__session_release(tg_session *s, int role)
 {
     tg__session_drop_programs(s, role);
     forget(s, role);
-    drop_pages(s, role); /* rows of a text encoder's table were read meanwhile */
+    tg__weights_drop(s->model->weights[role]); /* rows of a table of tokens were read meanwhile */
 }
 
 /* -------------------------------------------------------------------------------------- memory */

@@ -40,13 +40,8 @@ static void keep_packs(tg_session *s, const char *folder)
     for (int i = 0; i < m->class->role_count && !tg__failed(&s->error); i++) {
         char text[64];
         const tg__network *network = m->networks[i];
-        tg__keep keep = {.folder = folder,
-                         .name = network->name,
-                         .files = &m->file,
-                         .file_count = 1,
-                         .log = &m->log};
-        if (!m->is_single_file)
-            keep.files = tg__weights_files(m->weights[i], &keep.file_count);
+        tg__keep keep = {.folder = folder, .name = network->name, .log = &m->log};
+        keep.files = tg__weights_files(m->weights[i], &keep.file_count);
         s->backend->class->keep(s->backend, i, &keep, &s->error);
         snprintf(text, sizeof text, "%s-text", network->name);
         keep.name = text;

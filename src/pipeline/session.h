@@ -26,8 +26,8 @@ typedef struct tg__kept {
     int count;
     unsigned call; /* that used it last */
     /* Whose text pass it is of: the prompts' numbers by picture, with their negatives or not. */
-    uint64_t *prompts; /* NULL: nobody's */
-    int pictures;
+    uint64_t *prompts;
+    int pictures; /* 0: it is nobody's */
     bool negatives;
 } tg__kept;
 

@@ -88,8 +88,9 @@ static void read_trained_betas(tg__scheduler *s, tg__config *config)
     }
 }
 
-static void read_betas(tg__scheduler *s, tg__config *config)
+static void read_betas(tg__scheduler *s, const tg__key_source *source)
 {
+    tg__config *config = source->config;
     tg__keys *k = &s->keys;
     k->train_steps =
         (int)tg__config_int(config, "num_train_timesteps", 1, TG__MOST_TRAIN_STEPS, 1000);
@@ -102,7 +103,8 @@ static void read_betas(tg__scheduler *s, tg__config *config)
             (tg__beta_schedule)read_choice_of(s, config, "beta_schedule", beta_names,
                                               s->sampler->betas, (int)s->sampler->beta_schedule);
     if (s->sampler->keys & TG__HAS_ZERO_SNR)
-        k->rescale_betas_zero_snr = read_flag(config, "rescale_betas_zero_snr", false);
+        k->rescale_betas_zero_snr =
+            read_flag(config, "rescale_betas_zero_snr", false) || source->zero_snr;
 }
 
 static void read_prediction(tg__scheduler *s, const tg__key_source *source)
@@ -322,7 +324,7 @@ tg_status tg__read_keys(tg__scheduler *s, const tg__key_source *source, tg__erro
         .lambda_min_clipped = -HUGE_VAL,
         .predict_x0 = true,
     };
-    read_betas(s, config);
+    read_betas(s, source);
     read_prediction(s, source);
     if (has & TG__HAS_SPACING)
         read_spacing(s, source);

@@ -18,6 +18,7 @@ typedef struct tg__key_source {
     /* What replaces the file's values; NULL and -1: nothing. Known to be valid. */
     const char *algorithm, *prediction, *spacing;
     int karras;
+    bool zero_snr;
 } tg__key_source;
 
 /* Fills s->keys, trained_betas, length and uncorrected; s->sampler is set. */

@@ -155,6 +155,7 @@ tg__scheduler *tg__scheduler_new(tg__config *config, const tg__scheduler_overrid
         .prediction = o->prediction_type,
         .spacing = o->timestep_spacing,
         .karras = o->karras,
+        .zero_snr = o->zero_snr,
     };
     tg__refuse_unknown_keys(config);
     tg__scheduler *s = tg__failed(error) ? NULL : calloc(1, sizeof *s);

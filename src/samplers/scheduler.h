@@ -25,6 +25,7 @@ typedef struct tg__scheduler_override {
     int karras;                   /* 1, 0, or -1: the config's */
     const char *prediction_type;  /* NULL: the config's */
     const char *timestep_spacing; /* NULL: the config's */
+    bool zero_snr; /* rescale_betas_zero_snr, where the class has it; false: the config's */
     /* StableDiffusionPipeline's corrections, made before anything else reads the config: */
     bool force_stable_diffusion; /* steps_offset 1, clip_sample false */
 } tg__scheduler_override;

@@ -332,6 +332,47 @@ static void test_refused_by_the_library(void **state)
     assert_files("");
 }
 
+/* Networks from elsewhere: what is refused, and with which words. */
+static void test_networks(void **state)
+{
+    static const struct {
+        const char *line;
+        int code;
+        const char *said;
+    } lines[] = {
+        {"info \"$M\" --unet no/such", 1,
+         "tgate: no/such: not found, expected the folder of a network or of a pipeline, or a "
+         ".safetensors file\n"},
+        {"info \"$M\" --text-encoder-2 \"$M\"/vae -q", 2, NULL},
+        {"info \"$M\" --unet \"$M\"/vae", 1,
+         "tgate: vae/config.json: _class_name is \"AutoencoderKL\", expected "
+         "\"UNet2DConditionModel\"\n"},
+        {"decode \"$M\" --latents l.npy -o a.npy --vae \"$M\"/unet", 1, NULL},
+        {"tokenize \"$M\" a --unet x", 2,
+         "tgate: --unet: not an option of 'tgate tokenize'\n"
+         "tgate: see 'tgate tokenize --help'\n"},
+        {"info \"$M\" --vae", 2,
+         "tgate: --vae: expected PATH behind it\ntgate: see 'tgate info --help'\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        assert_run(lines[i].code, tgate(lines[i].line));
+        if (lines[i].said)
+            assert_string_equal(last.err, lines[i].said);
+    }
+    assert_run(2, tgate("info \"$M\" --text-encoder-2 x"));
+    assert_string_equal(last.err,
+                        "tgate: --text-encoder-2 x: StableDiffusionPipeline has no network of this "
+                        "name, expected unet, vae or text_encoder\n"
+                        "tgate: see 'tgate info --help'\n");
+    assert_run(0, tgate("generate \"$M\" -p a --steps 1 --seed 1 -q --width 64 --height 64 "
+                        "-o a.npy"));
+    assert_run(0, tgate("generate \"$M\" -p a --steps 1 --seed 1 -q --width 64 --height 64 "
+                        "-o b.npy --unet \"$M\" --vae \"$M\"/vae --text-encoder \"$M\""));
+    assert_run(0, shell("cmp -s a.npy b.npy"));
+    assert_files("a.npy b.npy");
+}
+
 /* Below ten steps it is said what was skipped, if anything was to be. */
 static void test_few_steps(void **state)
 {
@@ -468,6 +509,8 @@ static void test_xl(void **state)
                                   "tgate: warning: the negative sizes have no effect unless both "
                                   "the original and the target one are "
                                   "given\n"
+                                  "tgate: 1 step: 0.0 % of the multiplications skipped (few steps "
+                                  "leave little to skip)\n"
                                   "tgate: wrote other.npy\n");
     assert_run(0, shell("exec \"$T\" info \"$XL\""));
     assert_non_null(strstr(last.out, "CLIPTextModelWithProjection"));
@@ -705,6 +748,7 @@ int main(void)
         COMMAND_TEST(test_latents),
         COMMAND_TEST(test_tiles),
         COMMAND_TEST(test_refused_by_the_library),
+        COMMAND_TEST(test_networks),
         COMMAND_TEST(test_few_steps),
         COMMAND_TEST(test_refused_schedules),
         COMMAND_TEST(test_int8),

@@ -273,9 +273,60 @@ def xl_models():
     return cases
 
 
+def cached(model, name, interval, branch, gate=(), **changes):
+    """A case with DeepCache."""
+    return case(model, f"deepcache-{name}", gate, **changes) | {"deepcache_interval": interval,
+                                                                "deepcache_branch": branch}
+
+
+def deepcache():
+    """Branches, intervals, schedulers and requests, alone and under the gate."""
+    ddim = {"scheduler": DDIM, "steps": 12}
+    v1, v2 = (5,), (8, 3, 2, 2)
+    cases = []
+    for model, branches in (("sd1", range(12)), ("sd2", range(9)), ("odd1", range(9)),
+                            ("odd2", range(6)), ("odd3", range(3))):
+        own = {"steps": 9} | (ddim if model.startswith("sd") else {})
+        if model == "odd3":  # its own scheduler's timesteps repeat
+            own["scheduler"] = "DPMSolverMultistepScheduler"
+        for i, branch in enumerate(branches):
+            interval, gate = (2, 3, 5)[i % 3], (v1, v2, (4, 2, 3, 1))[i // 3 % 3]
+            size = {"width": 72, "height": 56} if i % 2 else {}
+            cases.append(cached(model, f"branch{branch}", interval, branch, **own, **size))
+            cases.append(cached(model, f"branch{branch}-gate", interval, branch, gate, **own,
+                                **size))
+    for i, name in enumerate(FIRST_ORDER + SECOND_ORDER):
+        model, interval, branch = ("sd1", "sd2")[i % 2], 2 + i % 3, i % 5
+        cases.append(cached(model, short(name), interval, branch, scheduler=name, steps=9))
+        for kind, gate in (("v1", (4,)), ("v2", (6, 2, 2, 1))):
+            cases.append(cached(model, f"{short(name)}-{kind}", interval, branch, gate,
+                                scheduler=name, steps=9))
+    # Where the gate lies between two full evaluations, and how wide these are apart.
+    for gate_step in (1, 2, 3, 4, 6, 7, 11, 12, 13):
+        cases.append(cached("sd1", f"at{gate_step}", 3, 1, (gate_step, 2, 2, 1), **ddim))
+    for interval in (1, 2, 4, 50):
+        cases.append(cached("sd2", f"every{interval}", interval, 0, (7, 2, 3, 1), **ddim))
+    for name in SECOND_ORDER:
+        for gate_step in (1, 2, 5):
+            cases.append(cached("sd1", f"{short(name)}-at{gate_step}", 3, 2, (gate_step, 2, 2, 0),
+                                scheduler=name, steps=6))
+    # Stores on shallow evaluations: deep layers have not stored yet where others reuse.
+    for kind, gate in (("warm", (9, 4, 1, 2)), ("warm-wide", (11, 50, 2, 4)),
+                       ("late", (20, 2, 1, 1)), ("fi", (3, 1, 4, 0))):
+        cases.append(cached("sd1", f"store-{kind}", 3, 3, gate, **ddim))
+    for kind, changes in (("unguided", {"guidance": 1.0, "count": 2}), ("batch", {"count": 3}),
+                          ("rescale", {"rescale": 0.7, "count": 2}),
+                          ("large", {"width": 128, "decode": True})):
+        cases.append(cached("sd1", kind, 3, 1, **ddim | changes))
+        cases.append(cached("sd2", f"{kind}-gate", 3, 1, (6, 2, 2, 1), **ddim | changes))
+    cases += [cached("odd3", f"pndm-prk-at{gate_step}", 3, 1, (gate_step, 2, 1, 0), steps=9)
+              for gate_step in (1, 4)]
+    return cases
+
+
 def pipeline_cases():
     cases = (each_scheduler() + gates() + requests() + odd_models() + few_steps() +
-             consistency_model() + xl_models())
+             consistency_model() + xl_models() + deepcache())
     names = [c["name"] for c in cases]
     assert len(set(names)) == len(names), sorted(n for n in names if names.count(n) > 1)
     return cases

@@ -164,6 +164,73 @@ class GatedAttention:
         return out
 
 
+# ---------------------------------------------------------------------------------- DeepCache
+
+
+@dataclasses.dataclass
+class Branch:
+    """Where DeepCache cuts, as its package counts: blocks from the finest, a block's layers of the
+    way up from its end."""
+
+    interval: int
+    number: int = 0
+
+    def is_deep(self, down, block, layer):
+        if block != self.number // 3:
+            return block > self.number // 3
+        return layer >= self.number % 3 if down else layer > self.number % 3
+
+
+class Nothing(torch.nn.Module):
+    """A mid block that is not there: what goes through it is a deep feature all the same."""
+
+    def forward(self, sample, *args, **kwargs):
+        return sample
+
+
+class DeepCache:
+    """DeepCache for an evaluation's index instead of its timestep, which may repeat: on shallow
+    evaluations the deep parts of a UNet hand out what they made last."""
+
+    def __init__(self, unet, branch, gate):
+        self.branch, self.gate = branch, gate
+        self.first, self.full, self.made = None, True, {}
+        blocks = len(unet.up_blocks)
+        for block, part in enumerate(unet.down_blocks):
+            self.watch(part, branch.is_deep(True, block, 0))
+            self.watch_layers(part, lambda i, block=block: branch.is_deep(True, block, i))
+        unet.mid_block = unet.mid_block or Nothing()
+        self.watch(unet.mid_block, True)
+        for i, part in enumerate(unet.up_blocks):
+            block, last = blocks - 1 - i, len(part.resnets) - 1
+            self.watch(part, branch.is_deep(False, block, 0))
+            self.watch_layers(part, lambda j, block=block, last=last:
+                              branch.is_deep(False, block, last - j))
+
+    def watch_layers(self, part, is_deep):
+        for layers in (part.resnets, getattr(part, "attentions", None) or []):
+            for i, layer in enumerate(layers):
+                self.watch(layer, is_deep(i))
+
+    def watch(self, module, deep):
+        if not deep:
+            return
+        compute = module.forward
+
+        def forward(*args, **kwargs):
+            if self.full:
+                self.made[module] = compute(*args, **kwargs)
+            return self.made[module]
+
+        module.forward = forward
+
+    def begin(self, evaluation, step):
+        """Counting starts anew at each evaluation of the two steps around the gate."""
+        drops = self.gate and step in (self.gate.gate_step - 1, self.gate.gate_step)
+        self.first = evaluation if self.first is None or drops else self.first
+        self.full = (evaluation - self.first) % self.branch.interval == 0
+
+
 # ---------------------------------------------------------------------------------- the loop
 
 
@@ -184,6 +251,7 @@ class Request:
     eta: float = 0.0
     original: int = 0  # original_inference_steps; 0: the scheduler's
     timesteps: tuple = ()
+    branch: Branch | None = None  # DeepCache
     # Of XL. Sizes: original width, height, crop's top, left, target width, height; 0: the picture's.
     prompt_2: str | None = None
     negative_2: str | None = None
@@ -274,9 +342,13 @@ def denoise(pipe, request, dtype=torch.float32):
     extra = pipe.prepare_extra_step_kwargs(generator, request.eta)
     state = {}
     unet.set_attn_processor({name: GatedAttention(state) for name in unet.attn_processors})
+    cache = DeepCache(unet, request.branch, request.gate) if request.branch else None
     evaluations = len(scheduler.timesteps)
     for i, t in enumerate(scheduler.timesteps):
-        row = gate_row(request.gate, step_of(scheduler, i, evaluations, request.steps), cfg)
+        step = step_of(scheduler, i, evaluations, request.steps)
+        row = gate_row(request.gate, step, cfg)
+        if cache:
+            cache.begin(i, step)
         state["row"] = row
         given = torch.cat([sample] * 2) if row.guided else sample
         given = scheduler.scale_model_input(given, t)

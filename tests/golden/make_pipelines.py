@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Reference results on the golden models: each network alone, then whole pipelines.
 
-    python make_pipelines.py [NAME ...]       models or cases; writes modules/ and pipelines/ beside this script
+    python make_pipelines.py [NAME ...]       models or cases, also as patterns; writes modules/ and
+                                              pipelines/ beside this script
 
-Plain runs are diffusers' own pipeline, gated ones tgate's, each on a freshly loaded model (both
-keep state between calls). Where tgate has a known fault (solvers with two evaluations a step, no
-guidance) the expectation is the loop in common.py, which must agree with the references wherever
-they are sound. A case is admitted only if f32 and f64 agree within 1e-4 and bf16 networks reach
+
+Plain runs are diffusers' own pipeline, gated ones tgate's, those with DeepCache its package's, alone
+or under tgate's, each on a freshly loaded model (all keep state between calls). Where one has a
+known fault (solvers with two evaluations a step, no guidance, timesteps that repeat, no mid block)
+the expectation is the loop in common.py, which must agree with the references wherever they are
+sound. A case is admitted only if f32 and f64 agree within 1e-4 and bf16 networks reach
 38 dB; both figures are kept with it. README.md describes the files.
 """
 
 import copy
 import dataclasses
+import fnmatch
 import sys
 import warnings
 
@@ -21,11 +25,12 @@ import safetensors.torch
 import tgate
 import tgate.SD
 import torch
+from DeepCache import DeepCacheSDHelper
 from tgate.tgate_utils import tgate_scheduler
 
 import common
 from cases import MODULE_TEXTS, pipeline_cases
-from common import Gate, Request
+from common import Branch, Gate, Request
 from specs import SPECS
 
 warnings.simplefilter("ignore", FutureWarning)
@@ -197,7 +202,10 @@ def prepare(case, dtype):
 def request_of(case):
     gate = Gate(case["gate_step"], case["sp_interval"], case["fi_interval"], case["warm_up"])
     fields = {f.name: case[f.name] for f in dataclasses.fields(Request) if f.name in case}
-    return Request(**fields | {"gate": gate if case["gate_step"] else None, "start": start(case)})
+    interval = case.get("deepcache_interval", 0)
+    branch = Branch(interval, case["deepcache_branch"]) if interval else None
+    return Request(**fields | {"gate": gate if case["gate_step"] else None, "start": start(case),
+                               "branch": branch})
 
 
 def start(case):
@@ -244,6 +252,13 @@ def stable_pipeline(pipe, case):
     return stable
 
 
+def deepcache_is_sound(pipe, case):
+    """Whether DeepCache's package finds every evaluation by its timestep, and what it patches."""
+    pipe.scheduler.set_timesteps(case["steps"])
+    timesteps = pipe.scheduler.timesteps.tolist()
+    return len(set(timesteps)) == len(timesteps) and pipe.unet.mid_block is not None
+
+
 def reference(pipe, case):
     """diffusers' or tgate's final latents, and which of them; nothing where neither is sound."""
     arguments = {
@@ -254,8 +269,9 @@ def reference(pipe, case):
         "num_images_per_prompt": case["count"], "clip_skip": case["clip_skip"] or None,
         "generator": torch.Generator("cpu").manual_seed(case["seed"]), "output_type": "latent",
         "latents": start(case)}
+    interval, branch = case.get("deepcache_interval", 0), case.get("deepcache_branch", 0)
     consistency = isinstance(pipe, diffusers.LatentConsistencyModelPipeline)
-    if consistency and not case["gate_step"] and not case["scheduler"]:
+    if consistency and not case["gate_step"] and not case["scheduler"] and not interval:
         return consistency_reference(pipe, case, arguments)
     if consistency or case["original"]:
         pipe = stable_pipeline(pipe, case)
@@ -263,12 +279,22 @@ def reference(pipe, case):
         arguments |= {"prompt_2": case["prompt_2"], "negative_prompt_2": case["negative_2"],
                       **common.size_arguments(case["sizes"]),
                       **common.size_arguments(case["negative_sizes"], "negative_")}
+    if (interval and not deepcache_is_sound(pipe, case)) or (case["gate_step"] and
+                                                             not sound(pipe, case)):
+        return None, "own loop"
+    if not case["gate_step"] and interval:
+        helper = DeepCacheSDHelper(pipe)
+        helper.set_params(cache_interval=interval, cache_branch_id=branch)
+        helper.enable()
+        return pipe(**arguments).images, "DeepCache"
     if not case["gate_step"]:
         return pipe(**arguments).images, "diffusers"
-    if not sound(pipe, case):
-        return None, "own loop"
     keep_whole(pipe.unet.config.time_cond_proj_dim is not None)
-    pipe = (tgate.TgateSDXLLoader if common.is_xl(pipe) else tgate.TgateSDLoader)(pipe)
+    if interval:
+        loader = tgate.TgateSDXLDeepCacheLoader if common.is_xl(pipe) else tgate.TgateSDDeepCacheLoader
+        pipe = loader(pipe, interval, branch)
+    else:
+        pipe = (tgate.TgateSDXLLoader if common.is_xl(pipe) else tgate.TgateSDLoader)(pipe)
     gate = {k: case[k] for k in ("gate_step", "sp_interval", "fi_interval", "warm_up")}
     return pipe.tgate(**arguments, **gate).images, "tgate"
 
@@ -308,14 +334,15 @@ def run_case(case):
 
 
 def main(names):
-    """Names are models' (all of them anew) or cases'."""
+    """Names are models' (all of them anew) or cases', or patterns of these."""
     for model in SPECS.keys() & set(names):
         record_modules(model)
         for stale in PIPELINES.glob(f"{model}-*.npy"):
             stale.unlink()
     cases = pipeline_cases()
     order = {case["name"]: i for i, case in enumerate(cases)}
-    wanted = [case for case in cases if {case["model"], case["name"]} & set(names)]
+    wanted = [case for case in cases if case["model"] in names or
+              any(fnmatch.fnmatch(case["name"], name) for name in names)]
     lines = [run_case(case) for case in wanted]
     manifest = PIPELINES / "cases.json"
     anew = {case["name"] for case in wanted}

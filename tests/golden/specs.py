@@ -15,7 +15,7 @@ SD1 = {
     "version": "0.6.0",
     "storage": {"dtype": torch.float32},
     "storage_of": {"text_encoder": {"dtype": torch.float16}},
-    "single_file": {"dtype": torch.float16, "open_clip": False,
+    "single_file": {"dtype": torch.float16, "text": "clip",
                     "vae_prefix": "first_stage_model."},
     "position_ids": True,
     "pad_token": "<|endoftext|>",
@@ -95,7 +95,7 @@ SD2 = {
     "text_weight": 0.3,
     "version": "0.8.0",
     "storage": {"dtype": torch.float16},
-    "single_file": {"dtype": torch.float16, "open_clip": True, "vae_prefix": "vae."},
+    "single_file": {"dtype": torch.float16, "text": "open_clip", "vae_prefix": "vae."},
     "pad_token": "!",
     "fit_sizes": [(8, 8), (8, 12), (9, 10)],
     "unet": {
@@ -355,6 +355,7 @@ ODD3 = {
 # different widths and paddings, the second's end token by the old rule, no attention in the finest
 # level, transformer layers by level.
 XL1 = {
+    "single_file": {"dtype": torch.float16, "text": "xl", "vae_prefix": "first_stage_model."},
     "pipeline": "StableDiffusionXLPipeline",
     "seed": 6,
     "caution": 3.0,

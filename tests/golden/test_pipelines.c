@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "skip.h"
 #include "tgate.h"
@@ -94,7 +95,7 @@ typedef struct setting {
 
 static tg_model *open_model(json_t *c, const setting *s)
 {
-    char path[512], tokenizer[600], file[600];
+    char path[512], file[600];
     tg_model *model;
     tg_model_options options;
     tg_model_options_init(&options);
@@ -104,11 +105,10 @@ static tg_model *open_model(json_t *c, const setting *s)
     options.timestep_spacing = text_or_null(c, "spacing");
     options.cpu = s->cpu;
     snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s", text_of(c, "model"));
-    snprintf(tokenizer, sizeof tokenizer, "%s/tokenizer", path);
     snprintf(file, sizeof file, "%s.safetensors", path);
     if (s->single_file) {
         options.config_dir = path;
-        options.tokenizer_dir = tokenizer;
+        options.tokenizer_dir = path;
     }
     if (tg_model_open(&model, s->single_file ? file : path, &options) != TG_OK)
         fail_msg("%s: %s", text_of(c, "name"), tg_model_message(model));
@@ -144,6 +144,7 @@ static tg_generate_options options_of(json_t *c, const tg_model *model, int *tim
                        int_of(c, "warm_up")};
     o.sizes = sizes_of(c, "sizes");
     o.negative_sizes = sizes_of(c, "negative_sizes");
+    o.deepcache = (tg_deepcache){int_of(c, "deepcache_interval"), int_of(c, "deepcache_branch")};
     o.decode = text_or_null(c, "picture") != NULL;
     o.eta = number_of(c, "eta");
     o.original_steps = int_of(c, "original");
@@ -202,6 +203,13 @@ static bool check_case(json_t *c, const setting *s)
     return good;
 }
 
+static bool has_single_file(const char *model)
+{
+    char file[600];
+    snprintf(file, sizeof file, TG_TEST_DATA "/golden/models/%s.safetensors", model);
+    return access(file, R_OK) == 0;
+}
+
 static void check_all(setting s)
 {
     json_error_t fault;
@@ -211,7 +219,7 @@ static void check_all(setting s)
     assert_true(json_array_size(cases) > 2);
     for (size_t i = 0; i < json_array_size(cases); i += s.every) {
         json_t *c = json_array_get(cases, i);
-        if (s.single_file && strncmp(text_of(c, "model"), "sd", 2) != 0)
+        if (s.single_file && !has_single_file(text_of(c, "model")))
             continue;
         off += !check_case(c, &s);
         tried++;

@@ -119,7 +119,7 @@ static void open_weights(bench *b, const char *model, bool original)
         return;
     }
     b->file = tg__safetensors_open(path, &b->error);
-    b->original = (tg__original){.file = b->file, .network = b->network, .prefix = ""};
+    b->original = (tg__original){.file = b->file, .network = b->network, .place = {.prefix = ""}};
     b->weights = tg__weights_from(tg__original_lookup, &b->original, model, &b->error);
 }
 

@@ -489,7 +489,7 @@ static void test_weights(void **state)
          UNET ": conv_out.bias is missing, expected it with shape [4]"},
         {UNET, REPLACE, "\"conv_in.bias\":{\"dtype\":\"F32\"",
          "\"conv_in.bias\":{\"dtype\":\"I32\"",
-         UNET ": conv_in.bias is I32, expected F32, F16 or BF16"},
+         UNET ": conv_in.bias is I32, expected F64, F32, F16, BF16 or plain F8"},
         {UNET, REPLACE, "\"shape\":[16,4,3,3]", "\"shape\":[4,16,3,3]",
          UNET ": conv_in.weight is [4,16,3,3], expected [16,4,3,3]"},
         {UNET, REPLACE, "\"shape\":[16,4,3,3]", "\"shape\":[16,4,3,4]",

@@ -142,6 +142,7 @@ static tg_status tiled_run(const char *path, steps *s, tg_dtype dtype)
 }
 
 #define USUAL TG_TEST_DATA "/golden/models/sd1"
+#define XL TG_TEST_DATA "/golden/models/xl1"
 #define TOLD TG_TEST_DATA "/golden/models/lcm" /* the guidance; it draws noise at every step */
 
 static void check_loop(const char *path, tg_dtype dtype)
@@ -194,6 +195,21 @@ static void each_allocation_fails(void **state)
     (void)state;
     fail_each(whole_run, USUAL, TG_DTYPE_F32, false);
     fail_each(whole_run, TOLD, TG_DTYPE_F32, false);
+}
+
+/* Two text encoders, and conditions that the request adds. */
+static void each_allocation_of_xl_fails(void **state)
+{
+    (void)state;
+    fail_each(whole_run, XL, TG_DTYPE_F32, false);
+}
+
+/* A VAE that encodes in an f32 session of its own. */
+static void each_allocation_of_encoding_in_f32_fails(void **state)
+{
+    (void)state;
+    tg_skip_without_avx512();
+    fail_each(tiled_run, XL, TG_DTYPE_BF16, true);
 }
 
 /* A program of one Winograd convolution, for the models here have too small maps for it. */
@@ -299,6 +315,8 @@ int main(void)
         cmocka_unit_test(no_allocation_in_the_int8_loop),
         cmocka_unit_test(each_allocation_fails),
         cmocka_unit_test(each_allocation_of_int8_fails),
+        cmocka_unit_test(each_allocation_of_xl_fails),
+        cmocka_unit_test(each_allocation_of_encoding_in_f32_fails),
         cmocka_unit_test(each_allocation_of_winograd_fails),
         cmocka_unit_test(each_allocation_of_tiles_fails),
         cmocka_unit_test_setup_teardown(each_allocation_fails_with_a_cache, scratch_make,

@@ -133,8 +133,9 @@ static void compare_requests(tg_session *toy_session, tg_session *cpu, tg_gate g
 static void draws_as_the_cpu(void **state)
 {
     (void)state;
-    static const char *const models[] = {GOLDEN("sd1"), GOLDEN("sd2"), GOLDEN("odd1"),
-                                         GOLDEN("odd2"), GOLDEN("odd3")};
+    static const char *const models[] = {GOLDEN("sd1"),  GOLDEN("sd2"),  GOLDEN("odd1"),
+                                         GOLDEN("odd2"), GOLDEN("odd3"), GOLDEN("xl1"),
+                                         GOLDEN("xl2")};
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         tg_model *model = open_model(models[i]);
         tg_session *s = open_session(model, &toy_opener);
