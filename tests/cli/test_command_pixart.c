@@ -37,10 +37,17 @@ static void test_usage(void **state)
             "--no-resolution-binning: takes no value");
 }
 
+/* One in the original layout comes out as the model's own; a pickle is refused. */
 static void test_transformer_alone(void **state)
 {
     (void)state;
-    assert_run(1, shell("touch t.pth; exec \"$T\" generate t.pth -p a"));
+#define PX3 "generate " MODELS "px3 -p a --steps 2 --seed 1 --width 64 --height 64 -q "
+    assert_run(0, tgate(PX3 "-o a.npy"));
+    assert_run(0, tgate(PX3 "-o b.npy --transformer " MODELS "px3-transformer.safetensors"));
+    assert_run(0, tgate(PX3 "-o c.npy --transformer " MODELS "px3"));
+    assert_run(0, shell("cmp a.npy b.npy && cmp a.npy c.npy"));
+    assert_run(
+        1, shell("printf '\\200\\002}q.' >t.pth; exec \"$T\" " PX3 "-o d.npy --transformer t.pth"));
     assert_non_null(strstr(last.err, "t.pth: is a pickle, expected .safetensors"));
 }
 
