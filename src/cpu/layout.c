@@ -8,8 +8,11 @@
 typedef struct layout_state {
     float factor, offset; /* from_nchw */
     bool flip;            /* timestep_embedding */
-    float shift;
-    const tg__weight *table, *positions; /* embed_tokens */
+    float shift;          /* timestep_embedding; a grid's scale */
+    int base;             /* grid_embedding */
+    const tg__weight *table, *positions; /* embed_tokens; relative_bias */
+    tg__relative_buckets buckets;
+    const float *biases; /* the table's values */
 } layout_state;
 
 static tg__task *record(tg__program *program, const tg__op *op, const char *name, tg__tensor dst,
@@ -64,16 +67,21 @@ tg__tensor tg__cpu_from_nchw(tg__program *program, tg__tensor x, int copies, flo
     return record(program, &from_nchw_op, "input", dst, x, state) ? dst : (tg__tensor){0};
 }
 
+/* A position of x is p x p pixels of y, each with all of its channels. */
 static void to_nchw_run(const tg__program *program, const tg__task *task)
 {
     tg__tensor x = task->src[0], y = task->dst;
     const float *src = tg__program_data(program, x);
     float *dst = tg__program_data(program, y);
-    size_t plane = (size_t)x.h * (size_t)x.w, c = (size_t)y.c;
+    size_t h = (size_t)y.h, w = (size_t)y.w, p = w / (size_t)x.w, pixel = (size_t)x.c / (p * p);
     for (size_t n = 0; n < (size_t)x.n; n++)
-        for (size_t j = 0; j < c; j++)
-            for (size_t i = 0; i < plane; i++)
-                dst[(n * c + j) * plane + i] = src[(n * plane + i) * (size_t)x.c + j];
+        for (size_t c = 0; c < (size_t)y.c; c++)
+            for (size_t i = 0; i < h; i++)
+                for (size_t j = 0; j < w; j++) {
+                    size_t position = (n * (size_t)x.h + i / p) * (size_t)x.w + j / p;
+                    size_t inside = i % p * p + j % p;
+                    *dst++ = src[position * (size_t)x.c + inside * pixel + c];
+                }
 }
 
 static const tg__op to_nchw_op = {"to_nchw", NULL, to_nchw_run, NULL};
@@ -217,6 +225,65 @@ tg__tensor tg__cpu_timestep_embedding(tg__program *program, tg__tensor numbers, 
     return record(program, &timestep_op, "time_proj", dst, numbers, state) ? dst : (tg__tensor){0};
 }
 
+/* Half of a position's channels: sines, then cosines, of place i of `count`. */
+static void put_place(void *dst, tg__dtype dtype, size_t half, size_t i, size_t count,
+                      const layout_state *state)
+{
+    float place = (float)i / (float)((double)count / state->base) / state->shift;
+    size_t quarter = half / 2;
+    for (size_t j = 0; j < quarter; j++) {
+        double angle = place * (1 / pow(10000, (double)j / (double)quarter));
+        put(dst, j, (float)sin(angle), dtype);
+        put(dst, quarter + j, (float)cos(angle), dtype);
+    }
+}
+
+typedef struct grid_job {
+    const layout_state *state;
+    tg__tensor y;
+    char *dst;
+} grid_job;
+
+/* Rows of the map: the columns' half is the same in all of them, the rows' in each of its
+ * positions. */
+static void grid_rows(void *context, size_t row, size_t rows)
+{
+    const grid_job *job = context;
+    tg__tensor y = job->y;
+    size_t w = (size_t)y.w, half = (size_t)y.c / 2, bytes = half * tg__dtype_size(y.dtype);
+    for (size_t r = row; r < row + rows; r++) {
+        char *dst = job->dst + r * w * 2 * bytes;
+        put_place(dst + bytes, y.dtype, half, r, (size_t)y.h, job->state);
+        for (size_t i = 0; i < w; i++) {
+            if (r > 0)
+                memcpy(dst + i * 2 * bytes, job->dst + i * 2 * bytes, bytes);
+            if (i > 0)
+                memcpy(dst + i * 2 * bytes + bytes, dst + bytes, bytes);
+        }
+    }
+}
+
+static void grid_run(const tg__program *program, const tg__task *task)
+{
+    grid_job job = {task->state, task->dst, tg__program_data(program, task->dst)};
+    size_t w = (size_t)job.y.w, half = (size_t)job.y.c / 2;
+    size_t bytes = 2 * half * tg__dtype_size(job.y.dtype);
+    for (size_t i = 0; i < w; i++)
+        put_place(job.dst + i * bytes, job.y.dtype, half, i, w, job.state);
+    tg__parallel_rows((size_t)job.y.h, 1, grid_rows, &job);
+}
+
+static const tg__op grid_op = {"grid_embedding", NULL, grid_run, NULL};
+
+tg__tensor tg__cpu_grid_embedding(tg__program *program, int h, int w, int c, int base, float scale)
+{
+    tg__tensor dst = tg__program_tensor(program, tg__program_dtype(program), 1, h, w, c);
+    layout_state state = {.base = base, .shift = scale};
+    return record(program, &grid_op, "pos_embed.pos_embed", dst, (tg__tensor){0}, state)
+               ? dst
+               : (tg__tensor){0};
+}
+
 /* One token's row. */
 static void embed_row(void *dst, tg__tensor y, size_t row, size_t position, const layout_state *s,
                       const tg__conversions *c)
@@ -260,4 +327,41 @@ tg__tensor tg__cpu_embed_tokens(tg__program *program, tg__tensor ids, const tg__
     tg__tensor dst = tg__program_tensor(program, tg__program_dtype(program), ids.n, 1, ids.w, c);
     layout_state state = {.table = table, .positions = positions};
     return record(program, &embed_op, "embeddings", dst, ids, state) ? dst : (tg__tensor){0};
+}
+
+/* A row for each head: its bias depends on the distance alone, and is laid out from that. */
+static void relative_run(const tg__program *program, const tg__task *task)
+{
+    const layout_state *state = task->state;
+    size_t heads = (size_t)task->dst.n, tokens = (size_t)task->dst.c, distances = 2 * tokens - 1;
+    float *dst = tg__program_data(program, task->dst), *row = tg__program_scratch(program, task);
+    for (size_t head = 0; head < heads; head++) {
+        for (size_t d = 0; d < distances; d++) {
+            int bucket = tg__relative_bucket(&state->buckets, (int)d - (int)(tokens - 1));
+            row[d] = state->biases[(size_t)bucket * heads + head];
+        }
+        for (size_t q = 0; q < tokens; q++, dst += tokens)
+            memcpy(dst, row + tokens - 1 - q, tokens * sizeof *dst);
+    }
+}
+
+static void relative_prepare(tg__program *program, tg__task *task)
+{
+    layout_state *state = task->state;
+    state->biases = tg__program_values(program, state->table);
+    task->scratch_bytes = 2 * (size_t)task->dst.c * sizeof(float);
+}
+
+static const tg__op relative_op = {"relative_bias", relative_prepare, relative_run, NULL};
+
+tg__tensor tg__cpu_relative_bias(tg__program *program, const tg__weight *table,
+                                 tg__relative_buckets buckets, int heads, int tokens)
+{
+    if (tg__program_failed(program))
+        return (tg__tensor){0};
+    tg__tensor dst = tg__program_tensor(program, TG__F32, heads, 1, tokens, tokens);
+    layout_state state = {.table = table, .buckets = buckets};
+    tg__task *task =
+        record(program, &relative_op, "relative_attention_bias", dst, (tg__tensor){0}, state);
+    return task ? dst : (tg__tensor){0};
 }

@@ -52,11 +52,14 @@ enum { TG__SLOT_KEPT = 16 };
 /* What others must know of a network. */
 typedef struct tg__facts {
     int in_channels, out_channels; /* a denoiser's latents; an autoencoder's pictures */
+    int patch;                     /* a denoiser's: its latents' sides are multiples of it; 0: 1 */
     int sample_size;               /* a side in training: latents', pixels of an autoencoder; 0: not
                                     * said */
     int text_width;                /* that a denoiser attends to or a text encoder makes */
     int branches; /* of a denoiser: where DeepCache may take the deep feature; 0: nowhere */
-    int layers, positions, vocabulary; /* a text encoder's */
+    /* A text encoder's. layers: of which the last may be left out; positions: the most tokens, 0:
+     * any number. */
+    int layers, positions, vocabulary;
     int end_token;    /* a text encoder's: where its first one is, the text is pooled; -1: where the
                        * first of the largest ids is */
     int pooled_width; /* that a denoiser is told or a text encoder makes; 0: none */
@@ -123,6 +126,6 @@ tg__plan *tg__network_plan(const tg__network *network, const tg__pass *pass, tg_
 void tg__latent_size(const tg__network *autoencoder, int h, int w, int *latent_h, int *latent_w);
 
 extern const tg__network_class tg__unet_class, tg__autoencoder_kl_class, tg__clip_text_class,
-    tg__clip_text_projection_class;
+    tg__clip_text_projection_class, tg__t5_encoder_class, tg__pixart_class;
 
 #endif

@@ -9,7 +9,7 @@ void tg_model_close(tg_model *m)
     if (!m)
         return;
     for (int i = 0; i < TG__MAX_NETWORKS; i++) {
-        tg__clip_tokenizer_close(m->tokenizers[i]);
+        tg__tokenizer_close(m->tokenizers[i]);
         tg__network_free(m->networks[i]);
         tg__weights_close(m->weights[i]);
         tg__safetensors_close(m->origins[i].file);

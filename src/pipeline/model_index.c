@@ -28,11 +28,12 @@ static const char *component(tg__config *index, const char *name, const char *li
     return tg__config_list_string(index, name, 1);
 }
 
-static bool is_among(const char *const *names, const char *name)
+/* The one of names that is this; NULL: none is. */
+static const char *among(const char *const *names, const char *name)
 {
     while (*names && strcmp(*names, name) != 0)
         names++;
-    return *names != NULL;
+    return *names;
 }
 
 /* The network class that the index names for a role; NULL with an error. */
@@ -41,19 +42,22 @@ static const tg__network_class *network_class(tg__config *index, const tg__role 
     const tg__network_class *usual = role->classes[0];
     const char *name = component(index, role->name, usual->library, usual->names[0]);
     for (int i = 0; role->classes[i]; i++)
-        if (is_among(role->classes[i]->names, name))
+        if (among(role->classes[i]->names, name))
             return role->classes[i];
     if (!tg__failed(tg__config_error(index)))
         fail_component(index, role->name, usual->library, usual->names[0]);
     return NULL;
 }
 
-static void check_tokenizer(tg__config *index, const tg__role *role)
+/* The tokenizer class that the index names for a role; NULL with an error. */
+static const char *tokenizer_class(tg__config *index, const tg__role *role)
 {
     const char *usual = role->tokenizer_classes[0];
     const char *found = component(index, role->tokenizer, "transformers", usual);
-    if (!tg__failed(tg__config_error(index)) && !is_among(role->tokenizer_classes, found))
+    const char *known = among(role->tokenizer_classes, found);
+    if (!tg__failed(tg__config_error(index)) && !known)
         fail_component(index, role->tokenizer, "transformers", usual);
+    return known;
 }
 
 /* Pipelines whose networks are told more than noise and text; NULL for another. */
@@ -106,7 +110,7 @@ static const tg__pipeline_class *pipeline_class(tg__config *index,
 {
     const char *name = tg__config_string(index, "_class_name", "");
     for (int i = 0; classes[i]; i++)
-        if (is_among(classes[i]->names, name))
+        if (among(classes[i]->names, name))
             return classes[i];
     fail_class(index, classes, name);
     return NULL;
@@ -122,7 +126,7 @@ tg_status tg__model_index_read(tg__model_index *index, tg__config *config,
         index->networks[i] = network_class(config, &index->class->roles[i]);
     for (int i = 0; i < count && !tg__failed(error); i++)
         if (index->class->roles[i].tokenizer)
-            check_tokenizer(config, &index->class->roles[i]);
+            index->tokenizers[i] = tokenizer_class(config, &index->class->roles[i]);
     if (!tg__failed(error))
         index->scheduler = component(config, "scheduler", "diffusers", "DDIMScheduler");
     index->force_zeros = tg__config_bool(config, "force_zeros_for_empty_prompt", true);

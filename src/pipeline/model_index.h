@@ -8,6 +8,7 @@
 typedef struct tg__model_index {
     const tg__pipeline_class *class;
     const tg__network_class *networks[TG__MAX_NETWORKS]; /* by role */
+    const char *tokenizers[TG__MAX_NETWORKS];            /* the roles' names of their classes */
     const char *scheduler;                               /* the name of its class; the config's */
     bool force_zeros; /* a prompt without a negative has zeros instead of an empty one's states */
 } tg__model_index;

@@ -319,11 +319,14 @@ static void check_context(tg_model *m, int role)
 {
     const tg__role *r = &m->class->roles[role];
     int positions = m->networks[role]->facts.positions;
-    int context = tg__clip_tokenizer_context(m->tokenizers[role]);
+    int context = m->tokenizers[role]->context;
+    m->contexts[role] = m->class->text_tokens;
+    if (m->contexts[role] > 0) /* the class has one of its own */
+        return;
     if (context == INT32_MAX) /* the tokenizer's files do not say */
         context = positions;
     m->contexts[role] = context;
-    if (context > positions)
+    if (context > positions && positions > 0)
         tg__fail(&m->error, TG_ERROR_FORMAT,
                  "%s/tokenizer_config.json: model_max_length is %d, expected at most %d as "
                  "max_position_embeddings in %s/config.json",
@@ -335,27 +338,27 @@ static void check_context(tg_model *m, int role)
 }
 
 /* A tokenizer's folder, or one with a folder for each. */
-static void open_given_tokenizer(tg_model *m, int role, const char *path)
+static void open_given_tokenizer(tg_model *m, int role, const char *path, const char *class_name)
 {
     char folder[PATH_BYTES];
     if (tg__path_join(folder, sizeof folder, path, m->class->roles[role].tokenizer, &m->error))
         m->tokenizers[role] =
-            tg__clip_tokenizer_open(tg__is_folder(folder) ? folder : path, &m->error);
+            tg__tokenizer_open(class_name, tg__is_folder(folder) ? folder : path, &m->error);
 }
 
-static void open_tokenizer(tg_model *m, const tg_model_options *o, int role)
+static void open_tokenizer(tg_model *m, const tg_model_options *o, int role, const char *class_name)
 {
     char folder[PATH_BYTES];
     const tg__role *r = &m->class->roles[role];
     if (tg__failed(&m->error) || !r->tokenizer)
         return;
     if (o->tokenizer_dir)
-        open_given_tokenizer(m, role, o->tokenizer_dir);
+        open_given_tokenizer(m, role, o->tokenizer_dir, class_name);
     else if (m->is_single_file)
         m->tokenizers[role] = tg__clip_tokenizer_shipped(
             tg__single_file_part_of(&m->single, r->name)->pad_token, &m->error);
     else if (tg__path_join(folder, sizeof folder, m->path, r->tokenizer, &m->error))
-        m->tokenizers[role] = tg__clip_tokenizer_open(folder, &m->error);
+        m->tokenizers[role] = tg__tokenizer_open(class_name, folder, &m->error);
     if (m->tokenizers[role])
         check_context(m, role);
 }
@@ -502,7 +505,7 @@ static void open_all(tg_model *m, const tg_model_options *o,
     for (int i = 0; i < m->class->role_count && report(m, o, i); i++)
         open_network(m, o, i, index.networks[i]);
     for (int i = 0; i < m->class->role_count; i++)
-        open_tokenizer(m, o, i);
+        open_tokenizer(m, o, i, index.tokenizers[i]);
     check_together(m);
     if (tg__failed(&m->error))
         return;

@@ -49,20 +49,22 @@ bool tg__prompt_alike(const tg_prompt *a, const tg_prompt *b)
 
 /* ---------------------------------------------------------------------------------------- text */
 
-tg_status tg__token_ids(tg_session *s, int role, const char *what, const char *text, int32_t *ids)
+tg_status tg__token_ids(tg_session *s, int role, const char *what, const char *text, int32_t *ids,
+                        int *count)
 {
     const tg_model *m = s->model;
     int context = m->contexts[role], vocabulary = m->networks[role]->facts.vocabulary;
+    const tg__tokenizer *tokenizer = m->tokenizers[role];
     size_t lost;
-    if (tg__clip_tokenize_padded(m->tokenizers[role], text, context, ids, &lost, &s->error) !=
-        TG_OK) {
+    if (tg__tokenize_padded(tokenizer, text, context, ids, count, &lost, &s->error) != TG_OK) {
         tg__error_where(&s->error, what);
         return s->error.status;
     }
     if (lost != SIZE_MAX) {
         char shown[1024];
         tg__log(&m->log, TG_LOG_WARNING, "%s is longer than %d tokens; these words are lost: %s",
-                what, context - 2, tg__printable(shown, sizeof shown, text + lost));
+                what, context - tokenizer->class->frame,
+                tg__printable(shown, sizeof shown, text + lost));
     }
     for (int i = 0; i < context; i++)
         if (ids[i] < 0 || ids[i] >= vocabulary)
@@ -122,9 +124,10 @@ tg_status tg__encode_text(tg_session *s, tg_prompt *prompt, int role, const char
     a.states = calloc(a.context * a.width, sizeof *a.states);
     a.pooled = calloc(a.context * a.pooled_width + 1, sizeof *a.pooled);
     double start = tg__seconds();
+    int count;
     if (!a.ids || !a.states || !a.pooled) {
         tg__fail_memory(&s->error);
-    } else if (tg__token_ids(s, role, what, text, a.ids) == TG_OK &&
+    } else if (tg__token_ids(s, role, what, text, a.ids, &count) == TG_OK &&
                tg__session_program(s, role, &pass)) {
         double loaded = tg__seconds();
         run_encoder(s, role, &a, to);
@@ -170,6 +173,9 @@ tg_status tg__check_prompt(const tg_model *m, tg_prompt_options *o,
     if (o->clip_skip < 0 || o->clip_skip > most)
         tg__fail_about(error, TG_ERROR_ARGUMENT, "clip_skip", "clip_skip is %d, expected 0 to %d",
                        o->clip_skip, most);
+    if (o->clean_caption && !m->class->captions)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "clean_caption",
+                       "clean_caption: %s does not clean captions", m->class->names[0]);
     const char *second = o->text_2 ? "text_2" : o->negative_2 ? "negative_2" : NULL;
     if (second && !has_second_text(m))
         tg__fail_about(error, TG_ERROR_ARGUMENT, second,
@@ -200,7 +206,7 @@ static void encode(tg_prompt **prompt, tg_session *s, const char *text, const ch
     if (!tg__session_report(s))
         return;
     tg_prompt *made = prompt_new(s->model, &s->error);
-    tg__texts texts = {text, negative, o.text_2, o.negative_2, o.clip_skip};
+    tg__texts texts = {text, negative, o.text_2, o.negative_2, o.clip_skip, o.clean_caption};
     if (made && s->model->class->encode(s, made, &texts) == TG_OK)
         *prompt = made;
     else

@@ -133,9 +133,9 @@ tg_status tg__fail_size(tg__error *error, const char *what, size_t bytes);
 /* ---------------------------------------------------------------------------------------- text */
 
 /* Token ids of a text by the tokenizer of a role, cut and padded; says what was cut. what: the
- * text's name for messages. ids: the role's context. */
+ * text's name for messages. ids: the role's context. *count: how many of them are no padding. */
 tg_status tg__token_ids(tg_session *session, int role, const char *what, const char *text,
-                        int32_t *ids);
+                        int32_t *ids, int *count);
 /* Where what a text encoder makes of a text goes. */
 typedef struct tg__encoding {
     int kind, skip; /* of the pass */

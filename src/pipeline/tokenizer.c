@@ -10,7 +10,7 @@
 
 struct tg_tokenizer {
     tg__error error;
-    tg__clip_tokenizer *clip;
+    tg__tokenizer *tokenizer;
     tg__tokens tokens; /* of the last text */
     tg_tokens out;     /* the same for the caller */
     char *text;        /* the last text */
@@ -24,14 +24,14 @@ static void open_single_file(tg_tokenizer *t, const char *path)
     tg__safetensors *file = tg__safetensors_open(path, &t->error);
     if (file &&
         tg__single_file_open(&single, file, name ? name + 1 : path, true, &t->error) == TG_OK)
-        t->clip = tg__clip_tokenizer_shipped(
+        t->tokenizer = tg__clip_tokenizer_shipped(
             tg__single_file_part_of(&single, "text_encoder")->pad_token, &t->error);
     tg__safetensors_close(file);
 }
 
 static void open_path(tg_tokenizer *t, const char *path)
 {
-    char inner[4096], vocabulary[4096];
+    char inner[4096];
     if (tg__is_file(path)) {
         open_single_file(t, path);
         return;
@@ -41,11 +41,10 @@ static void open_path(tg_tokenizer *t, const char *path)
                  "%s: not found, expected a model or a tokenizer's folder", path);
         return;
     }
-    if (!tg__path_join(inner, sizeof inner, path, "tokenizer", &t->error) ||
-        !tg__path_join(vocabulary, sizeof vocabulary, path, "vocab.json", &t->error))
+    if (!tg__path_join(inner, sizeof inner, path, "tokenizer", &t->error))
         return;
-    bool alone = tg__is_file(vocabulary) || !tg__is_folder(inner);
-    t->clip = tg__clip_tokenizer_open(alone ? path : inner, &t->error);
+    bool alone = tg__is_tokenizer_folder(path) || !tg__is_folder(inner);
+    t->tokenizer = tg__tokenizer_open(NULL, alone ? path : inner, &t->error);
 }
 
 tg_status tg_tokenizer_open(tg_tokenizer **tokenizer, const char *path, const char *tokenizer_dir)
@@ -56,7 +55,7 @@ tg_status tg_tokenizer_open(tg_tokenizer **tokenizer, const char *path, const ch
     if (!t)
         return TG_ERROR_MEMORY;
     if (tokenizer_dir)
-        t->clip = tg__clip_tokenizer_open(tokenizer_dir, &t->error);
+        t->tokenizer = tg__tokenizer_open(NULL, tokenizer_dir, &t->error);
     else if (tg__given(path, "path", &t->error))
         open_path(t, path);
     return t->error.status;
@@ -67,7 +66,7 @@ void tg_tokenizer_close(tg_tokenizer *t)
     if (!t)
         return;
     tg__tokens_free(&t->tokens);
-    tg__clip_tokenizer_close(t->clip);
+    tg__tokenizer_close(t->tokenizer);
     free(t->text);
     free(t);
 }
@@ -85,9 +84,9 @@ static void tokenize(tg_tokenizer *t, const char *text)
         tg__fail_memory(&t->error);
         return;
     }
-    if (tg__clip_tokenize(t->clip, t->text, &t->tokens, &t->error) != TG_OK)
+    if (tg__tokenize(t->tokenizer, t->text, &t->tokens, &t->error) != TG_OK)
         return;
-    int context = tg__clip_tokenizer_context(t->clip);
+    int context = t->tokenizer->context;
     const tg__tokens *k = &t->tokens;
     /* the last text token that fits is followed by the end token */
     bool cut = k->count > context && context >= 2;
@@ -105,7 +104,7 @@ tg_status tg_tokenize(tg_tokenizer *t, const char *text, const tg_tokens **token
         *tokens = NULL;
     if (!t)
         return TG_ERROR_ARGUMENT;
-    if (!t->clip)
+    if (!t->tokenizer)
         return t->error.status;
     t->error = (tg__error){0};
     if (tg__given(text, "text", &t->error) && tg__given(tokens, "tokens", &t->error))

@@ -11,7 +11,6 @@
 
 #include "core/arena.h"
 #include "core/utf8.h"
-#include "text/clip_pretokenize.h"
 #include "text/unicode.h"
 
 /* ------------------------------------------------------------------------------------ the trie */

@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Stands in for a character that was taken out; see added_tokens.h. */
+enum { TG__CHAR_REMOVED = -1 };
+
 typedef struct tg__char {
     int32_t code;
     uint32_t end; /* how many bytes of the source are spent once this code point is taken; where
@@ -21,6 +24,8 @@ typedef struct tg__chars {
 
 /* False without memory. */
 bool tg__chars_push(tg__chars *chars, int32_t code, uint32_t end);
+/* Appends the code points of a text, which is UTF-8. False without memory. */
+bool tg__chars_decode(tg__chars *chars, const char *text);
 void tg__chars_free(tg__chars *chars);
 
 /* The end of what stands before index. */

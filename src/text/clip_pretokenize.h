@@ -14,9 +14,6 @@
 #define TG__CLIP_BEGIN "<|startoftext|>"
 #define TG__CLIP_END "<|endoftext|>"
 
-/* Stands in for a character that was taken out; see added_tokens.h. */
-enum { TG__CHAR_REMOVED = -1 };
-
 /* Sets dst to src[start, stop) without control characters, with spaces for all white space and
  * around ideographs, in NFC and lower case. False without memory. */
 bool tg__clip_clean(tg__chars *dst, const tg__chars *src, size_t start, size_t stop);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "text/clip_shipped.h"
-#include "text/clip_source.h"
+#include "text/token_source.h"
 
 /* The bytes' symbols come first in CLIP's vocabulary, then the merges' results. */
 enum { FIRST_MERGE_ID = 512 };
@@ -18,8 +18,8 @@ static tg_status take_pieces(tg__bpe *bpe, tg__config *source, tg__error *error)
                         tg__config_where(source));
     for (uint32_t i = 0; i < vocabulary->count; i++) {
         const tg__json *item = &vocabulary->items[i];
-        if (!tg__clip_is_id(item))
-            return tg__config_fail(source, item->key, item, TG__CLIP_EXPECTED_ID);
+        if (!tg__is_token_id(item))
+            return tg__config_fail(source, item->key, item, TG__EXPECTED_TOKEN_ID);
         uint32_t piece = tg__pieces_number(&bpe->pieces, item->key, strlen(item->key), "", 0);
         if (piece == TG__NO_VALUE)
             return tg__fail_memory(error);
@@ -33,13 +33,14 @@ tg_status tg__clip_vocabulary_read(tg__bpe *bpe, const char *folder, tg__error *
     char where[TG__WHERE_BYTES];
     size_t length;
     tg__bpe_init(bpe, false, error);
-    tg__config *source = tg__clip_source_open(folder, "vocab.json", error);
+    tg__config *source = tg__token_source_open(folder, "vocab.json", error);
     if (source)
         take_pieces(bpe, source, error);
     tg__config_close(source);
     if (tg__failed(error))
         return error->status;
-    char *merges = tg__clip_file_read(folder, "merges.txt", where, &length, error);
+    char *merges =
+        tg__token_file_read(folder, "merges.txt", where, TG__MOST_TOKEN_FILE_BYTES, &length, error);
     if (merges)
         tg__bpe_read_merges(bpe, merges, length, -1, where, error);
     free(merges);

@@ -73,6 +73,11 @@ uint32_t tg__pieces_number(tg__pieces *pieces, const char *a, size_t a_length, c
     return *slot;
 }
 
+uint32_t tg__pieces_find(const tg__pieces *pieces, const char *text, size_t length)
+{
+    return pieces->count > 0 ? *find(pieces, text, length, "", 0) : TG__NO_VALUE;
+}
+
 void tg__pieces_free(tg__pieces *pieces)
 {
     tg__arena_free(&pieces->arena);

@@ -24,6 +24,8 @@ typedef struct tg__pieces {
  * added without an id if it is new. TG__NO_VALUE without memory. */
 uint32_t tg__pieces_number(tg__pieces *pieces, const char *a, size_t a_length, const char *b,
                            size_t b_length);
+/* The same of a piece that is there, else TG__NO_VALUE. */
+uint32_t tg__pieces_find(const tg__pieces *pieces, const char *text, size_t length);
 void tg__pieces_free(tg__pieces *pieces);
 
 #endif

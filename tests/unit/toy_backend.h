@@ -50,11 +50,19 @@ static void pack_operation(toy *t, int network, operation *o, tg__error *error)
     case TG__RMS_NORM:
         pack_norm(t, network, o, ((const tg__row_norm_parameters *)parameters)->norm, error);
         break;
+    case TG__ADD_TABLE:
+        o->weight =
+            pack(t, network, ((const tg__table_parameters *)parameters)->table, 1, 1, 1, error);
+        break;
     case TG__EMBED_TOKENS:
         o->weight =
             pack(t, network, ((const tg__embed_parameters *)parameters)->table, 1, 1, 1, error);
         o->bias =
             pack(t, network, ((const tg__embed_parameters *)parameters)->positions, 1, 1, 1, error);
+        break;
+    case TG__RELATIVE_BIAS:
+        o->weight = pack(t, network, ((const tg__relative_bias_parameters *)parameters)->table, 1,
+                         1, 1, error);
         break;
     default:
         break;
