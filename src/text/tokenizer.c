@@ -10,8 +10,8 @@
 #include "text/t5_tokenizer.h"
 
 /* In the order in which a folder is looked at. */
-static const tg__tokenizer_class *const classes[] = {&tg__clip_tokenizer_class,
-                                                     &tg__t5_tokenizer_class, NULL};
+static const tg__tokenizer_class *const classes[] = {
+    &tg__clip_tokenizer_class, &tg__t5_tokenizer_class, &tg__t5_fast_tokenizer_class, NULL};
 
 /* ------------------------------------------------------------------------------------- opening */
 
