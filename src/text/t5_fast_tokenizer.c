@@ -623,7 +623,7 @@ static tg_status split(const tg__tokenizer *tokenizer, const char *text, tg__tok
 }
 
 const tg__tokenizer_class tg__t5_fast_tokenizer_class = {
-    .names = (const char *const[]){"T5TokenizerFast", NULL},
+    .names = (const char *const[]){"T5TokenizerFast", "T5Tokenizer", NULL},
     .file = "tokenizer.json",
     .frame = 1,
     .open = open,

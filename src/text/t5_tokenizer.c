@@ -405,7 +405,7 @@ static tg_status split(const tg__tokenizer *tokenizer, const char *text, tg__tok
 }
 
 const tg__tokenizer_class tg__t5_tokenizer_class = {
-    .names = (const char *const[]){"T5Tokenizer", NULL},
+    .names = (const char *const[]){"T5Tokenizer", "T5TokenizerFast", NULL},
     .file = "spiece.model",
     .frame = 1,
     .one_end = true,

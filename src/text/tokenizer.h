@@ -33,7 +33,7 @@ typedef struct tg__tokenizer {
 
 struct tg__tokenizer_class {
     const char *const *names; /* "CLIPTokenizer", … NULL */
-    const char *file;         /* that a folder of this class has */
+    const char *file;         /* that a folder of this class has; it decides among equal names */
     int frame;                /* the begin and end tokens around a text */
     bool one_end;             /* a text that ends in the end token gets no other */
     /* NULL with an error. */

@@ -7,7 +7,8 @@ t5_tokenizer/NAME is a tokenizer's folder; NAME.json an array with one object a 
 (transformers' T5Tokenizer, or T5TokenizerFast where the folder has tokenizer.json alone). Folders:
 `plain` (spiece.model alone: everything is the default), `saved` (as later versions of transformers
 save one, with flags of their own), `legacy` (special_tokens_map.json and added_tokens.json),
-`modern` (legacy false), `fast` (tokenizer.json as transformers converts it). BROKEN holds models
+`modern` (legacy false), `fast` (tokenizer.json as transformers converts it), `old_fast` (as
+it did years ago). BROKEN holds models
 that are refused: `bpe.model`.
 """
 
@@ -108,6 +109,19 @@ def write_folders(model):
     common.write_json(OUT / "legacy" / "added_tokens.json", {"NEW": count + 10})
 
 
+def old_fast(tokenizer):
+    """As they were converted years ago, without the table of characters, and with flags."""
+    config = json.loads(tokenizer.to_str())
+    config["normalizer"] = {"type": "Strip", "strip_left": True, "strip_right": False}
+    config["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [
+        {"type": "WhitespaceSplit"},
+        {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}]}
+    for i, token in enumerate(config["added_tokens"]):
+        token |= {"lstrip": i % 2 == 1, "rstrip": i % 3 == 1, "single_word": i % 5 == 4}
+    (OUT / "old_fast").mkdir()
+    (OUT / "old_fast" / "tokenizer.json").write_text(json.dumps(config))
+
+
 def main():
     generator = random.Random(5)
     write_folders(train(generator))
@@ -115,9 +129,10 @@ def main():
     fast = transformers.T5TokenizerFast.from_pretrained(OUT / "plain")
     (OUT / "fast").mkdir()
     fast.backend_tokenizer.save(str(OUT / "fast" / "tokenizer.json"), pretty=False)
+    old_fast(fast.backend_tokenizer)
     texts = ["", " ", "a", "a red apple"] + [text(generator) for _ in range(600)]
-    for name in ("plain", "saved", "legacy", "modern", "fast"):
-        kind = transformers.T5TokenizerFast if name == "fast" else transformers.T5Tokenizer
+    for name in ("plain", "saved", "legacy", "modern", "fast", "old_fast"):
+        kind = transformers.T5TokenizerFast if "fast" in name else transformers.T5Tokenizer
         tokenizer = kind.from_pretrained(OUT / name)
         common.write_cases(OUT / f"{name}.json",
                            [{"text": t, "ids": tokenizer(t).input_ids} for t in texts])
