@@ -9,8 +9,8 @@
 #include "core/utf8.h"
 #include "text/added_tokens.h"
 #include "text/charsmap.h"
-#include "text/t5_tokenizer.h"
 #include "text/token_settings.h"
+#include "text/tokenizer.h"
 #include "text/unigram.h"
 
 enum { UNDERLINE = 0x2581, MOST_STEPS = 8 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Added tokens are split off the text as it is; what lies between them goes to the sentencepiece
  * library piece by piece. */
-#include "text/t5_tokenizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "text/sentencepiece_shim.h"
 #include "text/spiece_model.h"
 #include "text/token_settings.h"
+#include "text/tokenizer.h"
 
 enum { MOST_MODEL_BYTES = 64 << 20, MOST_EXTRA_IDS = 1 << 16, UNDERLINE = 0x2581, NOT_KNOWN = -1 };
 

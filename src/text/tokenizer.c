@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "io/file.h"
-#include "text/clip_tokenizer.h"
-#include "text/t5_tokenizer.h"
 
 /* In the order in which a folder is looked at. */
 static const tg__tokenizer_class *const classes[] = {

@@ -44,6 +44,13 @@ struct tg__tokenizer_class {
                        tg__error *error);
 };
 
+/* The rows: CLIP's (clip_tokenizer.h); T5's from spiece.model, with the ids of transformers'
+ * T5Tokenizer, through the sentencepiece library; T5's from tokenizer.json, with those of its
+ * T5TokenizerFast. tokenizer_config.json, special_tokens_map.json and added_tokens.json may lie
+ * beside the files of each. */
+extern const tg__tokenizer_class tg__clip_tokenizer_class, tg__t5_tokenizer_class,
+    tg__t5_fast_tokenizer_class;
+
 /* The tokenizer in a folder. name: its class, one that the table has; NULL: by the files there. */
 tg__tokenizer *tg__tokenizer_open(const char *name, const char *folder, tg__error *error);
 void tg__tokenizer_close(tg__tokenizer *tokenizer); /* NULL is fine */
