@@ -120,8 +120,112 @@ static void goldens(void **state)
     }
 }
 
+/* ----------------------------------------------------------------------------- files that lie */
+
+static char *read_golden(const char *name, size_t *length)
+{
+    char path[512];
+    tg__error error = {0};
+    snprintf(path, sizeof path, GOLDEN "%s", name);
+    char *data = tg__file_read(path, 1 << 24, length, &error);
+    assert_non_null(data);
+    return data;
+}
+
+/* A folder of one file; what is said of it, behind the file's name. */
+static void refused(scratch *s, const char *class, const char *name, const void *data, size_t bytes,
+                    const char *sentence)
+{
+    tg__error error = {0};
+    unlink(scratch_path(s, "spiece.model"));
+    unlink(scratch_path(s, "tokenizer.json"));
+    if (data)
+        scratch_write(s, name, data, bytes);
+    tg__tokenizer *t = tg__tokenizer_open(class, s->folder, &error);
+    if (t)
+        fail_msg("opened, expected %s", sentence);
+    if (!strstr(error.message, sentence))
+        fail_msg("%s\nexpected %s", error.message, sentence);
+}
+
+static void lies(void **state)
+{
+    scratch *s = *state;
+    size_t length;
+    char *model = read_golden("plain/spiece.model", &length), *bpe;
+    refused(s, "T5Tokenizer", NULL, NULL, 0, "spiece.model: there is no such file");
+    refused(s, "T5Tokenizer", "spiece.model", "", 0,
+            "has no pieces, expected a sentencepiece model");
+    refused(s, "T5Tokenizer", "spiece.model", "version https://git-lfs", 23,
+            "is cut off or damaged at byte 0 of 23, expected a sentencepiece model");
+    refused(s, "T5Tokenizer", "spiece.model", model, length / 2, "expected a sentencepiece model");
+    refused(s, "T5Tokenizer", "spiece.model", model, 9, "has 0 unknown pieces, expected one");
+    free(model);
+    bpe = read_golden("bpe.model", &length);
+    refused(s, "T5Tokenizer", "spiece.model", bpe, length,
+            "is a sentencepiece model of the type bpe, expected unigram");
+    free(bpe);
+    static const char no_model[] = "{}", bpe_json[] = "{\"model\": {\"type\": \"BPE\"}}",
+                      no_unknown[] =
+                          "{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", 0]]}}",
+                      far[] = "{\"model\": {\"type\": \"Unigram\", \"unk_id\": 1, \"vocab\": "
+                              "[[\"a\", 0]]}}",
+                      lower[] = "{\"model\": {\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": "
+                                "[[\"a\", 0], [\"</s>\", 0], [\"<pad>\", 0]]}, \"normalizer\": "
+                                "{\"type\": \"Lowercase\"}}";
+    refused(s, "T5TokenizerFast", "tokenizer.json", no_model, sizeof no_model - 1,
+            "model: none is not implemented");
+    refused(s, "T5TokenizerFast", "tokenizer.json", bpe_json, sizeof bpe_json - 1,
+            "model: BPE is not implemented");
+    refused(s, "T5TokenizerFast", "tokenizer.json", no_unknown, sizeof no_unknown - 1,
+            "model: unk_id is missing or wrong, expected the place of a piece");
+    refused(s, "T5TokenizerFast", "tokenizer.json", far, sizeof far - 1,
+            "model: unk_id is missing or wrong, expected the place of a piece");
+    refused(s, "T5TokenizerFast", "tokenizer.json", lower, sizeof lower - 1,
+            "normalizer: Lowercase is not implemented");
+}
+
+/* Bytes changed at random, those of the table of characters among them: an error, or a tokenizer
+ * that splits any text. */
+static void damaged(void **state)
+{
+    scratch *s = *state;
+    static const char text[] =
+        "a red \xEF\xBC\xA1 fox \xE2\x91\xA0\tcafe\xCC\x81 </s>\xE3\x80\x80zz";
+    unsigned seed = 7;
+    size_t length;
+    char *data = read_golden("plain/spiece.model", &length);
+    int opened = 0;
+    unlink(scratch_path(s, "tokenizer.json"));
+    for (int i = 0; i < 400; i++) {
+        size_t at[4];
+        char old[4];
+        tg__error error = {0};
+        int changes = 1 + i % 4;
+        for (int j = 0; j < changes; j++) {
+            size_t most = i % 2 ? length : 6000; /* pieces, or mostly the table */
+            at[j] = (scratch_random(&seed) << 8 ^ scratch_random(&seed)) % most;
+            old[j] = data[at[j]];
+            data[at[j]] = (char)scratch_random(&seed);
+        }
+        scratch_write(s, "spiece.model", data, length);
+        for (int j = changes - 1; j >= 0; j--)
+            data[at[j]] = old[j];
+        tg__tokenizer *t = tg__tokenizer_open("T5Tokenizer", s->folder, &error);
+        tg__tokens tokens;
+        assert_true(t || error.message[0]);
+        if (t && tg__tokenize(t, text, &tokens, &error) == TG_OK)
+            tg__tokens_free(&tokens);
+        opened += t != NULL;
+        tg__tokenizer_close(t);
+    }
+    assert_true(opened > 0 && opened < 400);
+    free(data);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(goldens)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(goldens), cmocka_unit_test(lies),
+                                       cmocka_unit_test(damaged)};
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
