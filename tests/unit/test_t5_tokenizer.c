@@ -159,7 +159,10 @@ static void lies(void **state)
     refused(s, "T5Tokenizer", "spiece.model", "version https://git-lfs", 23,
             "is cut off or damaged at byte 0 of 23, expected a sentencepiece model");
     refused(s, "T5Tokenizer", "spiece.model", model, length / 2, "expected a sentencepiece model");
-    refused(s, "T5Tokenizer", "spiece.model", model, 9, "has 0 unknown pieces, expected one");
+    refused(s, "T5Tokenizer", "spiece.model",
+            "\x0A\x05\x0A\x01"
+            "a\x18\x01",
+            7, "has 0 unknown pieces, expected one");
     free(model);
     bpe = read_golden("bpe.model", &length);
     refused(s, "T5Tokenizer", "spiece.model", bpe, length,
