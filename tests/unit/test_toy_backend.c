@@ -178,7 +178,7 @@ static tg__layer layer(int out, int in, int kernel)
 typedef struct parts {
     tg__layer time, half, same, pair, qkv, wide, last;
     tg__norm norm16, norm8, bare;
-    tg__weight table, positions, told;
+    tg__weight table, positions, biases, told;
 } parts;
 
 static parts make_parts(void)
@@ -197,6 +197,7 @@ static parts make_parts(void)
                    .bare = {"bare", {0}, {0}, 8},
                    .table = weight(ENTRIES, 8, 1),
                    .positions = weight(30, 8, 1),
+                   .biases = weight(9, 2, 1),
                    .told = weight(4, 16, 1)};
 }
 
@@ -228,6 +229,7 @@ static tg__tensor record_attention(tg__plan *p, const parts *w, tg__tensor x, tg
     biased.bias = tg__plan_external(p, BIAS, TG__F32, 2, 1, x.h * x.w, x.h * x.w);
     causal.causal = true;
     causal.scale = 0.3f;
+    causal.bias = tg__relative_bias(p, &w->biases, (tg__relative_buckets){9, 12}, 2, x.h * x.w);
     tg__tensor a = tg__attention_op(p, "biased", q, k, v, biased);
     tg__tensor b = tg__attention_op(p, "causal", q, k, v, causal);
     return tg__gated_add(p, "gated", a, b, (tg__slice){vector, 24});
