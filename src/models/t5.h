@@ -3,6 +3,7 @@
 #ifndef TG_MODELS_T5_H
 #define TG_MODELS_T5_H
 
+#include "io/gguf.h"
 #include "models/network.h"
 #include "ops/ops.h"
 
@@ -26,6 +27,10 @@ typedef struct tg__t5 {
     tg__t5_block *blocks;
     tg__norm final_layer_norm;
 } tg__t5;
+
+/* The weights of a T5 encoder in llama.cpp's layout, for tg__network_class's load; the file
+ * outlives them. NULL with an error, where the file is of another architecture among others. */
+tg__weights *tg__t5_weights_from_gguf(const tg__gguf *file, tg__error *error);
 
 enum {
     TG__T5_IDS,    /* int32 (n, tokens) */

@@ -7,8 +7,6 @@
 
 #include "text/tokenizer.h"
 
-extern const tg__tokenizer_class tg__clip_tokenizer_class;
-
 /* CLIP's own vocabulary, embedded in the library; pad: the content of the padding token, not empty
  * ("<|endoftext|>" for 1.x, "!" for 2.x), which is an added token then. */
 tg__tokenizer *tg__clip_tokenizer_shipped(const char *pad, tg__error *error);

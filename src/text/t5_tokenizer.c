@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Added tokens are split off the text as it is; what lies between them goes to the sentencepiece
  * library piece by piece. */
-#include "text/t5_tokenizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +10,9 @@
 #include "text/sentencepiece_shim.h"
 #include "text/spiece_model.h"
 #include "text/token_settings.h"
+#include "text/tokenizer.h"
 
-enum { MOST_MODEL_BYTES = 64 << 20, MOST_EXTRA_IDS = 1 << 16, UNDERLINE = 0x2581 };
+enum { MOST_MODEL_BYTES = 64 << 20, MOST_EXTRA_IDS = 1 << 16, UNDERLINE = 0x2581, NOT_KNOWN = -1 };
 
 typedef struct t5_tokenizer {
     tg__tokenizer base;
@@ -249,7 +249,7 @@ static tg__tokenizer *open(const char *folder, tg__error *error)
 typedef struct work {
     const t5_tokenizer *t;
     tg__chars text;
-    tg__chars pieces; /* the result: code is the piece's number */
+    tg__chars pieces; /* the result: code is the piece's number, or NOT_KNOWN */
     tg__segments segments;
     char *bytes;    /* of a segment, */
     uint32_t *ends; /* and how much of the source is spent with each of them */
@@ -267,8 +267,8 @@ static bool take(void *context, const char *piece, size_t length, size_t end)
     }
     uint32_t number = tg__pieces_find(&w->t->pieces, piece, length);
     if (number == TG__NO_VALUE || w->t->pieces.at[number].id < 0)
-        number = w->t->unknown;
-    return tg__chars_push(&w->pieces, (int32_t)number,
+        number = TG__NO_VALUE;
+    return tg__chars_push(&w->pieces, number == TG__NO_VALUE ? NOT_KNOWN : (int32_t)number,
                           end > w->before ? w->ends[end - w->before - 1] : w->start);
 }
 
@@ -334,7 +334,8 @@ static tg_status read_text(work *w, const char *text, tg__error *error)
 static void drop_first_space(work *w)
 {
     const tg__piece *pieces = w->t->pieces.at;
-    if (w->t->legacy || w->pieces.count < 2 ||
+    if (w->t->legacy || w->pieces.count < 2 || w->pieces.at[0].code == NOT_KNOWN ||
+        w->pieces.at[1].code == NOT_KNOWN ||
         strcmp(pieces[w->pieces.at[0].code].text, "\xE2\x96\x81") != 0 ||
         !w->t->special[w->pieces.at[1].code])
         return;
@@ -362,9 +363,9 @@ static tg_status split_all(work *w, tg__error *error)
     return TG_OK;
 }
 
-static int32_t id_of(const t5_tokenizer *t, uint32_t piece)
+static int32_t id_of(const t5_tokenizer *t, int32_t piece)
 {
-    return piece == t->unknown ? t->unknown_id : t->pieces.at[piece].id;
+    return piece == NOT_KNOWN ? t->unknown_id : t->pieces.at[piece].id;
 }
 
 /* The end token, unless the text has brought it, and all of them for the caller. */
@@ -372,15 +373,15 @@ static tg_status hand_over(work *w, size_t length, tg__tokens *tokens, tg__error
 {
     const t5_tokenizer *t = w->t;
     size_t count = w->pieces.count;
-    bool ended = count > 0 && id_of(t, (uint32_t)w->pieces.at[count - 1].code) == t->base.end;
+    bool ended = count > 0 && id_of(t, w->pieces.at[count - 1].code) == t->base.end;
     if (!ended && !tg__chars_push(&w->pieces, (int32_t)t->end, (uint32_t)length))
         return tg__fail_memory(error);
     if (!tg__tokens_new(tokens, w->pieces.count))
         return tg__fail_memory(error);
     for (size_t i = 0; i < w->pieces.count; i++) {
-        uint32_t piece = (uint32_t)w->pieces.at[i].code;
+        int32_t piece = w->pieces.at[i].code;
         tokens->ids[i] = id_of(t, piece);
-        tokens->pieces[i] = t->pieces.at[piece].text;
+        tokens->pieces[i] = t->pieces.at[piece == NOT_KNOWN ? t->unknown : (uint32_t)piece].text;
         tokens->ends[i] = w->pieces.at[i].end;
     }
     tokens->ends[w->pieces.count - 1] = length;

@@ -6,34 +6,50 @@
 #include <string.h>
 
 #include "io/file.h"
-#include "text/clip_tokenizer.h"
-#include "text/t5_tokenizer.h"
 
 /* In the order in which a folder is looked at. */
-static const tg__tokenizer_class *const classes[] = {&tg__clip_tokenizer_class,
-                                                     &tg__t5_tokenizer_class, NULL};
+static const tg__tokenizer_class *const classes[] = {
+    &tg__clip_tokenizer_class, &tg__t5_tokenizer_class, &tg__t5_fast_tokenizer_class, NULL};
 
 /* ------------------------------------------------------------------------------------- opening */
 
-static const tg__tokenizer_class *class_named(const char *name)
+static bool is_in(const tg__tokenizer_class *class, const char *folder)
 {
-    for (int i = 0; classes[i]; i++)
-        for (const char *const *known = classes[i]->names; *known; known++)
-            if (strcmp(*known, name) == 0)
-                return classes[i];
-    return NULL;
+    char path[PATH_MAX];
+    tg__error ignored = {0};
+    return tg__path_join(path, sizeof path, folder, class->file, &ignored) && tg__is_file(path);
+}
+
+static bool has_name(const tg__tokenizer_class *class, const char *name)
+{
+    for (const char *const *known = class->names; *known; known++)
+        if (strcmp(*known, name) == 0)
+            return true;
+    return false;
+}
+
+/* Of the classes with this name the one that has it first and whose file is there, else any whose
+ * file is, else the first. */
+static const tg__tokenizer_class *class_named(const char *name, const char *folder)
+{
+    const tg__tokenizer_class *first = NULL, *there = NULL;
+    for (int i = 0; classes[i]; i++) {
+        if (!has_name(classes[i], name))
+            continue;
+        bool own = strcmp(classes[i]->names[0], name) == 0;
+        first = !first || own ? classes[i] : first;
+        if (is_in(classes[i], folder))
+            there = !there || own ? classes[i] : there;
+    }
+    return there ? there : first;
 }
 
 /* NULL: the folder has none of the files that tell. */
 static const tg__tokenizer_class *class_in(const char *folder)
 {
-    for (int i = 0; classes[i]; i++) {
-        char path[PATH_MAX];
-        tg__error ignored = {0};
-        if (tg__path_join(path, sizeof path, folder, classes[i]->file, &ignored) &&
-            tg__is_file(path))
+    for (int i = 0; classes[i]; i++)
+        if (is_in(classes[i], folder))
             return classes[i];
-    }
     return NULL;
 }
 
@@ -41,7 +57,7 @@ bool tg__is_tokenizer_folder(const char *folder) { return class_in(folder) != NU
 
 tg__tokenizer *tg__tokenizer_open(const char *name, const char *folder, tg__error *error)
 {
-    const tg__tokenizer_class *class = name ? class_named(name) : class_in(folder);
+    const tg__tokenizer_class *class = name ? class_named(name, folder) : class_in(folder);
     if (!class && name) {
         tg__fail(error, TG_ERROR_INTERNAL, "%s: no tokenizer of this class is known", name);
         return NULL;

@@ -33,7 +33,7 @@ typedef struct tg__tokenizer {
 
 struct tg__tokenizer_class {
     const char *const *names; /* "CLIPTokenizer", … NULL */
-    const char *file;         /* that a folder of this class has */
+    const char *file;         /* that a folder of this class has; it decides among equal names */
     int frame;                /* the begin and end tokens around a text */
     bool one_end;             /* a text that ends in the end token gets no other */
     /* NULL with an error. */
@@ -43,6 +43,13 @@ struct tg__tokenizer_class {
     tg_status (*split)(const tg__tokenizer *tokenizer, const char *text, tg__tokens *tokens,
                        tg__error *error);
 };
+
+/* The rows: CLIP's (clip_tokenizer.h); T5's from spiece.model, with the ids of transformers'
+ * T5Tokenizer, through the sentencepiece library; T5's from tokenizer.json, with those of its
+ * T5TokenizerFast. tokenizer_config.json, special_tokens_map.json and added_tokens.json may lie
+ * beside the files of each. */
+extern const tg__tokenizer_class tg__clip_tokenizer_class, tg__t5_tokenizer_class,
+    tg__t5_fast_tokenizer_class;
 
 /* The tokenizer in a folder. name: its class, one that the table has; NULL: by the files there. */
 tg__tokenizer *tg__tokenizer_open(const char *name, const char *folder, tg__error *error);

@@ -28,10 +28,27 @@ typedef struct encoder {
     tg__weights *weights;
     tg__network *network;
     tg__context context;
+    tg__gguf *gguf; /* that the weights are of; NULL: of a folder */
     tg__safetensors *golden;
 } encoder;
 
-static void open_encoder(encoder *e, const char *name, tg_cpu cap, tg__dtype dtype)
+static void open_weights(encoder *e)
+{
+    char path[512];
+    const tg__network_class *class = &tg__t5_encoder_class;
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/%s.gguf", e->name);
+    if (strcmp(e->name, "gguf/t5") != 0) {
+        snprintf(path, sizeof path, TG_TEST_DATA "/golden/%s/text_encoder", e->name);
+        e->weights = tg__weights_open(path, class->weights, NULL, &e->error);
+        return;
+    }
+    e->gguf = tg__gguf_open(path, &e->error);
+    e->weights = e->gguf ? tg__t5_weights_from_gguf(e->gguf, &e->error) : NULL;
+}
+
+/* folder: where config.json is. */
+static void open_encoder(encoder *e, const char *name, const char *folder, tg_cpu cap,
+                         tg__dtype dtype)
 {
     char path[512];
     const tg__network_class *class = &tg__t5_encoder_class;
@@ -40,10 +57,9 @@ static void open_encoder(encoder *e, const char *name, tg_cpu cap, tg__dtype dty
     e->context.kernels = &e->kernels;
     if (cap != TG_CPU_C)
         e->context.dnnl = tg__dnnl_new(&e->kernels, TG_CPU_AUTO, &e->error);
-    snprintf(path, sizeof path, TG_TEST_DATA "/golden/t5/%s/text_encoder/config.json", name);
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/%s/config.json", folder);
     tg__config *config = tg__config_open(path, "text_encoder/config.json", &e->error);
-    snprintf(path, sizeof path, TG_TEST_DATA "/golden/t5/%s/text_encoder", name);
-    e->weights = tg__weights_open(path, class->weights, NULL, &e->error);
+    open_weights(e);
     e->network = tg__network_new(class, "text_encoder", &e->error);
     if (!tg__failed(&e->error) && class->read_config(e->network, config) == TG_OK)
         class->load(e->network, e->weights, &e->error);
@@ -51,7 +67,7 @@ static void open_encoder(encoder *e, const char *name, tg_cpu cap, tg__dtype dty
         if (!tg__config_was_read(config, tg__config_key(config, i)))
             fail_msg("%s: %s is not read", name, tg__config_key(config, i));
     tg__config_close(config);
-    snprintf(path, sizeof path, TG_TEST_DATA "/golden/t5/%s.safetensors", name);
+    snprintf(path, sizeof path, TG_TEST_DATA "/golden/%s.safetensors", name);
     e->golden = tg__safetensors_open(path, &e->error);
     if (tg__failed(&e->error))
         fail_msg("%s", e->error.message);
@@ -63,6 +79,7 @@ static void close_encoder(encoder *e)
     tg__weights_close(e->weights);
     tg__packs_free(&e->context.packs);
     tg__dnnl_free((tg__dnnl *)(uintptr_t)e->context.dnnl);
+    tg__gguf_close(e->gguf);
     tg__safetensors_close(e->golden);
 }
 
@@ -151,20 +168,60 @@ static void run_case(encoder *e, json_t *c)
 
 static void compare_all(tg_cpu cap, tg__dtype dtype)
 {
-    static const char *const names[] = {"gated", "relu", "erf"};
+    static const char *const names[] = {"t5/gated", "t5/relu", "t5/erf"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[512];
         encoder e;
         json_error_t fault;
-        snprintf(path, sizeof path, TG_TEST_DATA "/golden/t5/%s.json", names[i]);
+        snprintf(path, sizeof path, TG_TEST_DATA "/golden/%s.json", names[i]);
         json_t *cases = json_load_file(path, 0, &fault), *c;
         assert_non_null(cases);
-        open_encoder(&e, names[i], cap, dtype);
+        snprintf(path, sizeof path, "%s/text_encoder", names[i]);
+        open_encoder(&e, names[i], path, cap, dtype);
         size_t j;
         json_array_foreach(cases, j, c) run_case(&e, c);
         close_encoder(&e);
         json_decref(cases);
     }
+}
+
+/* make_gguf.py's: one text without padding. */
+static void compare_gguf(tg_cpu cap, tg__dtype dtype)
+{
+    encoder e;
+    open_encoder(&e, "gguf/t5", "gguf", cap, dtype);
+    const tg__weight *hidden = tg__safetensors_find(e.golden, "hidden");
+    size_t tokens = (size_t)hidden->shape[1];
+    float *mask = malloc(tokens * sizeof *mask), *out = tg__aligned(hidden->bytes);
+    int32_t *ids = malloc(tokens * sizeof *ids);
+    memcpy(ids, tg__safetensors_find(e.golden, "ids")->data, tokens * sizeof *ids);
+    for (size_t i = 0; i < tokens; i++)
+        mask[i] = 1;
+    run_pass(&e, 1, (int)tokens, ids, mask, out);
+    float *expected = tg__aligned(hidden->bytes);
+    memcpy(expected, hidden->data, hidden->bytes);
+    compare(&e, "hidden", out, expected, mask, tokens);
+    free(expected);
+    free(mask);
+    free(out);
+    free(ids);
+    close_encoder(&e);
+}
+
+static void from_gguf(void **state)
+{
+    (void)state;
+    tg__error error = {0};
+    compare_gguf(TG_CPU_AUTO, TG__F32);
+    compare_gguf(TG_CPU_C, TG__F32);
+    if (tg__cpu_level() >= TG_CPU_AVX512)
+        compare_gguf(TG_CPU_AUTO, TG__BF16);
+    tg__gguf *other = tg__gguf_open(TG_TEST_DATA "/golden/gguf/other.gguf", &error);
+    assert_non_null(other);
+    assert_null(tg__t5_weights_from_gguf(other, &error));
+    assert_string_equal(error.message, "gguf/other.gguf: general.architecture is llama, expected "
+                                       "t5 or t5encoder");
+    tg__gguf_close(other);
 }
 
 static void f32(void **state)
@@ -190,6 +247,6 @@ static void bf16(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(f32), cmocka_unit_test(plain_c),
-                                       cmocka_unit_test(bf16)};
+                                       cmocka_unit_test(bf16), cmocka_unit_test(from_gguf)};
     return cmocka_run_group_tests(tests, tg_skip_levels, NULL);
 }

@@ -178,7 +178,7 @@ static tg__layer layer(int out, int in, int kernel)
 typedef struct parts {
     tg__layer time, half, same, pair, qkv, wide, last;
     tg__norm norm16, norm8, bare;
-    tg__weight table, positions;
+    tg__weight table, positions, biases, told;
 } parts;
 
 static parts make_parts(void)
@@ -196,7 +196,9 @@ static parts make_parts(void)
                    .norm8 = {"norm8", weight(8, 1, 1), {0}, 8},
                    .bare = {"bare", {0}, {0}, 8},
                    .table = weight(ENTRIES, 8, 1),
-                   .positions = weight(30, 8, 1)};
+                   .positions = weight(30, 8, 1),
+                   .biases = weight(9, 2, 1),
+                   .told = weight(4, 16, 1)};
 }
 
 /* Of (4, 5, 6, 8): norms, products, and what goes between maps of several sizes. */
@@ -227,6 +229,7 @@ static tg__tensor record_attention(tg__plan *p, const parts *w, tg__tensor x, tg
     biased.bias = tg__plan_external(p, BIAS, TG__F32, 2, 1, x.h * x.w, x.h * x.w);
     causal.causal = true;
     causal.scale = 0.3f;
+    causal.bias = tg__relative_bias(p, &w->biases, (tg__relative_buckets){9, 12}, 2, x.h * x.w);
     tg__tensor a = tg__attention_op(p, "biased", q, k, v, biased);
     tg__tensor b = tg__attention_op(p, "causal", q, k, v, causal);
     return tg__gated_add(p, "gated", a, b, (tg__slice){vector, 24});
@@ -243,8 +246,11 @@ static void record_every_kind(tg__plan *p, const parts *w)
 {
     tg__tensor vector = tg__plan_external(p, VECTOR, TG__F32, 4, 1, 1, 32);
     tg__tensor x = tg__from_nchw(p, tg__external_nchw(p, SAMPLE, 2, 8, 5, 6), 2, 0.5f, 0.25f);
+    tg__tensor more = tg__join(p, "join", vector, vector);
+    more = tg__add_table(p, "table", more, &w->told, 64);
     x = record_maps(p, w, x, vector);
-    x = record_attention(p, w, x, vector);
+    x = tg__add(p, "places", x, tg__grid_embedding(p, 5, 6, 8, 4, 1.5f));
+    x = record_attention(p, w, x, more);
     for (int i = TG__SILU; i <= TG__GELU_TANH; i++)
         x = tg__activate(p, "activate", x, (tg__activation)i);
     x = tg__linear(p, x, &w->wide, (tg__product_options){.activation = TG__GEGLU_TANH});
