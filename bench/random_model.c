@@ -4,8 +4,9 @@
  *     random_model CONFIGS FOLDER [f32|f16|bf16]
  *
  * CONFIGS is a folder in diffusers' layout with configs and no weights (src/pipeline/layouts/sd15);
- * its files are copied to FOLDER, the weights that the networks ask for are written beside them,
- * and the shipped tokenizer. Values are uniform with a spread of 1/sqrt(inputs), norms are 1 and 0.
+ * its configs are copied to FOLDER, the weights that the networks ask for are written beside them,
+ * and the shipped tokenizer for each text encoder that has one. Values are uniform with a spread of
+ * 1/sqrt(inputs), norms are 1 and 0.
  */
 #include <errno.h>
 #include <math.h>
@@ -15,7 +16,7 @@
 #include <sys/stat.h>
 
 #include "io/file.h"
-#include "models/network.h"
+#include "pipeline/model_index.h"
 #include "text/clip_shipped.h"
 #include "text/clip_vocabulary.h"
 
@@ -163,19 +164,19 @@ static void write_piece(FILE *file, const char *text, int id)
 }
 
 /* CLIP's own tokenizer: the pieces that follow from the shipped merges, and the two ends. */
-static bool write_tokenizer(const char *folder, tg__error *error)
+static bool write_tokenizer(const char *folder, const char *name, tg__error *error)
 {
     char path[4096];
     size_t length;
     const char *merges = tg__clip_shipped_merges(&length);
     tg__bpe bpe = {0};
     bool good = tg__clip_vocabulary_shipped(&bpe, error) == TG_OK;
-    snprintf(path, sizeof path, "%s/tokenizer/merges.txt", folder);
+    snprintf(path, sizeof path, "%s/%s/merges.txt", folder, name);
     FILE *file = good ? fopen(path, "wb") : NULL;
     good = file && fwrite(merges, 1, length, file) == length;
     if (file && fclose(file) != 0)
         good = false;
-    snprintf(path, sizeof path, "%s/tokenizer/vocab.json", folder);
+    snprintf(path, sizeof path, "%s/%s/vocab.json", folder, name);
     file = good ? fopen(path, "wb") : NULL;
     int next = 0;
     for (size_t i = 0; file && i < bpe.pieces.count; i++)
@@ -191,43 +192,61 @@ static bool write_tokenizer(const char *folder, tg__error *error)
     return good;
 }
 
+/* A part's folder; false with errno. */
+static bool make_folder(const char *to, const char *part)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", to, part);
+    return mkdir(path, 0777) == 0 || errno == EEXIST;
+}
+
+/* One network of the pipeline: its config, its weights, its tokenizer. */
+static bool write_network(const char *from, const char *to, const tg__role *role,
+                          const tg__network_class *class, tg__dtype dtype, tg__error *error)
+{
+    char path[4096];
+    list l = {0};
+    snprintf(path, sizeof path, "%s/config.json", role->name);
+    bool good = make_folder(to, role->name) && copy(from, to, path) &&
+                ask(from, role->name, class, &l, error);
+    snprintf(path, sizeof path, "%s/%s/%s.safetensors", to, role->name, class->weights);
+    good = good && write_weights(path, &l, dtype);
+    free(l.items);
+    if (good && role->tokenizer)
+        good = make_folder(to, role->tokenizer) && write_tokenizer(to, role->tokenizer, error);
+    return good;
+}
+
+static bool write_model(const char *from, const char *to, tg__dtype dtype, tg__error *error)
+{
+    char path[4096];
+    tg__model_index index = {0};
+    snprintf(path, sizeof path, "%s/model_index.json", from);
+    tg__config *config = tg__config_open(path, "model_index.json", error);
+    bool good = config && tg__model_index_read(&index, config, tg__pipeline_classes) == TG_OK &&
+                make_folder(to, ".") && make_folder(to, "scheduler") &&
+                copy(from, to, "model_index.json") &&
+                copy(from, to, "scheduler/scheduler_config.json");
+    for (int i = 0; good && i < index.class->role_count; i++)
+        if (index.networks[i])
+            good = write_network(from, to, &index.class->roles[i], index.networks[i], dtype, error);
+    tg__config_close(config);
+    return good;
+}
+
 int main(int argc, char **argv)
 {
-    static const char *const folders[] = {"unet", "vae", "text_encoder", "scheduler", "tokenizer"};
-    static const tg__network_class *const classes[] = {&tg__unet_class, &tg__autoencoder_kl_class,
-                                                       &tg__clip_text_class};
-    static const char *const bases[] = {"diffusion_pytorch_model", "diffusion_pytorch_model",
-                                        "model"};
-    static const char *const files[] = {"model_index.json", "unet/config.json", "vae/config.json",
-                                        "text_encoder/config.json",
-                                        "scheduler/scheduler_config.json"};
     tg__error error = {0};
-    char path[4096];
     if (argc < 3)
         return fprintf(stderr, "random_model CONFIGS FOLDER [f32|f16|bf16]\n"), 2;
     const char *format = argc > 3 ? argv[3] : "f16";
     tg__dtype dtype = strcmp(format, "f32") == 0    ? TG__F32
                       : strcmp(format, "bf16") == 0 ? TG__BF16
                                                     : TG__F16;
-    mkdir(argv[2], 0777);
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        snprintf(path, sizeof path, "%s/%s", argv[2], folders[i]);
-        if (mkdir(path, 0777) != 0 && errno != EEXIST)
-            return perror(path), 1;
-    }
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (!copy(argv[1], argv[2], files[i]))
-            return perror(files[i]), 1;
-    if (!write_tokenizer(argv[2], &error))
-        return perror("tokenizer"), 1;
-    for (int i = 0; i < 3; i++) {
-        list l = {0};
-        if (!ask(argv[1], folders[i], classes[i], &l, &error))
-            return fprintf(stderr, "random_model: %s\n", error.message), 1;
-        snprintf(path, sizeof path, "%s/%s/%s.safetensors", argv[2], folders[i], bases[i]);
-        if (!write_weights(path, &l, dtype))
-            return perror(path), 1;
-        free(l.items);
-    }
-    return 0;
+    if (mkdir(argv[2], 0777) != 0 && errno != EEXIST)
+        return perror(argv[2]), 1;
+    if (write_model(argv[1], argv[2], dtype, &error))
+        return 0;
+    fprintf(stderr, "random_model: %s\n", tg__failed(&error) ? error.message : strerror(errno));
+    return 1;
 }

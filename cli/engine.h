@@ -21,8 +21,7 @@ void engine_close(struct engine *engine);
 int engine_open_model(struct engine *engine);
 int engine_open_session(struct engine *engine);
 
-/* Turns what a call on the model or the session returned into an exit code. */
-int engine_model_result(struct engine *engine, tg_status status);
+/* Turns what a call on the session returned into an exit code. */
 int engine_session_result(struct engine *engine, tg_status status);
 
 /* A wish to stop that came while no progress function was asked. */

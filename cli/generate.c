@@ -4,6 +4,8 @@
  * takes minutes, so that whatever can be refused is refused at once; the first stage that does not
  * succeed ends it.
  */
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -21,14 +23,16 @@
 /* The order of --rng's list. */
 _Static_assert(TG_RNG_TORCH_CPU == 0 && TG_RNG_TORCH_CUDA == 1, "torch-cpu|torch-cuda");
 
-enum { MOST_PICTURES = 1000000 };
+enum { MOST_PICTURES = 1000000, MANY_STEPS = 10 };
 
 struct run {
     const struct options *options;
     struct engine engine;
     struct prompts prompts;
-    tg_prompt **encoded;       /* one for each prompt */
-    tg_array latents;          /* of --latents */
+    tg_prompt **encoded; /* one for each prompt */
+    tg_array latents;    /* of --latents */
+    int *timesteps;      /* of --timesteps */
+    int timestep_count;
     const tg_model_info *info; /* the model's */
     tg_generate_options generate;
     tg_prompt_options prompt;
@@ -67,6 +71,10 @@ static int check_options(struct run *run)
     int code = check_text(o, "prompt", o->prompt);
     if (code == EXIT_DONE)
         code = check_text(o, "negative", o->negative);
+    if (code == EXIT_DONE)
+        code = check_text(o, "prompt-2", o->prompt_2);
+    if (code == EXIT_DONE)
+        code = check_text(o, "negative-2", o->negative_2);
     if (code == EXIT_DONE && o->output)
         code = output_check_picture(o->command, "output", o->output);
     if (code == EXIT_DONE && o->save_latents)
@@ -74,11 +82,42 @@ static int check_options(struct run *run)
     return code;
 }
 
+/* "999,759,499": their range and order are the library's to check. */
+static int read_timesteps(struct run *run)
+{
+    const struct options *o = run->options;
+    const char *at = o->timesteps;
+    if (!at)
+        return EXIT_DONE;
+    run->timesteps = calloc(strlen(at), sizeof *run->timesteps); /* more than enough */
+    if (!run->timesteps)
+        return fail_memory();
+    for (bool more = true; more; at++) {
+        char *end;
+        errno = 0;
+        long number = strtol(at, &end, 10);
+        if (end == at || !strchr("-0123456789", *at) || (*end && *end != ',') || errno ||
+            number < INT_MIN || number > INT_MAX)
+            return fail_usage(o->command,
+                              "--timesteps %s: expected whole numbers with commas between them",
+                              o->timesteps);
+        run->timesteps[run->timestep_count++] = (int)number;
+        more = *end;
+        at = end;
+    }
+    if (GIVEN(o, steps) && o->steps != run->timestep_count)
+        return fail_usage(o->command, "--steps %d: --timesteps %s has %d", o->steps, o->timesteps,
+                          run->timestep_count);
+    return EXIT_DONE;
+}
+
 static int read_inputs(struct run *run)
 {
     const struct options *options = run->options;
     tg_error error;
-    int code = prompts_read(&run->prompts, options);
+    int code = read_timesteps(run);
+    if (code == EXIT_DONE)
+        code = prompts_read(&run->prompts, options);
     if (code != EXIT_DONE || !options->latents)
         return code;
     tg_npy_read(&run->latents, options->latents, &error);
@@ -136,6 +175,16 @@ static int draw_seed(struct run *run)
     return EXIT_DONE;
 }
 
+static tg_sizes sizes_of(struct pair original, struct pair crop, struct pair target)
+{
+    return (tg_sizes){.original_width = original.first,
+                      .original_height = original.second,
+                      .crop_top = crop.first,
+                      .crop_left = crop.second,
+                      .target_width = target.first,
+                      .target_height = target.second};
+}
+
 /* What was given replaces the model's default. */
 static void merge_options(struct run *run)
 {
@@ -158,7 +207,16 @@ static void merge_options(struct run *run)
     MERGE(g->gate.sp_interval, sp_interval)
     MERGE(g->gate.fi_interval, fi_interval)
     MERGE(g->gate.warm_up, warm_up)
+    MERGE(g->eta, eta)
+    MERGE(g->original_steps, original_steps)
 #undef MERGE
+    g->timesteps = run->timesteps;
+    g->timestep_count = run->timestep_count;
+    if (run->timesteps)
+        g->steps = run->timestep_count;
+    g->sizes = sizes_of(o->original_size, o->crop_top_left, o->target_size);
+    g->negative_sizes =
+        sizes_of(o->negative_original_size, o->negative_crop_top_left, o->negative_target_size);
     g->rng = (tg_rng)o->rng;
     g->decode = o->output || !o->save_latents;
 }
@@ -170,6 +228,8 @@ static int settle(struct run *run)
     int code = EXIT_DONE;
     tg_prompt_options_init(&run->prompt);
     run->prompt.clip_skip = options->clip_skip;
+    run->prompt.text_2 = options->prompt_2;
+    run->prompt.negative_2 = options->negative_2;
     tg_generate_options_init(&run->generate, run->engine.model);
     merge_options(run);
     if (options->latents)
@@ -294,6 +354,28 @@ static int make_pictures(struct run *run)
 
 /* -------------------------------------------------------------------------- what is said */
 
+static void print_schedule(struct json *json, const struct run *run)
+{
+    const tg_generate_options *g = &run->generate;
+    json_real(json, "eta", g->eta);
+    if (run->options->timestep_spacing)
+        json_text(json, "timestep_spacing", run->options->timestep_spacing);
+    else
+        json_null(json, "timestep_spacing");
+    if (g->original_steps > 0)
+        json_integer(json, "original_steps", g->original_steps);
+    else
+        json_null(json, "original_steps");
+    if (!g->timesteps) {
+        json_null(json, "timesteps");
+        return;
+    }
+    json_open(json, "timesteps", '[');
+    for (int i = 0; i < g->timestep_count; i++)
+        json_integer(json, NULL, g->timesteps[i]);
+    json_close(json, ']');
+}
+
 static void print_acceleration(struct json *json, const tg_generate_options *g)
 {
     if (g->gate.gate_step == 0) {
@@ -331,6 +413,7 @@ static void print_settings(struct json *json, const struct run *run)
     json_integer(json, "steps", g->steps);
     json_real(json, "guidance", g->guidance);
     json_text(json, "scheduler", run->info->scheduler);
+    print_schedule(json, run);
     json_text(json, "dtype", engine_dtype(&run->engine));
     json_integer(json, "threads", tg_session_threads(run->engine.session));
     print_acceleration(json, g);
@@ -354,6 +437,22 @@ static double peak_rss_mib(void)
     return kib / 1024;
 }
 
+/* The share of the loop's multiplications that gate and DeepCache have saved. */
+static double skipped(const struct run *run)
+{
+    return run->gmac_plain > 0 ? 1 - run->gmac / run->gmac_plain : 0;
+}
+
+/* What has been asked to skip work may find next to none; who looks at the times should know. */
+static void say_skipped(const struct run *run)
+{
+    const tg_generate_options *g = &run->generate;
+    bool skips = g->gate.gate_step > 0 || g->deepcache.interval > 1;
+    if (!run->options->quiet && skips && g->steps < MANY_STEPS)
+        say("%d step%s: %.1f %% of the multiplications skipped (few steps leave little to skip)",
+            g->steps, g->steps > 1 ? "s" : "", 100 * skipped(run));
+}
+
 static void print_json(const struct run *run)
 {
     struct json json = {.out = stdout};
@@ -369,6 +468,7 @@ static void print_json(const struct run *run)
     json_open(&json, "gmac", '{');
     json_real(&json, "done", run->gmac);
     json_real(&json, "plain", run->gmac_plain);
+    json_real(&json, "skipped", skipped(run));
     json_close(&json, '}');
     json_real(&json, "peak_rss_mib", peak_rss_mib());
     json_open(&json, "files", '[');
@@ -394,8 +494,10 @@ static int report(struct run *run)
 static int write_files(struct run *run)
 {
     int code = outputs_write(&run->outputs);
-    if (code == EXIT_DONE)
+    if (code == EXIT_DONE) {
+        say_skipped(run);
         engine_report_files(&run->engine, &run->outputs);
+    }
     return code;
 }
 
@@ -407,6 +509,7 @@ static void close_run(struct run *run)
     free(run->encoded);
     engine_close(&run->engine);
     tg_array_free(&run->latents);
+    free(run->timesteps);
     prompts_free(&run->prompts);
 }
 

@@ -24,7 +24,13 @@ enum option_id {
 #define FIELD_SWITCH int
 #define FIELD_SEED uint64_t
 #define FIELD_REAL double
+#define FIELD_SIZE struct pair
+#define FIELD_PLACE struct pair
 #define FIELD_CHOICE int
+
+struct pair {
+    int first, second;
+};
 
 /* What was not given is zero or NULL. Texts belong to argv. */
 struct options {

@@ -40,6 +40,11 @@ void option_expects(char *text, size_t size, const struct option_row *row)
         else
             snprintf(text, size, "a number");
         break;
+    case KIND_SIZE:
+    case KIND_PLACE:
+        snprintf(text, size, "%s, integers from %.0f to %.0f", row->argument, row->least,
+                 row->most);
+        break;
     case KIND_CHOICE:
         snprintf(text, size, "one of %s", row->argument);
         break;

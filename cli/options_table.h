@@ -16,6 +16,8 @@ enum option_kind {
     KIND_SWITCH,
     KIND_SEED,
     KIND_REAL,
+    KIND_SIZE,
+    KIND_PLACE,
     KIND_CHOICE,
 };
 

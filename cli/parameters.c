@@ -33,6 +33,33 @@ static void write_model(FILE *out, const char *path)
     free(full);
 }
 
+/* What of the schedule is not the scheduler's own. */
+static void write_schedule(FILE *out, const struct parameters *parameters)
+{
+    const struct options *options = parameters->options;
+    const tg_generate_options *generate = parameters->generate;
+    if (options->timestep_spacing)
+        write_name(out, "Timestep spacing", options->timestep_spacing);
+    if (options->timesteps)
+        write_name(out, "Timesteps", options->timesteps);
+    if (generate->original_steps > 0)
+        fprintf(out, ", Original steps: %d", generate->original_steps);
+    if (generate->eta > 0)
+        fprintf(out, ", Eta: %g", generate->eta);
+}
+
+/* Of Stable Diffusion XL; what is not there is the picture's. */
+static void write_sizes(FILE *out, const char *side, const tg_sizes *sizes)
+{
+    if (sizes->original_width)
+        fprintf(out, ", %sOriginal size: %dx%d", side, sizes->original_width,
+                sizes->original_height);
+    if (sizes->crop_top || sizes->crop_left)
+        fprintf(out, ", %sCrop: \"%d,%d\"", side, sizes->crop_top, sizes->crop_left);
+    if (sizes->target_width)
+        fprintf(out, ", %sTarget size: %dx%d", side, sizes->target_width, sizes->target_height);
+}
+
 static void write_settings(FILE *out, const struct parameters *parameters)
 {
     const struct options *options = parameters->options;
@@ -46,8 +73,15 @@ static void write_settings(FILE *out, const struct parameters *parameters)
     fprintf(out, ", CFG scale: %g, Seed: %" PRIu64 ", Size: %dx%d", generate->guidance,
             generate->seed, generate->width, generate->height);
     write_model(out, options->argument[0]);
+    write_schedule(out, parameters);
     if (options->clip_skip) /* the field counts from the last layer as 1 */
         fprintf(out, ", Clip skip: %" PRId64, (int64_t)options->clip_skip + 1);
+    if (options->prompt_2)
+        write_name(out, "Prompt 2", options->prompt_2);
+    if (options->negative_2)
+        write_name(out, "Negative prompt 2", options->negative_2);
+    write_sizes(out, "", &generate->sizes);
+    write_sizes(out, "Negative ", &generate->negative_sizes);
     if (generate->guidance_rescale > 0)
         fprintf(out, ", CFG rescale: %g", generate->guidance_rescale);
     if (generate->count > 1)

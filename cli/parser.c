@@ -118,6 +118,19 @@ static bool read_integer(int *value, const char *text, const struct option_row *
     return true;
 }
 
+/* Two integers and the mark between them. */
+static bool read_pair(struct pair *value, const char *text, char mark, const struct option_row *row)
+{
+    char first[16];
+    const char *at = strchr(text, mark);
+    size_t length = at ? (size_t)(at - text) : sizeof first;
+    if (length >= sizeof first)
+        return false;
+    memcpy(first, text, length);
+    first[length] = '\0';
+    return read_integer(&value->first, first, row) && read_integer(&value->second, at + 1, row);
+}
+
 static bool read_seed(uint64_t *value, const char *text)
 {
     char *end;
@@ -169,6 +182,10 @@ static bool read_value(void *field, const char *text, const struct option_row *r
         return read_seed(field, text);
     case KIND_REAL:
         return read_real(field, text, row);
+    case KIND_SIZE:
+        return read_pair(field, text, 'x', row);
+    case KIND_PLACE:
+        return read_pair(field, text, ',', row);
     case KIND_CHOICE:
         return read_choice(field, text, row->argument);
     case KIND_TOPIC:

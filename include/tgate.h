@@ -210,11 +210,21 @@ TG_API tg_status tg_process_configure(const tg_process_options *options, tg_erro
 /* Bytes that count against memory_bytes now. */
 TG_API int64_t tg_process_memory(void);
 
+/* A network that is not the model's own. Never grows. */
+typedef struct tg_network_path {
+    const char *role; /* what it takes the place of: "unet", "vae", "text_encoder", … */
+    /* Its folder, or that of a pipeline whose network of this role it is; or a .safetensors file:
+     * the network alone, under diffusers' or the original names, or a checkpoint that has it. A
+     * config that lies with it counts, else the model's for the role does */
+    const char *path;
+} tg_network_path;
+
 typedef struct tg_model_options {
     size_t size;               /* set by tg_model_options_init */
     const char *variant;       /* weights' variant, such as "fp16"; NULL: none, then fp16 */
     const char *config_dir;    /* folder with the configs of a single file; NULL: shipped ones */
-    const char *tokenizer_dir; /* folder with the tokenizer's files; NULL: the model's */
+    const char *tokenizer_dir; /* folder with the tokenizer's files, or with such a folder for each
+                                * tokenizer ("tokenizer", "tokenizer_2"); NULL: the model's */
     const char *scheduler;     /* diffusers' class name or a short one; NULL: the model's */
     int karras;                /* use_karras_sigmas: 1 on, 0 off, -1 (default) as the model says */
     const char *prediction_type; /* "epsilon", "v_prediction", "sample"; NULL: the model's */
@@ -223,6 +233,12 @@ typedef struct tg_model_options {
     void *log_user;
     tg_progress_function progress; /* of opening; NULL: none */
     void *progress_user;
+    const char *timestep_spacing; /* "leading", "linspace", "trailing" (which models distilled to
+                                   * few steps want); NULL: the model's */
+    const tg_network_path *networks; /* that take the place of the model's own, each role at most
+                                      * once; a role that the pipeline does not have is
+                                      * TG_ERROR_ARGUMENT about its name */
+    int network_count;
 } tg_model_options;
 
 typedef struct tg_model tg_model;
@@ -247,7 +263,8 @@ TG_API const char *tg_model_message(const tg_model *model);
 typedef struct tg_network_info {
     const char *name;       /* its role: "unet", "vae", "text_encoder" */
     const char *class_name; /* "UNet2DConditionModel", … */
-    const char *dtype;      /* of the weights on disk: "f32", "f16", "bf16" or "mixed" */
+    const char *dtype;      /* of the weights on disk: "f32", "f16", "bf16", "f64", "f8_e4m3",
+                             * "f8_e5m2" or "mixed" */
     int64_t parameters;
     int64_t bytes; /* of the weights on disk */
 } tg_network_info;
@@ -447,8 +464,11 @@ typedef struct tg_deepcache {
 
 typedef struct tg_generate_options {
     size_t size;             /* set by tg_generate_options_init */
-    int steps;               /* 25; 1 to num_train_timesteps */
-    double guidance;         /* the model's (7.5; XL 5); classifier-free guidance is on above 1 */
+    int steps;               /* 25, 4 for latent consistency models; 1 to num_train_timesteps */
+    double guidance;         /* the model's (7.5; XL 5); classifier-free guidance is on above 1. A
+                              * denoiser with a guidance embedding (time_cond_proj_dim) is told it
+                              * instead, whatever it is (8.5; XL 5): then there is no negative side
+                              */
     double guidance_rescale; /* 0; 0 to 1, arXiv 2305.08891 section 3.4 */
     int width, height;       /* the model's; multiples of its size_multiple */
     int count;               /* 1; pictures, made as one batch */
@@ -458,7 +478,8 @@ typedef struct tg_generate_options {
     tg_rng rng;              /* TG_RNG_TORCH_CPU */
     const tg_array *latents; /* starting noise of unit variance; sets count, width and height.
                                 NULL: drawn from the seed */
-    tg_gate gate;            /* 10, 5, 1, 2 for Stable Diffusion */
+    tg_gate gate;            /* 10, 5, 1, 2 for Stable Diffusion; 1, 1, 1, 0 for latent consistency
+                              * models */
     bool decode;             /* true; false stops at the latents */
     bool release_denoiser;   /* false; true gives the denoiser's packed weights back before
                                 decoding, which lowers the peak of memory: for the last request
@@ -473,8 +494,16 @@ typedef struct tg_generate_options {
      * ones. With count above 1 and own negative sizes, a step with guidance tells them by turns, as
      * diffusers does: pictures then differ from those made alone. */
     tg_sizes sizes, negative_sizes;
-    tg_deepcache deepcache;  /* 0, 0; TG_ERROR_UNSUPPORTED for a denoiser that is no UNet. The gate
-                                that goes with it is tg_gate_default's */
+    tg_deepcache deepcache; /* 0, 0; TG_ERROR_UNSUPPORTED for a denoiser that is no UNet. The gate
+                               that goes with it is tg_gate_default's */
+    double eta;             /* 0; 0 to 1: how much of the noise DDIM and TCD draw anew at each
+                             * step; other schedulers take 0 alone */
+    int original_steps;     /* 0: the scheduler's original_inference_steps, from whose timesteps
+                             * LCM takes its own; other numbers with LCM and TCD alone */
+    const int *timesteps;   /* NULL; else timestep_count whole timesteps, falling, 0 to
+                             * num_train_timesteps - 1, in place of the scheduler's own; they set
+                             * steps. For DDPM, Euler, Heun, DPM++ 2M and 2S, LCM and TCD */
+    int timestep_count;
 } tg_generate_options;
 
 typedef struct tg_result tg_result;

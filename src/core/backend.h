@@ -17,6 +17,10 @@ typedef struct tg__program tg__program; /* each backend has a type of its own by
 
 enum { TG__MAX_NETWORKS = 8 }; /* of a model */
 
+/* Packed weights are kept in groups, one for each network and one for its pass over the text, whose
+ * weights are of no use once it has run (models/network.h). */
+enum { TG__MAX_GROUPS = 2 * TG__MAX_NETWORKS };
+
 /* Memory of a backend; 0: none. */
 typedef uintptr_t tg__memory;
 
@@ -25,7 +29,7 @@ typedef enum tg__use { TG__USE_ONCE, TG__USE_A_PICTURE, TG__USE_A_STEP } tg__use
 
 /* How a plan is to be lowered. */
 typedef struct tg__lowering {
-    int network; /* of the model, by number: its packed weights are kept together */
+    int group; /* of its packed weights */
     tg__use use;
     bool rough; /* products that are not sensitive may be in the roughest format of the session */
 } tg__lowering;
@@ -57,9 +61,9 @@ typedef struct tg__operator {
 struct tg__safetensors;
 struct tg__log_sink;
 
-/* Where a network's packed weights are kept for later starts. */
+/* Where a group's packed weights are kept for later starts. */
 typedef struct tg__keep {
-    const char *folder, *name;            /* name: the network's */
+    const char *folder, *name;            /* name: the group's */
     struct tg__safetensors *const *files; /* that its weights lie in; they outlive the backend */
     int file_count;
     const struct tg__log_sink *log; /* outlives the backend */
@@ -94,13 +98,13 @@ typedef struct tg__backend_class {
     void (*upload)(tg__backend *backend, tg__memory dst, const void *src, size_t bytes);
     void (*download)(tg__backend *backend, void *dst, tg__memory src, size_t bytes);
 
-    /* Gives a network's packed weights back if no program has them. */
-    void (*forget)(tg__backend *backend, int network);
-    size_t (*packed_bytes)(const tg__backend *backend, int network);
-    /* Packed weights on disk, from now on; NULL: this backend keeps none. save: at the end of a
-     * call that may have packed something. */
-    tg_status (*keep)(tg__backend *backend, int network, const tg__keep *keep, tg__error *error);
-    void (*save)(tg__backend *backend);
+    /* Gives a group's packed weights back if no program has them. */
+    void (*forget)(tg__backend *backend, int group);
+    size_t (*packed_bytes)(const tg__backend *backend, int group);
+    /* Packed weights on disk, from now on; NULL: this backend keeps none. save: when some of the
+     * group may have been packed, before they are forgotten. */
+    tg_status (*keep)(tg__backend *backend, int group, const tg__keep *keep, tg__error *error);
+    void (*save)(tg__backend *backend, int group);
 
     /* What the machine can do at most; threads: of the session that asks, which are set. NULL: it
      * is not measured. */

@@ -11,6 +11,9 @@ typedef enum tg__dtype {
     TG__F32,
     TG__F16,
     TG__BF16,
+    TG__F64,         /* this and the next two on disk alone */
+    TG__F8_E4M3,     /* without infinities: all ones are NaN */
+    TG__F8_E5M2,     /* a half f16 */
     TG__OTHER,       /* on disk: none that is read */
     TG__U8,          /* bytes of an operator's own form */
     TG__ACTIVATIONS, /* in a plan: what the backend computes in */
@@ -19,12 +22,16 @@ typedef enum tg__dtype {
 /* Bytes of one element; not for TG__OTHER and TG__ACTIVATIONS. */
 static inline size_t tg__dtype_size(tg__dtype dtype)
 {
-    return dtype == TG__F32 ? 4 : dtype == TG__U8 ? 1 : 2;
+    static const uint8_t sizes[] = {
+        [TG__F32] = 4,     [TG__F16] = 2,   [TG__BF16] = 2, [TG__F64] = 8,        [TG__F8_E4M3] = 1,
+        [TG__F8_E5M2] = 1, [TG__OTHER] = 2, [TG__U8] = 1,   [TG__ACTIVATIONS] = 2};
+    return sizes[dtype];
 }
 
 static inline const char *tg__dtype_name(tg__dtype dtype)
 {
-    static const char *const names[] = {"f32", "f16", "bf16", "other", "u8", "activations"};
+    static const char *const names[] = {"f32",     "f16",   "bf16", "f64",        "f8_e4m3",
+                                        "f8_e5m2", "other", "u8",   "activations"};
     return names[dtype];
 }
 
@@ -61,6 +68,15 @@ static inline float tg__from_f16(uint16_t x)
     memcpy(&f, &bits, sizeof f);
     return f;
 }
+
+/* The exponent of four bits stands where f16's lowest four are, which differ in their bias by 8. */
+static inline float tg__from_f8_e4m3(uint8_t x)
+{
+    uint16_t half = (uint16_t)((x & 0x7F) << 7 | (x & 0x80) << 8);
+    return (x & 0x7F) == 0x7F ? tg__from_f16((uint16_t)(half | 0x7E00)) : tg__from_f16(half) * 256;
+}
+
+static inline float tg__from_f8_e5m2(uint8_t x) { return tg__from_f16((uint16_t)(x << 8)); }
 
 /* n elements of src in the given format (not TG__OTHER) as f32; src needs no alignment. */
 void tg__to_f32_array(float *dst, const void *src, tg__dtype dtype, size_t n);

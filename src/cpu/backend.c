@@ -17,9 +17,9 @@ typedef struct cpu {
     tg__dtype activations; /* f32 or bf16 */
     tg__dnnl *dnnl;        /* NULL: plain C */
     pthread_mutex_t lock;  /* of all that follows, and of what packing goes through */
-    tg__context contexts[TG__MAX_NETWORKS];
-    tg__cache *caches[TG__MAX_NETWORKS]; /* NULL: none */
-    bool caches_fail;                    /* writing one failed: no more attempts */
+    tg__context contexts[TG__MAX_GROUPS];
+    tg__cache *caches[TG__MAX_GROUPS]; /* NULL: none */
+    bool caches_fail;                  /* writing one failed: no more attempts */
 } cpu;
 
 static cpu *cpu_of(const tg__backend *backend) { return (cpu *)(uintptr_t)backend; }
@@ -106,7 +106,7 @@ static tg__program *lower(tg__backend *backend, const tg__plan *plan, const tg__
                           const tg__hooks *hooks, tg__error *error)
 {
     cpu *c = cpu_of(backend);
-    tg__context *context = &c->contexts[how->network];
+    tg__context *context = &c->contexts[how->group];
     if (!lock_unless_stopped(c, hooks)) {
         tg__fail(error, TG_ERROR_CANCELLED, "cancelled");
         return NULL;
@@ -207,25 +207,25 @@ static void download(tg__backend *backend, void *dst, tg__memory src, size_t byt
 
 /* ------------------------------------------------------------------------------ packed weights */
 
-static void forget(tg__backend *backend, int network)
+static void forget(tg__backend *backend, int group)
 {
     cpu *c = cpu_of(backend);
     pthread_mutex_lock(&c->lock);
-    if (c->contexts[network].programs == 0)
-        tg__packs_free(&c->contexts[network].packs);
+    if (c->contexts[group].programs == 0)
+        tg__packs_free(&c->contexts[group].packs);
     pthread_mutex_unlock(&c->lock);
 }
 
-static size_t packed_bytes(const tg__backend *backend, int network)
+static size_t packed_bytes(const tg__backend *backend, int group)
 {
-    return cpu_of(backend)->contexts[network].packs.bytes;
+    return cpu_of(backend)->contexts[group].packs.bytes;
 }
 
-static tg_status keep(tg__backend *backend, int network, const tg__keep *k, tg__error *error)
+static tg_status keep(tg__backend *backend, int group, const tg__keep *k, tg__error *error)
 {
     cpu *c = cpu_of(backend);
     char name[96], maker[128] = "plain C";
-    if (c->caches[network])
+    if (c->caches[group])
         return TG_OK;
     if (c->dnnl)
         tg__dnnl_describe(maker, sizeof maker);
@@ -238,19 +238,19 @@ static tg_status keep(tg__backend *backend, int network, const tg__keep *k, tg__
                            .file_count = k->file_count,
                            .log = k->log};
     pthread_mutex_lock(&c->lock);
-    c->caches[network] = tg__cache_new(&spec, error);
-    if (c->caches[network])
-        c->contexts[network].packs.store = tg__cache_store(c->caches[network]);
+    c->caches[group] = tg__cache_new(&spec, error);
+    if (c->caches[group])
+        c->contexts[group].packs.store = tg__cache_store(c->caches[group]);
     pthread_mutex_unlock(&c->lock);
     return error->status;
 }
 
-static void save(tg__backend *backend)
+static void save(tg__backend *backend, int group)
 {
     cpu *c = cpu_of(backend);
     pthread_mutex_lock(&c->lock);
-    for (int i = 0; i < TG__MAX_NETWORKS && !c->caches_fail; i++)
-        c->caches_fail = !tg__cache_save(c->caches[i], &c->contexts[i].packs);
+    if (!c->caches_fail)
+        c->caches_fail = !tg__cache_save(c->caches[group], &c->contexts[group].packs);
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -274,7 +274,7 @@ static tg_peak peak(const tg__backend *backend, int threads)
 static void close_cpu(tg__backend *backend)
 {
     cpu *c = cpu_of(backend);
-    for (int i = 0; i < TG__MAX_NETWORKS; i++) {
+    for (int i = 0; i < TG__MAX_GROUPS; i++) {
         tg__packs_free(&c->contexts[i].packs);
         tg__cache_free(c->caches[i]);
     }
@@ -346,7 +346,7 @@ static cpu *open_cpu(tg_cpu cap, tg_dtype dtype, tg__error *error)
     c->dtype = dtype == TG_DTYPE_AUTO ? usual_of(&c->kernels) : dtype;
     tg_dtype activations = c->dtype == TG_DTYPE_INT8 ? usual_of(&c->kernels) : c->dtype;
     c->activations = activations == TG_DTYPE_BF16 ? TG__BF16 : TG__F32;
-    for (int i = 0; i < TG__MAX_NETWORKS; i++)
+    for (int i = 0; i < TG__MAX_GROUPS; i++)
         c->contexts[i].kernels = &c->kernels;
     return c;
 }
@@ -369,7 +369,7 @@ static tg__backend *open_to_run(tg_cpu cap, tg_dtype dtype, tg__error *error)
     check_dtype(c->dtype, &c->kernels, error);
     if (!tg__failed(error) && c->kernels.level != TG_CPU_C)
         c->dnnl = tg__dnnl_new(&c->kernels, cap, error);
-    for (int i = 0; i < TG__MAX_NETWORKS; i++)
+    for (int i = 0; i < TG__MAX_GROUPS; i++)
         c->contexts[i].dnnl = c->dnnl;
     if (!tg__failed(error))
         return &c->base;
@@ -381,7 +381,7 @@ const tg__backend_opener tg__cpu_opener = {open_to_run, open_to_measure, usual_d
 
 const tg__kernels *tg__cpu_kernels(const tg__backend *backend) { return &cpu_of(backend)->kernels; }
 
-tg__context *tg__cpu_context(tg__backend *backend, int network)
+tg__context *tg__cpu_context(tg__backend *backend, int group)
 {
-    return &cpu_of(backend)->contexts[network];
+    return &cpu_of(backend)->contexts[group];
 }

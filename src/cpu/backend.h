@@ -10,6 +10,6 @@ extern const tg__backend_opener tg__cpu_opener;
 
 /* Of a backend that it opened. */
 const tg__kernels *tg__cpu_kernels(const tg__backend *backend);
-struct tg__context *tg__cpu_context(tg__backend *backend, int network);
+struct tg__context *tg__cpu_context(tg__backend *backend, int group);
 
 #endif

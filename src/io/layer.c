@@ -78,18 +78,25 @@ tg__layer tg__load_projection(const tg__scope *scope, const char *key, int in, i
     return load(scope, key, in, out, 1, conv ? 4 : 2, true);
 }
 
+tg__layer tg__stack(const tg__layer *layers, int count)
+{
+    tg__layer stacked = layers[0];
+    for (int i = 1; i < count; i++) {
+        stacked.weight[i] = layers[i].weight[0];
+        stacked.bias[i] = layers[i].bias[0];
+    }
+    stacked.parts = count;
+    stacked.out *= count;
+    return stacked;
+}
+
 tg__layer tg__load_stacked(const tg__scope *scope, const char *const *keys, int count, int in,
                            int out, bool bias)
 {
-    tg__layer stacked = tg__load_linear(scope, keys[0], in, out, bias);
-    for (int i = 1; i < count; i++) {
-        tg__layer part = tg__load_linear(scope, keys[i], in, out, bias);
-        stacked.weight[i] = part.weight[0];
-        stacked.bias[i] = part.bias[0];
-    }
-    stacked.parts = count;
-    stacked.out = out * count;
-    return stacked;
+    tg__layer layers[TG__MAX_PARTS];
+    for (int i = 0; i < count; i++)
+        layers[i] = tg__load_linear(scope, keys[i], in, out, bias);
+    return tg__stack(layers, count);
 }
 
 tg__norm tg__load_rms_norm(const tg__scope *scope, const char *key, int c)

@@ -50,6 +50,8 @@ tg__layer tg__load_conv(const tg__scope *scope, const char *key, int in, int out
 tg__layer tg__load_linear(const tg__scope *scope, const char *key, int in, int out, bool bias);
 /* A 1x1 convolution stored as such ([out, in, 1, 1]) if conv, else as a linear layer. */
 tg__layer tg__load_projection(const tg__scope *scope, const char *key, int in, int out, bool conv);
+/* Layers with the same input and as many outputs each, stacked. */
+tg__layer tg__stack(const tg__layer *layers, int count);
 /* Layers keys[0..count) with the same input, each with out outputs, stacked. */
 tg__layer tg__load_stacked(const tg__scope *scope, const char *const *keys, int count, int in,
                            int out, bool bias);

@@ -121,8 +121,9 @@ static bool check_matrix(const tg__weight *weight, tg__error *error)
 {
     char name[SHOWN_BYTES], shape[SHOWN_BYTES];
     if (weight->dtype == TG__OTHER)
-        tg__fail(error, TG_ERROR_UNSUPPORTED, "%s: %s is %s, expected F32, F16 or BF16",
-                 weight->file, tg__printable(name, sizeof name, weight->name), weight->dtype_name);
+        tg__fail(error, TG_ERROR_UNSUPPORTED,
+                 "%s: %s is %s, expected F64, F32, F16, BF16 or plain F8", weight->file,
+                 tg__printable(name, sizeof name, weight->name), weight->dtype_name);
     else if (weight->rank < 2)
         tg__fail(error, TG_ERROR_FORMAT, "%s: %s is %s, expected two dimensions or more",
                  weight->file, tg__printable(name, sizeof name, weight->name),

@@ -46,11 +46,11 @@ typedef struct format {
  * tensors. */
 static const format formats[] = {
     {"F32", 32, TG__F32},          {"F16", 16, TG__F16},      {"BF16", 16, TG__BF16},
-    {"F64", 64, TG__OTHER},        {"I64", 64, TG__OTHER},    {"U64", 64, TG__OTHER},
+    {"F64", 64, TG__F64},          {"I64", 64, TG__OTHER},    {"U64", 64, TG__OTHER},
     {"C64", 64, TG__OTHER},        {"I32", 32, TG__OTHER},    {"U32", 32, TG__OTHER},
     {"I16", 16, TG__OTHER},        {"U16", 16, TG__OTHER},    {"I8", 8, TG__OTHER},
-    {"U8", 8, TG__OTHER},          {"BOOL", 8, TG__OTHER},    {"F8_E4M3", 8, TG__OTHER},
-    {"F8_E5M2", 8, TG__OTHER},     {"F8_E8M0", 8, TG__OTHER}, {"F8_E4M3FNUZ", 8, TG__OTHER},
+    {"U8", 8, TG__OTHER},          {"BOOL", 8, TG__OTHER},    {"F8_E4M3", 8, TG__F8_E4M3},
+    {"F8_E5M2", 8, TG__F8_E5M2},   {"F8_E8M0", 8, TG__OTHER}, {"F8_E4M3FNUZ", 8, TG__OTHER},
     {"F8_E5M2FNUZ", 8, TG__OTHER}, {"F6_E2M3", 6, TG__OTHER}, {"F6_E3M2", 6, TG__OTHER},
     {"F4", 4, TG__OTHER},
 };
@@ -229,6 +229,30 @@ static bool check_metadata(const tg__safetensors *file, const tg__json *metadata
     return true;
 }
 
+static bool ends_in(const char *name, const char *suffix)
+{
+    size_t length = strlen(name), tail = strlen(suffix);
+    return length >= tail && strcmp(name + length - tail, suffix) == 0;
+}
+
+/* Numbers of 8 bits that a tensor beside them scales mean nothing alone: they are none that is
+ * read. The marks are those of ComfyUI, and of what quantises for compressed-tensors. */
+static void mark_scaled(tg__safetensors *file)
+{
+    static const char *const marks[] = {"scaled_fp8", ".scale_weight", ".weight_scale"};
+    bool scaled = false;
+    for (size_t i = 0; i < file->count && !scaled; i++)
+        for (size_t j = 0; j < sizeof marks / sizeof *marks; j++)
+            scaled = scaled || ends_in(file->tensors[i].name, marks[j]);
+    for (size_t i = 0; i < file->count && scaled; i++) {
+        tg__weight *tensor = &file->tensors[i];
+        if (tensor->dtype == TG__F8_E4M3 || tensor->dtype == TG__F8_E5M2) {
+            tensor->dtype = TG__OTHER;
+            tensor->dtype_name = "scaled fp8";
+        }
+    }
+}
+
 static bool read_tensors(tg__safetensors *file, tg__error *error)
 {
     const tg__json *root = tg__json_root(file->header);
@@ -254,6 +278,7 @@ static bool read_tensors(tg__safetensors *file, tg__error *error)
         if (&root->items[i] != metadata &&
             !read_tensor(file, &root->items[i], &file->tensors[file->count++], error))
             return false;
+    mark_scaled(file);
     qsort(file->tensors, file->count, sizeof *file->tensors, by_place);
     for (size_t i = 0; i < file->count; i++)
         file->by_name[i] = &file->tensors[i];
@@ -285,21 +310,57 @@ bool tg__fail_pickle(const char *where, tg__error *error)
     return false;
 }
 
-/* For a file whose first bytes are no length. torch's own format is a zip archive with a pickle
- * inside, an older one begins as pickles do. */
+/* torch's own format is a zip archive with a pickle inside as its first file, an older one begins
+ * as pickles do. */
+static bool is_pickle(const tg__safetensors *file)
+{
+    enum { NAME_AT = 30, LONGEST = 256 };
+    static const char inner[] = "data.pkl";
+    size_t most = file->size < LONGEST ? file->size : LONGEST;
+    if (file->map[0] == 0x80 && file->map[1] >= 2 && file->map[1] <= 5)
+        return true;
+    return memcmp(file->map, "PK\3\4", 4) == 0 && most > NAME_AT &&
+           memmem(file->map + NAME_AT, most - NAME_AT, inner, sizeof inner - 1) != NULL;
+}
+
+/* How other files begin, and what is said of them. */
+static const struct beginning {
+    const char *bytes, *what;
+} beginnings[] = {
+    {"version https://git-lfs",
+     "is a pointer of git-lfs, expected the file that it stands for (git lfs pull)"},
+    {"GGUF", "is a GGUF file, expected .safetensors"},
+    {"<!DOCTYPE", "is a web page (HTML), expected the file that it leads to"},
+    {"<html", "is a web page (HTML), expected the file that it leads to"},
+    {"PK\3\4", "is a zip archive, expected .safetensors (unpack it)"},
+    {"7z\xBC\xAF", "is a 7z archive, expected .safetensors (unpack it)"},
+    {"Rar!", "is a rar archive, expected .safetensors (unpack it)"},
+    {"\x1F\x8B", "is a gzip archive, expected .safetensors (unpack it)"},
+    {"\x89PNG", "is a picture, expected .safetensors"},
+    {"\xFF\xD8\xFF", "is a picture, expected .safetensors"},
+    {"\x89HDF", "is a HDF5 file, expected .safetensors"},
+    {"{", "is a JSON text, expected .safetensors"},
+};
+
+/* The case of letters aside, and blank lines before. */
+static bool begins_with(const tg__safetensors *file, const char *bytes)
+{
+    size_t at = 0, n = strlen(bytes);
+    while (*bytes == '<' && at + n < file->size && strchr(" \t\r\n", file->map[at]))
+        at++;
+    return file->size >= at + n && strncasecmp((const char *)file->map + at, bytes, n) == 0;
+}
+
+/* For a file whose first bytes are no length. */
 static bool fail_length(const tg__safetensors *file, uint64_t length, size_t most, tg__error *error)
 {
-    static const char pointer[] = "version https://git-lfs";
-    if (memcmp(file->map, "PK\3\4", 4) == 0 ||
-        (file->map[0] == 0x80 && file->map[1] >= 2 && file->map[1] <= 5))
+    if (is_pickle(file))
         return tg__fail_pickle(file->where, error);
-    if (file->size > sizeof pointer && memcmp(file->map, pointer, sizeof pointer - 1) == 0)
-        tg__fail(error, TG_ERROR_FORMAT,
-                 "%s: is a pointer of git-lfs, expected the file that it stands for (git lfs pull)",
-                 file->where);
-    else
-        tg__fail(error, TG_ERROR_FORMAT, "%s: its header is %llu bytes long, expected at most %zu",
-                 file->where, (unsigned long long)length, most);
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+        if (begins_with(file, beginnings[i].bytes))
+            tg__fail(error, TG_ERROR_FORMAT, "%s: %s", file->where, beginnings[i].what);
+    tg__fail(error, TG_ERROR_FORMAT, "%s: its header is %llu bytes long, expected at most %zu",
+             file->where, (unsigned long long)length, most);
     return false;
 }
 

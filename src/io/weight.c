@@ -36,7 +36,9 @@ tg__weight tg__weight_in_memory(const char *name, const void *data, tg__dtype dt
                                 const int64_t *shape)
 {
     static const tg__weight_source memory = {tg__weight_read_stored, NULL};
-    static const char *const names[] = {[TG__F32] = "F32", [TG__F16] = "F16", [TG__BF16] = "BF16"};
+    static const char *const names[] = {
+        [TG__F32] = "F32", [TG__F16] = "F16",         [TG__BF16] = "BF16",
+        [TG__F64] = "F64", [TG__F8_E4M3] = "F8_E4M3", [TG__F8_E5M2] = "F8_E5M2"};
     tg__weight weight = {.name = name,
                          .file = "memory",
                          .dtype = dtype,
@@ -59,6 +61,36 @@ void tg__weight_take_part(tg__weight *weight, int part, int parts)
     size_t skipped = (size_t)part * weight->bytes;
     weight->data = (const char *)weight->data + skipped;
     weight->identity.at += skipped;
+}
+
+/* Small matrices alone are stored so: one element at a time will do. */
+static void read_transposed(const tg__weight *weight, void *dst, tg__dtype dtype, size_t first,
+                            size_t count, const tg__conversions *c)
+{
+    size_t rows = (size_t)weight->shape[0], columns = (size_t)weight->shape[1];
+    size_t from = tg__dtype_size(weight->dtype), to = tg__dtype_size(dtype);
+    for (size_t i = 0; i < count; i++) {
+        size_t row = (first + i) / columns, column = (first + i) % columns;
+        convert((char *)dst + i * to, dtype,
+                (const char *)weight->data + (column * rows + row) * from, weight->dtype, 1, c);
+    }
+}
+
+static void drop_transposed(const tg__weight *weight)
+{
+    tg__drop_pages(weight->data, weight->bytes);
+}
+
+void tg__weight_transpose(tg__weight *weight)
+{
+    static const tg__weight_source in_file = {read_transposed, drop_transposed};
+    static const tg__weight_source in_memory = {read_transposed, NULL};
+    if (weight->rank != 2)
+        return;
+    int64_t rows = weight->shape[0];
+    weight->shape[0] = weight->shape[1];
+    weight->shape[1] = rows;
+    weight->source = weight->source->drop ? &in_file : &in_memory;
 }
 
 const char *tg__show_shape(char *dst, size_t size, int rank, const int64_t *shape)

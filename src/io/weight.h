@@ -25,7 +25,7 @@ typedef struct tg__weight_source {
 struct tg__weight {
     const char *name;
     const char *file;       /* the file's name, for messages */
-    tg__dtype dtype;        /* TG__OTHER: integers, f64, f8 …; dtype_name says which */
+    tg__dtype dtype;        /* TG__OTHER: integers, …; dtype_name says which */
     const char *dtype_name; /* as in the file: "F32", "I64", … */
     int rank;
     int64_t shape[TG__MAX_RANK];
@@ -69,6 +69,9 @@ void tg__weight_read_stored(const tg__weight *weight, void *dst, tg__dtype dtype
 /* Such a weight becomes part `part` of `parts` equal ones along its first dimension; no change
  * where that does not divide. */
 void tg__weight_take_part(tg__weight *weight, int part, int parts);
+
+/* Such a weight of two dimensions becomes its transpose; no change of another. */
+void tg__weight_transpose(tg__weight *weight);
 
 /* "[320,4,3,3]" */
 const char *tg__show_shape(char *dst, size_t size, int rank, const int64_t *shape);

@@ -22,6 +22,7 @@ struct tg__weights {
     const void *context;
     tg__safetensors **files;
     int file_count;
+    bool borrowed;              /* the files are the caller's */
     const tg__weight **tensors; /* by name; NULL where there is one file alone */
     size_t tensor_count;
 };
@@ -47,11 +48,28 @@ tg__weights *tg__weights_from(tg__weights_lookup lookup, const void *context, co
     return weights;
 }
 
+tg__weights *tg__weights_in_file(tg__safetensors *file, tg__weights_lookup lookup,
+                                 const void *context, const char *where, tg__error *error)
+{
+    tg__weights *weights = tg__weights_from(lookup, context, where, error);
+    tg__safetensors **files = weights ? malloc(sizeof *files) : NULL;
+    if (!files) {
+        tg__fail_memory(error);
+        tg__weights_close(weights);
+        return NULL;
+    }
+    *files = file;
+    weights->files = files;
+    weights->file_count = 1;
+    weights->borrowed = true;
+    return weights;
+}
+
 void tg__weights_close(tg__weights *weights)
 {
     if (!weights)
         return;
-    for (int i = 0; i < weights->file_count; i++)
+    for (int i = 0; i < weights->file_count && !weights->borrowed; i++)
         tg__safetensors_close(weights->files[i]);
     free(weights->files);
     free(weights->tensors);
@@ -332,8 +350,9 @@ tg__weight tg__weights_get(const tg__weights *weights, const char *name, int ran
         return none;
     }
     if (tensor.dtype == TG__OTHER) {
-        tg__fail(error, TG_ERROR_UNSUPPORTED, "%s: %s is %s, expected F32, F16 or BF16",
-                 tensor.file, tg__printable(shown, sizeof shown, tensor.name), tensor.dtype_name);
+        tg__fail(error, TG_ERROR_UNSUPPORTED,
+                 "%s: %s is %s, expected F64, F32, F16, BF16 or plain F8", tensor.file,
+                 tg__printable(shown, sizeof shown, tensor.name), tensor.dtype_name);
         return none;
     }
     if (tensor.rank != rank || memcmp(tensor.shape, shape, (size_t)rank * sizeof *shape) != 0) {

@@ -22,25 +22,26 @@ tg__weights *tg__weights_open(const char *folder, const char *base, const char *
 typedef bool (*tg__weights_lookup)(const void *context, const char *name, int rank,
                                    const int64_t *shape, tg__weight *found);
 
-/* Weights that are looked up elsewhere (a single file with the original keys). where: the file's
- * name for messages. */
+/* Weights that are looked up elsewhere. where: the file's name for messages. */
 tg__weights *tg__weights_from(tg__weights_lookup lookup, const void *context, const char *where,
                               tg__error *error);
+/* The same where all of them are in one file, which outlives them. */
+tg__weights *tg__weights_in_file(tg__safetensors *file, tg__weights_lookup lookup,
+                                 const void *context, const char *where, tg__error *error);
 void tg__weights_close(tg__weights *weights);
 
 /* False if it is not there. Does not fail. */
 bool tg__weights_find(const tg__weights *weights, const char *name, tg__weight *found);
 
-/* The tensor, which must be f32, f16 or bf16 and of this shape (rank dimensions); else an error
- * such as "unet/x.safetensors: conv_in.weight is [320,4,3], expected [320,4,3,3]", and a zeroed
- * value. */
+/* The tensor, which must be floats (not scaled fp8) and of this shape (rank dimensions); else an
+ * error such as "unet/x.safetensors: conv_in.weight is [320,4,3], expected [320,4,3,3]", and a
+ * zeroed value. */
 tg__weight tg__weights_get(const tg__weights *weights, const char *name, int rank,
                            const int64_t *shape, tg__error *error);
 
-/* The files that tg__weights_open opened; none for weights that are looked up elsewhere. */
+/* The files that the weights are in; none of tg__weights_from. */
 tg__safetensors *const *tg__weights_files(const tg__weights *weights, int *count);
-/* The files' pages leave memory until they are read again; NULL, and weights that are looked up
- * elsewhere, are fine. */
+/* Their pages leave memory until they are read again; NULL is fine. */
 void tg__weights_drop(const tg__weights *weights);
 
 #endif

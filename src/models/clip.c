@@ -182,6 +182,7 @@ const tg__network_class tg__clip_text_class = {
     .read_config = read_config,
     .load = load,
     .record = record,
+    .anchor = "text_model.embeddings.token_embedding.weight",
     .original_name = tg__clip_original_name,
 };
 
@@ -195,5 +196,6 @@ const tg__network_class tg__clip_text_projection_class = {
     .read_config = read_config_with_projection,
     .load = load,
     .record = record,
+    .anchor = "text_model.embeddings.token_embedding.weight",
     .original_name = tg__clip_original_name,
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* From transformers' names of a CLIP text encoder's tensors to those in checkpoints: transformers'
  * own, or OpenCLIP's, where the projections of attention are fused. */
+#include <string.h>
+
 #include "models/clip.h"
 #include "models/original_names.h"
 
@@ -31,6 +33,22 @@ static bool put_open_clip_layer(tg__translation *t)
     return tg__put_part(t, open_clip_layer) >= 0;
 }
 
+/* Behind the text model: OpenCLIP keeps a parameter, transformers a layer, which lies beside the
+ * text model. */
+static bool put_projection(tg__translation *t, bool open_clip)
+{
+    static const tg__part parts[] = {{"text_projection.weight", "text_projection"}, {0}};
+    static const char inner[] = "text_model.";
+    size_t n = sizeof inner - 1;
+    if (open_clip) {
+        t->view = TG__TRANSPOSED;
+        return tg__put_part(t, parts) >= 0;
+    }
+    if (t->length >= n && strcmp(t->name + t->length - n, inner) == 0)
+        t->name[t->length -= n] = '\0';
+    return strncmp(t->rest, "text_projection.", 16) == 0 && tg__put_part(t, tg__same_part) >= 0;
+}
+
 /* Which of the two it is, the file tells. */
 bool tg__clip_original_name(const tg__network *network, tg__translation *t)
 {
@@ -38,7 +56,7 @@ bool tg__clip_original_name(const tg__network *network, tg__translation *t)
     bool open_clip = tg__names_tensor(t, "token_embedding.weight");
     int layer;
     if (!tg__take(t, "text_model."))
-        return false;
+        return put_projection(t, open_clip);
     if (!tg__take(t, "encoder.layers."))
         return tg__put_part(t, open_clip ? open_clip_ends : tg__same_part) >= 0;
     if (!tg__take_index(t, c->layers, &layer))

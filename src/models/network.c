@@ -52,7 +52,8 @@ int tg__network_condition(const tg__network *network, const char *name)
 
 tg__lowering tg__network_lowering(const tg__network *network, int number, const tg__pass *pass)
 {
-    return (tg__lowering){.network = number,
+    bool text = network->class->text_pass && pass->kind == TG__PASS_TEXT;
+    return (tg__lowering){.group = text ? tg__text_group(number) : number,
                           .use = network->class->use,
                           .rough = network->class->rough >> pass->kind & 1};
 }

@@ -27,7 +27,7 @@ typedef struct tg__pass {
 
 enum {
     TG__PASS_RUN,
-    TG__PASS_TEXT,   /* a denoiser's: what depends on the conditions alone, once a request */
+    TG__PASS_TEXT,   /* a denoiser's: what depends on the prompts alone, once for each */
     TG__PASS_ENCODE, /* an autoencoder's */
     TG__PASS_STATES, /* a text encoder's: hidden states before the final norm, and pooled ones */
 };
@@ -64,8 +64,13 @@ typedef struct tg__facts {
     int pooled_width; /* that a denoiser is told or a text encoder makes; 0: none */
     int latent_channels; /* an autoencoder's */
     int factor;          /* pixels that a latent is wide */
-    int moments;         /* channels that encoding makes, the mean's first */
+    int moments;         /* channels that encoding makes, the mean's first; 0: it only decodes */
+    bool encodes_in_f32; /* an autoencoder that 16 bits are too short for */
     double scaling_factor;
+    bool old; /* a denoiser's config is of a time when sample_size could be too small */
+    /* Of a denoiser's guidance embedding, its port "guidance": it is told the guidance, and there
+     * are no negative halves. 0: it is not. */
+    int guidance_width;
 } tg__facts;
 
 struct tg__network {
@@ -90,6 +95,9 @@ struct tg__network_class {
     /* Checks every tensor's shape; copies nothing. */
     tg_status (*load)(tg__network *network, const tg__weights *weights, tg__error *error);
     void (*record)(tg__plan *plan, const tg__network *network, const tg__pass *pass);
+    /* A tensor that a file with the network in it has, and one with another thing does not; NULL:
+     * such a file cannot be told. */
+    const char *anchor;
     /* From a tensor's name to the one in checkpoints of the original code; false if it has none
      * there. NULL: there are no such checkpoints. The config is read. */
     bool (*original_name)(const tg__network *network, tg__translation *t);
@@ -104,7 +112,10 @@ int tg__network_slot(const tg__network *network, const char *name);
 /* Values of a row of the condition; 0: the network takes none by this name. */
 int tg__network_condition(const tg__network *network, const char *name);
 
-/* How a pass is to be lowered; number: of the network in its model. */
+/* Packed weights of network `number` in its model are group `number`, those of its text pass: */
+static inline int tg__text_group(int number) { return TG__MAX_NETWORKS + number; }
+
+/* How a pass is to be lowered. */
 tg__lowering tg__network_lowering(const tg__network *network, int number, const tg__pass *pass);
 
 /* The plan of a pass; NULL with an error. */

@@ -64,6 +64,19 @@ bool tg__names_tensor(const tg__translation *t, const char *rest)
     return longer.fits && tg__safetensors_find(t->file, longer.name);
 }
 
+bool tg__put_known_part(tg__translation *t, const tg__part *parts)
+{
+    for (int i = 0; parts[i].from; i++) {
+        tg__translation tried = *t;
+        const tg__part one[] = {parts[i], {0}};
+        if (tg__put_part(&tried, one) >= 0 && tg__names_tensor(&tried, "")) {
+            *t = tried;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --------------------------------------------------------------------------------------- views */
 
 static void drop_ones(tg__weight *tensor)
@@ -99,6 +112,9 @@ static void apply_view(tg__weight *tensor, tg__view how)
     case TG__THIRD_2:
         tg__weight_take_part(tensor, (int)(how - TG__THIRD_0), 3);
         return;
+    case TG__TRANSPOSED:
+        tg__weight_transpose(tensor);
+        return;
     }
 }
 
@@ -112,8 +128,12 @@ bool tg__original_lookup(const void *context, const char *name, int rank, const 
     const tg__original *original = context;
     const tg__network *network = original->network;
     tg__translation t = {.file = original->file, .fits = true, .rest = name};
-    tg__put(&t, "%s", original->prefix);
-    if (!network->class->original_name(network, &t) || !t.fits)
+    tg__put(&t, "%s", original->place.prefix);
+    if (original->place.own)
+        tg__put(&t, "%s", name);
+    else if (!network->class->original_name(network, &t))
+        return false;
+    if (!t.fits)
         return false;
     const tg__weight *tensor = tg__safetensors_find(t.file, t.name);
     if (!tensor)

@@ -18,6 +18,7 @@ typedef enum tg__view {
     TG__THIRD_0,        /* of a fused projection */
     TG__THIRD_1,
     TG__THIRD_2,
+    TG__TRANSPOSED, /* a matrix that its user multiplies from the other side */
 } tg__view;
 
 /* The name in the file, as far as it is known, and the rest of the network's own name. */
@@ -45,14 +46,22 @@ __attribute__((format(printf, 2, 3))) void tg__put(tg__translation *t, const cha
 /* Takes the first of the parts (they end in {0}) that comes next and puts what it becomes and all
  * that follows. Returns its index, -1 if none does. */
 int tg__put_part(tg__translation *t, const tg__part *parts);
+/* The same of several ways to call a part: the one that makes a name of the file's. */
+bool tg__put_known_part(tg__translation *t, const tg__part *parts);
 /* Whether the file has a tensor of the name as far as it is known, and this behind it. */
 bool tg__names_tensor(const tg__translation *t, const char *rest);
 
-/* A network in a checkpoint. */
+/* Where a network's tensors are in a file. */
+typedef struct tg__place {
+    char prefix[128]; /* what they begin with: "first_stage_model.", "" */
+    bool own;         /* behind it are diffusers' (transformers') names, else the original ones */
+} tg__place;
+
+/* A network in a file. */
 typedef struct tg__original {
     const tg__safetensors *file;
-    const tg__network *network; /* of a class with original names; its config is read */
-    const char *prefix;         /* what its tensors begin with: "first_stage_model." */
+    const tg__network *network; /* its config is read; with original names unless place.own */
+    tg__place place;
 } tg__original;
 
 /* A tg__weights_lookup; context is a tg__original. name: as diffusers (transformers) calls the

@@ -36,6 +36,12 @@ static tg__tensor time_embedding(tg__plan *p, const tg__unet *u, int n)
     tg__activation act = c->resnet.activation;
     tg__tensor t = tg__plan_external(p, TG__UNET_TIMESTEP, TG__F32, 1, 1, 1, 1);
     t = tg__timestep_embedding(p, t, u->time_linear_1.in, c->flip_sin_to_cos, c->freq_shift);
+    if (c->time_cond_channels) {
+        tg__tensor guidance =
+            tg__plan_external(p, TG__UNET_GUIDANCE, TG__F32, 1, 1, 1, c->time_cond_channels);
+        guidance = tg__to_activations(p, "timestep_cond", guidance);
+        t = tg__linear(p, guidance, &u->time_cond_proj, (tg__product_options){.residual = t});
+    }
     t = tg__linear(p, t, &u->time_linear_1, (tg__product_options){.activation = act});
     t = tg__linear(p, t, &u->time_linear_2, (tg__product_options){0});
     t = tg__activate(p, "time_embedding.post_act", t, c->time_post_activation);
@@ -311,14 +317,31 @@ static void load_mid(tg__unet *u, const tg__scope *root)
     u->mid_resnets[1] = tg__load_resnet(&second, &c->resnet, channels, channels);
 }
 
+/* A guidance embedding is there whether or not the config speaks of it: a UNet alone may come with
+ * another one's. */
+static void find_guidance(tg__unet *u, const tg__weights *weights)
+{
+    tg__weight found;
+    if (u->config.time_cond_channels > 0 ||
+        !tg__weights_find(weights, "time_embedding.cond_proj.weight", &found) || found.rank != 2 ||
+        found.shape[1] < 4 || found.shape[1] > 65536)
+        return;
+    u->config.time_cond_channels = (int)found.shape[1];
+    u->network.facts.guidance_width = u->config.time_cond_channels;
+}
+
 static tg_status load(tg__network *network, const tg__weights *weights, tg__error *error)
 {
     tg__unet *u = (tg__unet *)network;
     const tg__unet_config *c = &u->config;
     tg__scope s = {weights, &network->arena, error, &network->tally, ""};
     int first = c->channels[0], time = c->time_channels;
+    find_guidance(u, weights);
     u->conv_in = tg__load_conv(&s, "conv_in", c->in_channels, first, c->conv_in_kernel);
     u->time_linear_1 = tg__load_linear(&s, "time_embedding.linear_1", first, time, true);
+    if (c->time_cond_channels)
+        u->time_cond_proj =
+            tg__load_linear(&s, "time_embedding.cond_proj", c->time_cond_channels, first, false);
     u->time_linear_2 = tg__load_linear(&s, "time_embedding.linear_2", time, time, true);
     if (c->added_channels) {
         u->add_linear_1 =
@@ -345,7 +368,8 @@ static const tg__port ports[] = {
     {"text", .slot = TG__UNET_TEXT, .width = text_width},
     {"pooled", .slot = TG__UNET_POOLED, .width = pooled_width},
     {"time_ids", .slot = TG__UNET_TIME_IDS, .width = time_ids_width, .of_request = true},
-    {NULL}};
+    {"guidance", .slot = TG__UNET_GUIDANCE},
+    {.name = NULL}};
 
 const tg__network_class tg__unet_class = {
     .names = (const char *const[]){"UNet2DConditionModel", NULL},
@@ -359,5 +383,6 @@ const tg__network_class tg__unet_class = {
     .read_config = tg__unet_read_config,
     .load = load,
     .record = record,
+    .anchor = "conv_norm_out.weight",
     .original_name = tg__unet_original_name,
 };

@@ -30,6 +30,7 @@ typedef struct tg__unet_config {
     bool center_input_sample, flip_sin_to_cos, linear_projection;
     float freq_shift;
     int time_channels;
+    int time_cond_channels;                  /* of the guidance embedding; 0: none */
     int added_time_channels, added_channels; /* of one added number; of all that is added, or 0 */
     int pooled_width;                        /* how much of it the text has, as far as is known */
     tg__activation time_post_activation, time_embed_activation;
@@ -41,6 +42,7 @@ typedef struct tg__unet {
     tg__network network;
     tg__unet_config config;
     tg__layer conv_in, conv_out, time_linear_1, time_linear_2;
+    tg__layer time_cond_proj;             /* where there is a guidance embedding */
     tg__layer add_linear_1, add_linear_2; /* add_embedding, if there is one */
     tg__norm conv_norm_out;
     tg__level down[TG__MAX_LEVELS], up[TG__MAX_LEVELS]; /* up[0] is the coarsest, as in keys */
@@ -60,6 +62,7 @@ enum {
     TG__UNET_TEXT,     /* f32 (n or 2n, 1, tokens, cross_dim) */
     TG__UNET_POOLED,   /* f32 (n or 2n, 1, 1, pooled_width), with an added embedding */
     TG__UNET_TIME_IDS, /* f32 (n or 2n, 1, 1, numbers), with an added embedding */
+    TG__UNET_GUIDANCE, /* f32 (1, 1, 1, time_cond_channels), if there are any */
 };
 
 #endif

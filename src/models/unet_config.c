@@ -159,7 +159,6 @@ static void read_added(tg__unet_config *u, tg__config *c)
     }
     u->added_time_channels = (int)tg__config_int(c, of, 1, TG__MAX_CHANNELS, 0);
     u->added_channels = (int)tg__config_int(c, all, 1, MOST, 0);
-    check_shift(u, c, u->added_time_channels, of);
     if (tg__failed(tg__config_error(c)))
         return;
     if (u->added_time_channels == 0)
@@ -169,8 +168,8 @@ static void read_added(tg__unet_config *u, tg__config *c)
         tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
                  "%s: %s is %d, expected more than %d times %s", tg__config_where(c), all,
                  u->added_channels, NUMBERS, of);
-    else
-        u->pooled_width = u->added_channels - NUMBERS * u->added_time_channels;
+    u->pooled_width = u->added_channels - NUMBERS * u->added_time_channels;
+    check_shift(u, c, u->added_time_channels, of);
 }
 
 static void read_time(tg__unet_config *u, tg__config *c)
@@ -183,10 +182,17 @@ static void read_time(tg__unet_config *u, tg__config *c)
     u->time_embed_activation = tg__read_activation(c, "time_embedding_act_fn", NULL);
     check_shift(u, c, u->channels[0], "block_out_channels[0]");
     tg__config_refuse(c, "time_embedding_type", "\"positional\"");
-    tg__config_refuse(c, "time_cond_proj_dim", NULL);
+    /* Its sinusoids' frequencies are spaced by one over half of them less one. */
+    u->time_cond_channels =
+        (int)tg__config_int_or_null(c, "time_cond_proj_dim", 4, TG__MAX_CHANNELS, 0);
     read_added(u, c);
     tg__config_refuse(c, "encoder_hid_dim", NULL);
     tg__config_refuse(c, "encoder_hid_dim_type", NULL);
+    const char *class_type = tg__config_string(c, "class_embed_type", NULL);
+    if (class_type && strcmp(class_type, "projection") == 0)
+        tg__fail(tg__config_error(c), TG_ERROR_UNSUPPORTED,
+                 "%s: class_embed_type \"projection\" (an unCLIP model) is not implemented",
+                 tg__config_where(c));
     tg__config_refuse(c, "class_embed_type", NULL);
     tg__config_refuse(c, "num_class_embeds", NULL);
     tg__config_refuse(c, "class_embeddings_concat", NULL);
@@ -256,13 +262,13 @@ static void refuse_nulls(tg__config *c)
 
 static void set_facts(tg__network *network, const tg__unet_config *u)
 {
-    /* Early diffusers said 32 or less of models that were made for 64. */
-    int size = u->old && u->sample_size > 0 && u->sample_size < 64 ? 64 : u->sample_size;
     network->facts = (tg__facts){.in_channels = u->in_channels,
                                  .out_channels = u->out_channels,
-                                 .sample_size = size,
+                                 .sample_size = u->sample_size,
+                                 .old = u->old,
                                  .text_width = u->cross_dim[0],
                                  .pooled_width = u->pooled_width,
+                                 .guidance_width = u->time_cond_channels,
                                  .branches = TG__BRANCHES_A_BLOCK * u->levels};
 }
 

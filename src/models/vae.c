@@ -165,7 +165,9 @@ static tg_status read_config(tg__network *network, tg__config *c)
     v->post_quant_conv = tg__config_bool(c, "use_post_quant_conv", true);
     v->scaling_factor = tg__config_number(c, "scaling_factor", -1e6, 1e6, 0.18215);
     v->sample_size = (int)tg__config_int(c, "sample_size", 1, 65536, 32);
-    tg__config_bool(c, "force_upcast", true); /* of f16, which we do not compute in */
+    /* Decoding heeds it in f16 alone, which we do not compute in. diffusers' default is true, but
+     * only pipelines whose models say so heed it. */
+    v->force_upcast = tg__config_bool(c, "force_upcast", false);
     tg__config_refuse(c, "shift_factor", NULL);
     tg__config_refuse(c, "latents_mean", NULL);
     tg__config_refuse(c, "latents_std", NULL);
@@ -180,25 +182,60 @@ static tg_status read_config(tg__network *network, tg__config *c)
                                  .latent_channels = v->latent_channels,
                                  .factor = 1 << (v->levels > 0 ? v->levels - 1 : 0),
                                  .moments = 2 * v->latent_channels,
+                                 .encodes_in_f32 = v->force_upcast,
                                  .scaling_factor = v->scaling_factor};
     return tg__config_error(c)->status;
 }
 
 /* ------------------------------------------------------------------------------------ loading */
 
-/* Old folders call the attention's layers query, key, value and proj_attn. */
+/* What converters call the attention's parts: diffusers today, diffusers once, the original. */
+typedef struct attention_names {
+    const char *norm, *qkv[3], *out;
+} attention_names;
+
+static const attention_names all_names[] = {{"group_norm", {"to_q", "to_k", "to_v"}, "to_out.0"},
+                                            {"group_norm", {"query", "key", "value"}, "proj_attn"},
+                                            {"norm", {"q", "k", "v"}, "proj_out"}};
+
+static bool is_there(const tg__scope *s, const char *key, tg__weight *found)
+{
+    char name[200];
+    snprintf(name, sizeof name, "%s%s.weight", s->prefix, key);
+    return tg__weights_find(s->weights, name, found);
+}
+
+/* The first of the names that is there, else the first. */
+static const char *known(const tg__scope *s, const char *const names[3])
+{
+    tg__weight found;
+    for (int i = 0; i < 3; i++)
+        if (is_there(s, names[i], &found))
+            return names[i];
+    return names[0];
+}
+
+/* A linear layer, which some files keep as a convolution. */
+static tg__layer load_part(const tg__scope *s, const char *key, int channels)
+{
+    tg__weight found;
+    bool conv = is_there(s, key, &found) && found.rank == 4;
+    return tg__load_projection(s, key, channels, channels, conv);
+}
+
 static void load_attention(tg__vae_half *w, const tg__scope *mid, int channels)
 {
-    static const char *const names[] = {"to_q", "to_k", "to_v"};
-    static const char *const old_names[] = {"query", "key", "value"};
     tg__scope s = tg__at(mid, "attentions.0");
-    tg__weight found;
-    char key[200];
-    snprintf(key, sizeof key, "%squery.weight", s.prefix);
-    bool old = tg__weights_find(s.weights, key, &found);
-    w->attention_norm = tg__load_norm(&s, "group_norm", channels);
-    w->to_qkv = tg__load_stacked(&s, old ? old_names : names, 3, channels, channels, true);
-    w->to_out = tg__load_linear(&s, old ? "proj_attn" : "to_out.0", channels, channels, true);
+    tg__layer parts[3];
+    const attention_names *n = all_names;
+    for (int i = 0; i < 3; i++)
+        parts[i] = load_part(
+            &s, known(&s, (const char *const[]){n[0].qkv[i], n[1].qkv[i], n[2].qkv[i]}), channels);
+    w->attention_norm = tg__load_norm(
+        &s, known(&s, (const char *const[]){n[0].norm, n[1].norm, n[2].norm}), channels);
+    w->to_qkv = tg__stack(parts, 3);
+    w->to_out =
+        load_part(&s, known(&s, (const char *const[]){n[0].out, n[1].out, n[2].out}), channels);
 }
 
 static void load_mid(tg__vae_half *w, const tg__scope *half, const tg__vae_config *c)
@@ -272,7 +309,11 @@ static tg_status load(tg__network *network, const tg__weights *weights, tg__erro
 {
     tg__vae *v = (tg__vae *)network;
     tg__scope s = {weights, &network->arena, error, &network->tally, ""};
-    load_encoder(v, &s);
+    tg__weight found;
+    if (tg__weights_find(weights, "encoder.conv_in.weight", &found))
+        load_encoder(v, &s);
+    else
+        network->facts.moments = 0;
     load_decoder(v, &s);
     return error->status;
 }
@@ -290,5 +331,6 @@ const tg__network_class tg__autoencoder_kl_class = {
     .read_config = read_config,
     .load = load,
     .record = record,
+    .anchor = "decoder.mid_block.resnets.0.conv1.weight",
     .original_name = tg__vae_original_name,
 };

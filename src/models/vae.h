@@ -9,6 +9,7 @@ typedef struct tg__vae_config {
     int in_channels, out_channels, latent_channels;
     int levels, channels[TG__MAX_LEVELS], layers;
     bool mid_attention, quant_conv, post_quant_conv;
+    bool force_upcast;
     double scaling_factor;
     int sample_size; /* pixels a side in training */
     tg__resnet_config resnet;

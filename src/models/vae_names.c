@@ -4,11 +4,21 @@
 #include "models/vae.h"
 
 static const tg__part resnet_parts[] = {{"conv_shortcut.", "nin_shortcut."}, {"", ""}, {0}};
+/* By converter: the original's, and diffusers' new and old ones; the file tells which. */
 static const tg__part attention_parts[] = {{"group_norm.", "norm."},
+                                           {"group_norm.", "group_norm."},
                                            {"to_q.", "q."},
+                                           {"to_q.", "to_q."},
+                                           {"to_q.", "query."},
                                            {"to_k.", "k."},
+                                           {"to_k.", "to_k."},
+                                           {"to_k.", "key."},
                                            {"to_v.", "v."},
+                                           {"to_v.", "to_v."},
+                                           {"to_v.", "value."},
                                            {"to_out.0.", "proj_out."},
+                                           {"to_out.0.", "to_out.0."},
+                                           {"to_out.0.", "proj_attn."},
                                            {0}};
 static const tg__part ends[] = {
     {"conv_norm_out.", "norm_out."}, {"conv_in.", "conv_in."}, {"conv_out.", "conv_out."}, {0}};
@@ -21,7 +31,7 @@ static bool put_mid_block(tg__translation *t)
     if (tg__take(t, "attentions.0.")) {
         t->view = TG__AS_MATRIX;
         tg__put(t, "mid.attn_1.");
-        return tg__put_part(t, attention_parts) >= 0;
+        return tg__put_known_part(t, attention_parts);
     }
     if (!tg__take(t, "resnets.") || !tg__take_index(t, 2, &index))
         return false;

@@ -7,21 +7,33 @@
 
 #include "core/options.h"
 
-enum { MAX_COUNT = 4096, USUAL_SIZE = 512 };
+enum { MAX_COUNT = 4096, USUAL_SIZE = 512, DISTILLED_STEPS = 4 };
+
+/* Of a loop that is over after a few steps: nothing but cross-attention, from the first step on. */
+static const tg_gate distilled_gate = {
+    .gate_step = 1, .sp_interval = 1, .fi_interval = 1, .warm_up = 0};
 
 static tg_generate_options defaults_of(const tg_model *m)
 {
     bool open = m && !tg__failed(&m->error);
     const tg__pipeline_class *class = open ? m->class : tg__pipeline_classes[0];
     int size = open ? m->default_size : USUAL_SIZE;
-    return (tg_generate_options){.size = sizeof(tg_generate_options),
-                                 .steps = class->steps,
-                                 .guidance = class->guidance,
-                                 .width = size,
-                                 .height = size,
-                                 .count = 1,
-                                 .gate = class->gate,
-                                 .decode = true};
+    tg_generate_options o = {.size = sizeof o,
+                             .steps = class->steps,
+                             .guidance = class->guidance,
+                             .width = size,
+                             .height = size,
+                             .count = 1,
+                             .gate = class->gate,
+                             .decode = true};
+    bool told = open && tg__denoiser(m)->facts.guidance_width > 0;
+    if (told)
+        o.guidance = class->embedded_guidance;
+    if (told || (open && m->usual_steps > 0)) {
+        o.steps = m->usual_steps > 0 ? m->usual_steps : DISTILLED_STEPS;
+        o.gate = distilled_gate;
+    }
+    return o;
 }
 
 tg_gate tg_gate_default(const tg_model *m, bool deepcache)
@@ -42,7 +54,18 @@ tg_status tg__read_generate_options(tg_generate_options *o, const tg_model *m,
                                     const tg_generate_options *options, tg__error *error)
 {
     *o = defaults_of(m);
-    return tg__options_read(o, sizeof *o, options, "tg_generate_options", error);
+    if (tg__options_read(o, sizeof *o, options, "tg_generate_options", error) == TG_OK &&
+        o->timesteps)
+        o->steps = o->timestep_count;
+    return error->status;
+}
+
+tg__steps tg__steps_of(const tg_generate_options *o)
+{
+    return (tg__steps){.count = o->steps,
+                       .timesteps = o->timesteps,
+                       .original_steps = o->original_steps,
+                       .eta = o->eta};
 }
 
 static void check_number(tg__error *error, const char *name, double value, double least,
@@ -126,8 +149,8 @@ static void check_sizes(const tg_model *m, const tg_sizes *sizes, const char *si
     static const tg_sizes none = {0};
     bool told = tg__network_condition(tg__denoiser(m), "time_ids") > 0;
     if (!told && memcmp(sizes, &none, sizeof none) != 0) {
-        tg__fail(error, TG_ERROR_ARGUMENT, "%ssizes: this model is not told sizes, expected none",
-                 side);
+        tg__fail(error, TG_ERROR_ARGUMENT,
+                 "%ssizes are given, but this model is not told sizes, expected none", side);
         return;
     }
     check_pair(error, side, "original_size", sizes->original_width, sizes->original_height, 1);
@@ -152,6 +175,8 @@ static void check_deepcache(const tg_model *m, const tg_deepcache *cache, tg__er
 tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, tg__error *error)
 {
     check_int(error, "steps", o->steps, 1, m->train_steps);
+    check_int(error, "original_steps", o->original_steps, 0, INT32_MAX);
+    check_number(error, "eta", o->eta, 0, 1);
     check_number(error, "guidance", o->guidance, -1e4, 1e4);
     check_number(error, "guidance_rescale", o->guidance_rescale, 0, 1);
     if (o->latents) {
@@ -172,8 +197,9 @@ tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, tg
     if (tg__failed(error))
         return error->status;
     tg__scheduler *scheduler = tg__model_scheduler(m, error);
+    tg__steps steps = tg__steps_of(o);
     if (scheduler)
-        tg__scheduler_set_steps(scheduler, o->steps, 1, 1, error);
+        tg__scheduler_set_steps(scheduler, &steps, 1, 1, error);
     tg__scheduler_free(scheduler);
     return error->status;
 }

@@ -13,6 +13,8 @@ size_t tg__first_not_finite(const float *x, size_t n);
 /* The caller's options over the model's defaults; options may be NULL. */
 tg_status tg__read_generate_options(tg_generate_options *o, const tg_model *model,
                                     const tg_generate_options *options, tg__error *error);
+/* What they ask of the scheduler. */
+tg__steps tg__steps_of(const tg_generate_options *options);
 /* Whether they can be carried out with this model, which is open. */
 tg_status tg__check_generate(const tg_model *model, const tg_generate_options *options,
                              tg__error *error);

@@ -222,16 +222,6 @@ static void release_pass(pass *p)
     free(p->below);
 }
 
-/* what: "picture", … */
-static tg_status check_finite(const float *x, size_t n, const char *what, size_t index,
-                              tg__error *error)
-{
-    if (tg__first_not_finite(x, n) == n)
-        return TG_OK;
-    return tg__fail(error, TG_ERROR_NUMERIC, "vae: %s %zu is not finite, expected finite numbers",
-                    what, index + 1);
-}
-
 /* Picture i of count begins; false if the call was cancelled. */
 static bool report_picture(tg_session *s, tg_phase phase, int i, int count)
 {
@@ -239,8 +229,16 @@ static bool report_picture(tg_session *s, tg_phase phase, int i, int count)
     return tg__session_report(s);
 }
 
-/* One picture at a time: the decoder's maps are the largest of all, and gain nothing in a batch. */
-tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
+static size_t first_broken(const tg_result *result)
+{
+    tg_array x = result->pictures;
+    size_t picture = (size_t)x.channels * (size_t)x.height * (size_t)x.width;
+    return tg__first_not_finite(x.data, (size_t)x.count * picture) / picture;
+}
+
+/* One picture at a time: the decoder's maps are the largest of all, and gain nothing in a batch.
+ * Where pictures are there already, those that are not finite are made again. */
+static void decode_pictures(tg_session *s, tg_result *result, float factor)
 {
     const tg__facts *c = &tg__autoencoder(s->model)->facts;
     tg_array x = result->latents;
@@ -254,20 +252,51 @@ tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
               .out = {NULL, c->out_channels, x.height * scale, x.width * scale}};
     size_t latent = (size_t)x.channels * (size_t)x.height * (size_t)x.width;
     size_t picture = (size_t)p.out.channels * (size_t)p.out.h * (size_t)p.out.w;
+    bool again = result->pictures.data != NULL;
     if (prepare_pass(&p) == TG_OK &&
-        tg__array_new(&result->pictures, x.count, p.out.channels, p.out.h, p.out.w, &s->error)) {
+        (again ||
+         tg__array_new(&result->pictures, x.count, p.out.channels, p.out.h, p.out.w, &s->error))) {
         loaded = tg__seconds();
         p.out.data = (float *)(uintptr_t)result->pictures.data;
         for (int i = 0; i < x.count && report_picture(s, TG_PHASE_DECODE, i, x.count); i++) {
-            if (run_pass(&p) == TG_OK)
-                check_finite(p.out.data, picture, "picture", (size_t)i, &s->error);
+            if (!again || tg__first_not_finite(p.out.data, picture) < picture)
+                run_pass(&p);
             p.in.data += latent;
             p.out.data += picture;
         }
     }
     result->seconds.load += loaded - start;
-    result->seconds.decode = tg__seconds() - loaded;
+    result->seconds.decode += tg__seconds() - loaded;
     release_pass(&p);
+}
+
+/* What 16 bits could not hold. */
+static void decode_again(tg_session *s, tg_result *result, float factor)
+{
+    if (!s->profile && !s->caches)
+        tg__session_release(s, s->model->class->autoencoder);
+    tg_session *precise = tg__session_in_f32(s);
+    if (!precise)
+        return;
+    decode_pictures(precise, result, factor);
+    tg__session_end_f32(s, precise);
+}
+
+tg_status tg__session_decode(tg_session *s, tg_result *result, float factor)
+{
+    size_t count = (size_t)result->latents.count;
+    decode_pictures(s, result, factor);
+    size_t broken = tg__failed(&s->error) ? count : first_broken(result);
+    if (broken < count && s->dtype != TG_DTYPE_F32) {
+        tg__log(&s->model->log, TG_LOG_WARNING,
+                "vae: picture %zu is not finite in %s: decoded again in f32", broken + 1,
+                tg_dtype_name(s->dtype));
+        decode_again(s, result, factor);
+        broken = tg__failed(&s->error) ? count : first_broken(result);
+    }
+    if (broken < count)
+        tg__fail(&s->error, TG_ERROR_NUMERIC,
+                 "vae: picture %zu is not finite, expected finite numbers", broken + 1);
     return s->error.status;
 }
 
@@ -328,9 +357,11 @@ static void run_encoder(pass *p, tg_result *result, const tg_array *pictures, fl
             return;
         for (size_t j = 0; j < latent; j++)
             dst[j] = p->out.data[j] * factor;
-        if (check_finite(dst, latent, "the mean of picture", (size_t)i, &p->session->error) !=
-            TG_OK)
+        if (tg__first_not_finite(dst, latent) < latent) {
+            tg__fail(&p->session->error, TG_ERROR_NUMERIC,
+                     "vae: the mean of picture %d is not finite, expected finite numbers", i + 1);
             return;
+        }
         p->in.data += (size_t)p->in.channels * (size_t)p->in.h * (size_t)p->in.w;
     }
 }
@@ -367,9 +398,18 @@ static void encode(tg_result **result, tg_session *s, const tg_array *pictures, 
     float factor = unscaled ? 1.f : (float)tg__autoencoder(s->model)->facts.scaling_factor;
     if (!usable(pictures, "pictures", 3, TG__MAX_SIDE, &s->error))
         return;
-    *result = tg__result_new(&s->error);
-    if (*result && encode_pictures(s, *result, pictures, factor) == TG_OK)
+    if (tg__autoencoder(s->model)->facts.moments == 0) {
+        tg__fail(&s->error, TG_ERROR_UNSUPPORTED, "%s: has no encoder, expected one to encode with",
+                 tg__autoencoder(s->model)->name);
+        return;
+    }
+    bool exact = tg__autoencoder(s->model)->facts.encodes_in_f32 && s->dtype != TG_DTYPE_F32;
+    tg_session *on = exact ? tg__session_in_f32(s) : s;
+    *result = on ? tg__result_new(&s->error) : NULL;
+    if (*result && encode_pictures(on, *result, pictures, factor) == TG_OK)
         (*result)->seconds.decode = tg__seconds() - start;
+    if (on != s)
+        tg__session_end_f32(s, on);
 }
 
 tg_status tg_encode(tg_result **result, tg_session *s, const tg_array *pictures, bool unscaled)

@@ -25,6 +25,7 @@ typedef struct loop {
     tg__program **programs; /* by evaluation */
     float *latents, *input, *output, *noise;
     tg__memory sample, timestep, made; /* the denoiser's ports */
+    tg__memory guidance;               /* another, of a denoiser that is told it */
     /* The prompts' and then the request's: of a guided batch and of one without guidance, the same
      * memory where the one begins with the other. */
     tg__memory guided[TG__MAX_CONDITIONS], single[TG__MAX_CONDITIONS];
@@ -35,9 +36,14 @@ static int halves(const loop *l) { return l->recipe.guidance ? 2 : 1; }
 
 static int condition_count(const loop *l) { return l->prompts[0]->count + l->told.count; }
 
+static const tg_prompt *prompt_of(const loop *l, int picture)
+{
+    return l->prompts[l->prompt_count == 1 ? 0 : picture];
+}
+
 static const tg__condition *condition_of(const loop *l, int i, int picture)
 {
-    const tg_prompt *prompt = l->prompts[l->prompt_count == 1 ? 0 : picture];
+    const tg_prompt *prompt = prompt_of(l, picture);
     return i < prompt->count ? &prompt->conditions[i] : &l->told.conditions[i - prompt->count];
 }
 
@@ -113,6 +119,7 @@ static void release(loop *l)
     backend->release(s->backend, l->sample);
     backend->release(s->backend, l->timestep);
     backend->release(s->backend, l->made);
+    backend->release(s->backend, l->guidance);
     for (int i = 0; i < TG__MAX_CONDITIONS; i++) {
         backend->release(s->backend, l->guided[i]);
         if (l->single[i] != l->guided[i])
@@ -155,6 +162,39 @@ static tg_status upload(loop *l, int i, side which, tg__memory *memory)
     return TG_OK;
 }
 
+/* The guidance scale as a denoiser with a guidance embedding is told it: sinusoids of a thousand
+ * times the scale less one. In f32, whose rounding the large angles make visible. */
+static void embed_guidance(float *dst, int width, double guidance)
+{
+    float w = (float)(guidance - 1) * 1000;
+    int half = width / 2;
+    float ratio = logf(10000) / (float)(half - 1);
+    for (int i = 0; i < half; i++) {
+        float angle = w * expf((float)i * -ratio);
+        dst[i] = sinf(angle);
+        dst[half + i] = cosf(angle);
+    }
+}
+
+static tg_status upload_guidance(loop *l)
+{
+    tg_session *s = l->session;
+    int width = tg__denoiser(s->model)->facts.guidance_width;
+    size_t bytes = (size_t)width * sizeof(float);
+    if (width == 0)
+        return TG_OK;
+    float *embedding = calloc((size_t)width, sizeof *embedding);
+    l->guidance = s->backend->class->allocate(s->backend, bytes);
+    if (embedding && l->guidance) {
+        embed_guidance(embedding, width, l->options->guidance);
+        s->backend->class->upload(s->backend, l->guidance, embedding, bytes);
+    } else {
+        tg__fail_memory(&s->error);
+    }
+    free(embedding);
+    return s->error.status;
+}
+
 /* Condition i of all pictures. After the gate a request with guidance goes on with its negative
  * side. */
 static tg_status upload_condition(loop *l, int i)
@@ -190,16 +230,46 @@ static tg_status bind_conditions(const loop *l, int role, int n, bool guided, tg
     return TG_OK;
 }
 
-/* What depends on the conditions alone, once for the whole request. */
+/* Whether what the network keeps of its text pass is of these prompts. */
+static bool texts_are_kept(const loop *l, int role)
+{
+    const tg__kept *kept = &l->session->kept[role];
+    bool same = kept->pictures == l->count && kept->negatives == l->recipe.guidance;
+    for (int i = 0; same && i < l->count; i++)
+        same = kept->prompts[i] == prompt_of(l, i)->number;
+    return same;
+}
+
+/* Room to note these prompts; until then what is kept is nobody's. */
+static tg_status forget_texts(const loop *l, int role)
+{
+    tg__kept *kept = &l->session->kept[role];
+    kept->pictures = 0;
+    free(kept->prompts);
+    kept->prompts = malloc((size_t)l->count * sizeof *kept->prompts);
+    return kept->prompts ? TG_OK : tg__fail_memory(&l->session->error);
+}
+
+static void note_texts(const loop *l, int role)
+{
+    tg__kept *kept = &l->session->kept[role];
+    for (int i = 0; i < l->count; i++)
+        kept->prompts[i] = prompt_of(l, i)->number;
+    kept->pictures = l->count;
+    kept->negatives = l->recipe.guidance;
+}
+
+/* What depends on the prompts alone. Its packed weights go before the others are made. */
 static tg_status run_text_pass(loop *l, int role)
 {
     tg_session *s = l->session;
     tg__pass pass = {.kind = TG__PASS_TEXT,
                      .n = l->count * halves(l),
                      .tokens = l->recipe.evaluations[0].pass.tokens};
-    if (!s->model->networks[role]->class->text_pass)
+    if (!s->model->networks[role]->class->text_pass || texts_are_kept(l, role))
         return TG_OK;
-    tg__program *program = tg__session_program(s, role, &pass);
+    tg__program *program =
+        forget_texts(l, role) == TG_OK ? tg__session_program(s, role, &pass) : NULL;
     if (!program || tg__session_reserve_kept(s, role, program) != TG_OK ||
         tg__session_bind(s, program) != TG_OK)
         return s->error.status;
@@ -209,7 +279,9 @@ static tg_status run_text_pass(loop *l, int role)
     int64_t macs = s->backend->class->needs(program).macs;
     l->result->macs += macs;
     l->result->macs_plain += macs;
-    tg__session_run(s, program);
+    if (tg__session_run(s, program))
+        note_texts(l, role);
+    tg__session_end_text(s, role);
     return s->error.status;
 }
 
@@ -220,6 +292,8 @@ static tg_status bind_ports(const loop *l, const tg__evaluation *e, tg__program 
     backend->bind(program, tg__network_slot(network, "sample"), l->sample);
     backend->bind(program, tg__network_slot(network, "timestep"), l->timestep);
     backend->bind(program, tg__network_slot(network, "output"), l->made);
+    if (network->facts.guidance_width > 0)
+        backend->bind(program, tg__network_slot(network, "guidance"), l->guidance);
     bool guided = e->pass.gate.guided;
     return bind_conditions(l, e->role, guided ? 2 * e->pass.n : e->pass.n, guided, program);
 }
@@ -228,6 +302,11 @@ static tg_status bind_ports(const loop *l, const tg__evaluation *e, tg__program 
 static tg_status make_programs(loop *l)
 {
     tg_session *s = l->session;
+    for (int i = 0; i < condition_count(l); i++)
+        if (upload_condition(l, i) != TG_OK)
+            return s->error.status;
+    if (upload_guidance(l) != TG_OK || run_text_pass(l, l->recipe.evaluations[0].role) != TG_OK)
+        return s->error.status;
     for (int i = 0; i < l->recipe.count; i++) {
         const tg__evaluation *e = &l->recipe.evaluations[i];
         l->programs[i] = tg__session_program(s, e->role, &e->pass);
@@ -235,11 +314,6 @@ static tg_status make_programs(loop *l)
             tg__session_bind(s, l->programs[i]) != TG_OK)
             return s->error.status;
     }
-    for (int i = 0; i < condition_count(l); i++)
-        if (upload_condition(l, i) != TG_OK)
-            return s->error.status;
-    if (run_text_pass(l, l->recipe.evaluations[0].role) != TG_OK)
-        return s->error.status;
     for (int i = 0; i < l->recipe.count; i++) {
         const tg__evaluation *e = &l->recipe.evaluations[i];
         if (tg__session_bind(s, l->programs[i]) != TG_OK) /* the workspace may have moved since */
@@ -435,8 +509,9 @@ static void run(loop *l)
     if (!report_phase(s, TG_PHASE_LOAD))
         return;
     l->scheduler = tg__model_scheduler(s->model, &s->error);
+    tg__steps steps = tg__steps_of(o);
     if (!l->scheduler ||
-        tg__scheduler_set_steps(l->scheduler, o->steps, l->n, l->count, &s->error) != TG_OK)
+        tg__scheduler_set_steps(l->scheduler, &steps, l->n, l->count, &s->error) != TG_OK)
         return;
     if (o->preview && s->progress_function && tg__preview_prepare(s, l->count, l->h, l->w) != TG_OK)
         return;

@@ -31,13 +31,15 @@ static tg__needs needs_of(tg_model *m, tg__backend *backend, int role, const tg_
 }
 
 /* Packed weights of denoiser and autoencoder (the text encoders' are given back before), and the
- * larger of their workspaces. *macs: the multiplications of a guided step. */
+ * larger of their workspaces. *macs: the multiplications of a step, guided where the denoiser is
+ * not told the guidance. */
 static int64_t memory_of(tg_model *m, tg_dtype dtype, int64_t *macs)
 {
     int denoiser = m->class->denoiser, autoencoder = m->class->autoencoder;
     int side = m->default_size / m->networks[autoencoder]->facts.factor;
+    bool guided = m->networks[denoiser]->facts.guidance_width == 0;
     tg__pass step = {
-        .gate = {.guided = true}, .n = 1, .h = side, .w = side, .tokens = m->info.context};
+        .gate = {.guided = guided}, .n = 1, .h = side, .w = side, .tokens = m->info.context};
     tg__pass decode = {.n = 1, .h = side, .w = side, .factor = 1};
     tg__backend *backend = tg__usual_backend->open_to_measure(m->cpu, dtype, &m->error);
     if (!backend)
@@ -77,7 +79,8 @@ void tg__model_fill_info(tg_model *m)
     info->width = info->height = m->default_size;
     info->size_multiple = tg__autoencoder(m)->facts.factor;
     info->latent_channels = tg__denoiser(m)->facts.in_channels;
-    info->guidance = m->class->guidance;
+    info->guidance = tg__denoiser(m)->facts.guidance_width > 0 ? m->class->embedded_guidance
+                                                               : m->class->guidance;
     info->memory_bf16 = memory_of(m, TG_DTYPE_BF16, &other);
     info->memory_int8 = memory_of(m, TG_DTYPE_INT8, &other);
     info->memory_f32 = memory_of(m, TG_DTYPE_F32, &macs);

@@ -23,10 +23,16 @@
     NETWORK(F, id, title, text_encoder) \
     TOKENIZER(F, id, title, tokenizer)
 
+#define STABLE_DIFFUSION_XL(F, id, title) \
+    STABLE_DIFFUSION(F, id, title)        \
+    NETWORK(F, id, title, text_encoder_2) \
+    TOKENIZER(F, id, title, tokenizer_2)
+
 /* Every layout. */
 #define FILE_MAP(F)                                   \
     STABLE_DIFFUSION(F, sd15, "Stable Diffusion 1.5") \
-    STABLE_DIFFUSION(F, sd21, "Stable Diffusion 2.1")
+    STABLE_DIFFUSION(F, sd21, "Stable Diffusion 2.1") \
+    STABLE_DIFFUSION_XL(F, sdxl, "Stable Diffusion XL")
 
 /* The names are the assembler's, so C has to be told of them here rather than in a header. */
 #define EMBED(id, title, file, name) EMBED_AS(tg__layout_##id##_##file, #id "/" name)

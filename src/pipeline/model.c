@@ -12,6 +12,7 @@ void tg_model_close(tg_model *m)
         tg__tokenizer_close(m->tokenizers[i]);
         tg__network_free(m->networks[i]);
         tg__weights_close(m->weights[i]);
+        tg__safetensors_close(m->origins[i].file);
     }
     tg__safetensors_close(m->file);
     pthread_mutex_destroy(&m->lock);

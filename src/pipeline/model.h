@@ -22,6 +22,14 @@ typedef struct tg__resident {
     struct tg__resident *next;
 } tg__resident;
 
+/* Where a role's network comes from instead of the model; all NULL: from the model. */
+typedef struct tg__origin {
+    const char *path;               /* the network's folder, or: */
+    tg__safetensors *file;          /* the model's to close */
+    const char *config;             /* the path of its own; NULL: the model's for the role */
+    const tg__network_class *class; /* that its config names; NULL: the model's index does */
+} tg__origin;
+
 struct tg_model {
     tg__error error; /* of opening */
     tg__arena arena;
@@ -37,7 +45,8 @@ struct tg_model {
     bool force_zeros;                        /* model_index.h */
     tg__network *networks[TG__MAX_NETWORKS]; /* by role, as all that follows */
     tg__weights *weights[TG__MAX_NETWORKS];
-    tg__original originals[TG__MAX_NETWORKS]; /* of a single file */
+    tg__origin origins[TG__MAX_NETWORKS];
+    tg__original originals[TG__MAX_NETWORKS]; /* of networks in a single file */
     tg__tokenizer *tokenizers[TG__MAX_NETWORKS];
     /* Text tokens of a text encoder: what the class's check sets or, where that sets nothing, its
      * tokenizer's; 0 of every other network. */
@@ -48,6 +57,7 @@ struct tg_model {
     size_t scheduler_length;
     tg__scheduler_override scheduler;
     int train_steps;
+    int usual_steps; /* that the scheduler makes by default; 0: the class's */
 
     int default_size; /* pixels */
     tg_network_info network_info[TG__MAX_NETWORKS];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pipeline/model_index.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void fail_component(tg__config *index, const char *name, const char *library,
@@ -59,19 +60,59 @@ static const char *tokenizer_class(tg__config *index, const tg__role *role)
     return known;
 }
 
+/* Pipelines whose networks are told more than noise and text; NULL for another. */
+static const char *not_text_to_image(const char *name)
+{
+    static const struct {
+        const char *name, *what;
+    } others[] = {
+        {"StableDiffusionDepth2ImgPipeline", "a depth model"},
+        {"StableDiffusionInstructPix2PixPipeline", "an instruct-pix2pix model"},
+        {"StableDiffusionXLInstructPix2PixPipeline", "an instruct-pix2pix model"},
+        {"StableDiffusionUpscalePipeline", "an upscaler"},
+        {"StableDiffusionLatentUpscalePipeline", "an upscaler"},
+        {"StableUnCLIPPipeline", "an unCLIP model"},
+        {"StableUnCLIPImg2ImgPipeline", "an unCLIP model"},
+        {"UnCLIPPipeline", "an unCLIP model"},
+        {"UnCLIPImageVariationPipeline", "an unCLIP model"},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(others[i].name, name) == 0)
+            return others[i].what;
+    return NULL;
+}
+
+static void fail_class(tg__config *index, const tg__pipeline_class *const *classes,
+                       const char *name)
+{
+    char shown[100] = "missing", expected[512] = "";
+    const char *what = not_text_to_image(name), *where = tg__config_where(index);
+    size_t length = 0;
+    if (*name)
+        tg__config_show(index, "_class_name", shown, sizeof shown);
+    for (int i = 0; classes[i] && length < sizeof expected; i++)
+        length += (size_t)snprintf(expected + length, sizeof expected - length, "%s\"%s\"",
+                                   i == 0           ? ""
+                                   : classes[i + 1] ? ", "
+                                                    : " or ",
+                                   classes[i]->names[0]);
+    if (what)
+        tg__fail(tg__config_error(index), TG_ERROR_UNSUPPORTED,
+                 "%s: _class_name is %s (%s): not implemented", where, shown, what);
+    else
+        tg__fail(tg__config_error(index), TG_ERROR_UNSUPPORTED,
+                 "%s: _class_name is %s, expected %s", where, shown, expected);
+}
+
 /* The pipeline class that a name means; NULL with an error. */
 static const tg__pipeline_class *pipeline_class(tg__config *index,
                                                 const tg__pipeline_class *const *classes)
 {
-    char shown[100];
-    const char *usual = classes[0]->names[0];
     const char *name = tg__config_string(index, "_class_name", "");
     for (int i = 0; classes[i]; i++)
         if (among(classes[i]->names, name))
             return classes[i];
-    tg__fail(tg__config_error(index), TG_ERROR_UNSUPPORTED,
-             "%s: _class_name is %s, expected \"%s\"", tg__config_where(index),
-             *name ? tg__config_show(index, "_class_name", shown, sizeof shown) : "missing", usual);
+    fail_class(index, classes, name);
     return NULL;
 }
 

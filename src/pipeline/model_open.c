@@ -26,6 +26,11 @@ static void check_options(tg_model *m, const tg_model_options *o)
     if (o->karras < -1 || o->karras > 1)
         tg__fail_about(&m->error, TG_ERROR_ARGUMENT, "karras", "karras is %d, expected -1, 0 or 1",
                        o->karras);
+    if (o->network_count < 0 || o->network_count > TG__MAX_NETWORKS ||
+        (o->network_count > 0 && !o->networks))
+        tg__fail_about(&m->error, TG_ERROR_ARGUMENT, "networks",
+                       "networks are %d at %p, expected at most %d", o->network_count,
+                       (const void *)o->networks, TG__MAX_NETWORKS);
     if (o->cpu < TG_CPU_AUTO || o->cpu > TG_CPU_AMX)
         tg__fail_about(&m->error, TG_ERROR_ARGUMENT, "cpu", "cpu is %d, expected a tg_cpu",
                        (int)o->cpu);
@@ -90,50 +95,75 @@ static void log_unknown_keys(const tg_model *m, const tg__config *config)
 
 /* ------------------------------------------------------------------------------------ networks */
 
+static const char *keep(tg_model *m, const char *text)
+{
+    const char *copy = text ? tg__arena_copy(&m->arena, text) : NULL;
+    if (text && !copy)
+        tg__fail_memory(&m->error);
+    return copy;
+}
+
 static const char *file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
 
-static void find_weights(tg_model *m, int role)
+/* The weights of a role that are in a file; where: the file's name for messages. */
+static void take_from_file(tg_model *m, int role, tg__safetensors *file, const tg__place *place,
+                           const char *where)
 {
-    const tg__network *network = m->networks[role];
-    const char *prefix = tg__single_file_prefix(&m->single, network->name);
-    if (!prefix || !network->class->original_name) {
-        tg__fail(&m->error, TG_ERROR_UNSUPPORTED, "%s: there is no %s as %s", file_name(m->path),
-                 network->name, network->class->names[0]);
-        return;
-    }
-    m->originals[role] = (tg__original){m->file, network, prefix};
+    m->originals[role] = (tg__original){file, m->networks[role], *place};
     m->weights[role] =
-        tg__weights_from(tg__original_lookup, &m->originals[role], file_name(m->path), &m->error);
+        tg__weights_in_file(file, tg__original_lookup, &m->originals[role], where, &m->error);
 }
 
 static void open_weights(tg_model *m, const tg_model_options *o, int role)
 {
     const tg__network *network = m->networks[role];
-    if (m->is_single_file) {
-        find_weights(m, role);
-        return;
-    }
+    const tg__origin *origin = &m->origins[role];
     char folder[PATH_BYTES];
-    if (tg__path_join(folder, sizeof folder, m->path, network->name, &m->error))
+    tg__place place;
+    if (origin->file) {
+        const char *where = file_name(origin->path);
+        if (tg__place_in_file(&place, origin->file, where, network->class, network->name,
+                              &m->error) == TG_OK)
+            take_from_file(m, role, origin->file, &place, where);
+    } else if (origin->path) {
+        m->weights[role] =
+            tg__weights_open(origin->path, network->class->weights, o->variant, &m->error);
+    } else if (m->is_single_file) {
+        if (tg__place_in_checkpoint(&place, &m->single, network->class, network->name, &m->error) ==
+            TG_OK)
+            take_from_file(m, role, m->file, &place, m->single.where);
+    } else if (tg__path_join(folder, sizeof folder, m->path, network->name, &m->error)) {
         m->weights[role] = tg__weights_open(folder, network->class->weights, o->variant, &m->error);
+    }
+}
+
+/* The network's own config where it comes from elsewhere and has one, else the model's. */
+static tg__config *network_config(tg_model *m, const tg_model_options *o, int role)
+{
+    char name[64], where[TG__WHERE_BYTES];
+    const char *own = m->origins[role].config;
+    if (own)
+        return tg__config_open(own, tg__path_where(where, sizeof where, own), &m->error);
+    snprintf(name, sizeof name, "%s/config.json", m->class->roles[role].name);
+    return open_config(m, config_folder(m, o), name);
 }
 
 static void open_network(tg_model *m, const tg_model_options *o, int role,
                          const tg__network_class *class)
 {
-    char name[64];
+    if (m->origins[role].class)
+        class = m->origins[role].class;
     if (tg__failed(&m->error) || !class)
         return;
     tg__network *network = m->networks[role] =
         tg__network_new(class, m->class->roles[role].name, &m->error);
     if (!network)
         return;
-    snprintf(name, sizeof name, "%s/config.json", network->name);
-    tg__config *config = open_config(m, config_folder(m, o), name);
+    tg__config *config = network_config(m, o, role);
     if (config && class->read_config(network, config) == TG_OK) {
         log_unknown_keys(m, config);
         open_weights(m, o, role);
@@ -142,6 +172,133 @@ static void open_network(tg_model *m, const tg_model_options *o, int role,
         class->load(network, m->weights[role], &m->error);
     tg__config_close(config);
 }
+
+/* -------------------------------------------------------------------- networks from elsewhere */
+
+/* The role of this name; -1 with an error that lists those that there are. */
+static int find_role(tg_model *m, const char *name)
+{
+    char list[200] = "", shown[80];
+    for (int i = 0; i < m->class->role_count; i++) {
+        size_t used = strlen(list);
+        if (strcmp(m->class->roles[i].name, name) == 0)
+            return i;
+        snprintf(list + used, sizeof list - used, "%s%s",
+                 i == 0                          ? ""
+                 : i + 1 == m->class->role_count ? " or "
+                                                 : ", ",
+                 m->class->roles[i].name);
+    }
+    tg__fail_about(&m->error, TG_ERROR_ARGUMENT, tg__printable(shown, sizeof shown, name),
+                   "%s has no network of this name, expected %s", m->class->names[0], list);
+    return -1;
+}
+
+/* Takes the class that a config names, if it can fill the role; false if the config is that of
+ * another thing. transformers' names say less: the network looks at the model_type itself. */
+static bool take_class(tg__origin *origin, const tg__role *role, tg__config *config)
+{
+    bool transformers = strcmp(role->classes[0]->library, "transformers") == 0;
+    const char *name = tg__config_string(config, "_class_name", NULL);
+    bool listed = !name && tg__config_list(config, "architectures", 8) > 0;
+    if (listed)
+        name = tg__config_list_string(config, "architectures", 0);
+    for (int i = 0; name && role->classes[i]; i++)
+        for (int j = 0; role->classes[i]->names[j]; j++)
+            if (strcmp(role->classes[i]->names[j], name) == 0)
+                origin->class = role->classes[i];
+    return origin->class || !name || (listed && transformers);
+}
+
+/* The config beside a file may belong to another thing, which is no error: it must name a class
+ * that fits. */
+static void take_config_beside(tg_model *m, int role, const char *path)
+{
+    tg__origin *origin = &m->origins[role];
+    tg__error ignored = {0};
+    tg__config *config = tg__config_open(path, file_name(path), &ignored);
+    if (config)
+        take_class(origin, &m->class->roles[role], config);
+    if (origin->class)
+        origin->config = keep(m, path);
+    tg__config_close(config);
+}
+
+static void take_config(tg_model *m, int role, const char *path)
+{
+    char where[TG__WHERE_BYTES], shown[100];
+    const tg__role *r = &m->class->roles[role];
+    tg__config *config =
+        tg__config_open(path, tg__path_where(where, sizeof where, path), &m->error);
+    if (config && !take_class(&m->origins[role], r, config)) {
+        const char *key = tg__config_has(config, "_class_name") ? "_class_name" : "architectures";
+        tg__fail(&m->error, TG_ERROR_UNSUPPORTED, "%s: %s is %s, expected \"%s\"", where, key,
+                 tg__config_show(config, key, shown, sizeof shown), r->classes[0]->names[0]);
+    }
+    m->origins[role].config = keep(m, path);
+    tg__config_close(config);
+}
+
+/* A network's folder, or that of a pipeline with such a network. */
+static void open_origin_folder(tg_model *m, int role, const char *path)
+{
+    char inner[PATH_BYTES], config[PATH_BYTES];
+    if (!tg__path_join(config, sizeof config, path, "config.json", &m->error) ||
+        !tg__path_join(inner, sizeof inner, path, m->class->roles[role].name, &m->error))
+        return;
+    if (!tg__is_file(config) && tg__is_folder(inner)) {
+        path = inner;
+        if (!tg__path_join(config, sizeof config, path, "config.json", &m->error))
+            return;
+    }
+    m->origins[role].path = keep(m, path);
+    if (tg__is_file(config))
+        take_config(m, role, config);
+}
+
+static void open_origin_file(tg_model *m, int role, const char *path)
+{
+    tg__origin *origin = &m->origins[role];
+    char folder[PATH_BYTES], config[PATH_BYTES];
+    snprintf(folder, sizeof folder, "%.*s", (int)(file_name(path) - path), path);
+    origin->path = keep(m, path);
+    origin->file = tg__safetensors_open(path, &m->error);
+    if (origin->file &&
+        tg__path_join(config, sizeof config, *folder ? folder : ".", "config.json", &m->error) &&
+        tg__is_file(config))
+        take_config_beside(m, role, config);
+}
+
+static void open_origin(tg_model *m, const tg_network_path *given)
+{
+    if (!tg__given(given->role, "networks.role", &m->error) ||
+        !tg__given(given->path, "networks.path", &m->error))
+        return;
+    int role = find_role(m, given->role);
+    if (role < 0)
+        return;
+    if (m->origins[role].path)
+        tg__fail_about(&m->error, TG_ERROR_ARGUMENT, given->role,
+                       "%s is given twice, expected one path", m->class->roles[role].name);
+    else if (tg__is_folder(given->path))
+        open_origin_folder(m, role, given->path);
+    else if (tg__is_file(given->path))
+        open_origin_file(m, role, given->path);
+    else
+        tg__fail(&m->error, TG_ERROR_NOT_FOUND,
+                 "%s: not found, expected the folder of a network or of a pipeline, or a "
+                 ".safetensors file",
+                 given->path);
+}
+
+static void open_origins(tg_model *m, const tg_model_options *o)
+{
+    for (int i = 0; i < o->network_count && !tg__failed(&m->error); i++)
+        open_origin(m, &o->networks[i]);
+}
+
+/* ------------------------------------------------------------------------------------ all of them
+ */
 
 /* What one network's config says must go with what the others' say. */
 static void check_together(tg_model *m)
@@ -179,6 +336,15 @@ static void check_context(tg_model *m, int role)
                  r->tokenizer, context);
 }
 
+/* A tokenizer's folder, or one with a folder for each. */
+static void open_given_tokenizer(tg_model *m, int role, const char *class_name, const char *path)
+{
+    char folder[PATH_BYTES];
+    if (tg__path_join(folder, sizeof folder, path, m->class->roles[role].tokenizer, &m->error))
+        m->tokenizers[role] =
+            tg__tokenizer_open(class_name, tg__is_folder(folder) ? folder : path, &m->error);
+}
+
 static void open_tokenizer(tg_model *m, const tg_model_options *o, int role, const char *class_name)
 {
     char folder[PATH_BYTES];
@@ -186,7 +352,7 @@ static void open_tokenizer(tg_model *m, const tg_model_options *o, int role, con
     if (tg__failed(&m->error) || !r->tokenizer)
         return;
     if (o->tokenizer_dir)
-        m->tokenizers[role] = tg__tokenizer_open(class_name, o->tokenizer_dir, &m->error);
+        open_given_tokenizer(m, role, class_name, o->tokenizer_dir);
     else if (m->is_single_file)
         m->tokenizers[role] = tg__clip_tokenizer_shipped(
             tg__single_file_part_of(&m->single, r->name)->pad_token, &m->error);
@@ -198,23 +364,31 @@ static void open_tokenizer(tg_model *m, const tg_model_options *o, int role, con
 
 /* ----------------------------------------------------------------------------------- scheduler */
 
-static const char *keep(tg_model *m, const char *text)
+/* What the files say of the UNet: one from elsewhere knows better than the model. With configs of
+ * the user's a file has no say. */
+static tg__prediction find_prediction(const tg_model *m, const tg_model_options *o)
 {
-    const char *copy = text ? tg__arena_copy(&m->arena, text) : NULL;
-    if (text && !copy)
-        tg__fail_memory(&m->error);
-    return copy;
+    const tg__origin *origin = &m->origins[m->class->denoiser];
+    tg__prediction found = {0};
+    if (origin->file)
+        found = tg__file_prediction(origin->file);
+    if (!found.type && m->is_single_file && !o->config_dir && !origin->path)
+        found = tg__single_file_prediction(&m->single);
+    return found;
 }
 
-static const char *single_file_prediction(const tg_model *m)
+static void log_prediction(const tg_model *m, const tg__prediction *found)
 {
-    const char *unknown, *prediction = tg__single_file_prediction(&m->single, &unknown);
     char shown[80];
-    if (unknown)
+    if (found->unknown)
         tg__log(&m->log, TG_LOG_WARNING,
                 "%s: modelspec.prediction_type \"%s\" is not known; taking %s", m->path,
-                tg__printable(shown, sizeof shown, unknown), prediction);
-    return prediction;
+                tg__printable(shown, sizeof shown, found->unknown), found->type);
+    else if (found->assumed)
+        tg__log(&m->log, TG_LOG_WARNING,
+                "%s: does not say what it predicts; taking %s (the option prediction-type changes "
+                "it)",
+                m->path, found->type);
 }
 
 static void open_scheduler(tg_model *m, const tg_model_options *o, const char *class_name)
@@ -231,20 +405,23 @@ static void open_scheduler(tg_model *m, const tg_model_options *o, const char *c
         memcpy((char *)m->scheduler_text, text, m->scheduler_length);
     free(text);
     m->scheduler_where = keep(m, where);
-    const char *prediction = o->prediction_type;
-    if (!prediction && m->is_single_file && !o->config_dir)
-        prediction = single_file_prediction(m);
+    tg__prediction found = find_prediction(m, o);
+    if (!o->prediction_type && found.type)
+        log_prediction(m, &found);
     m->scheduler = (tg__scheduler_override){
         .class_name = keep(m, o->scheduler),
         .folder_class = class_name,
         .karras = o->karras,
-        .prediction_type = keep(m, prediction),
+        .prediction_type = keep(m, o->prediction_type ? o->prediction_type : found.type),
+        .zero_snr = found.zero_snr,
+        .timestep_spacing = keep(m, o->timestep_spacing),
         .force_stable_diffusion = m->class->force_stable_diffusion,
     };
     tg__scheduler *scheduler = tg__failed(&m->error) ? NULL : tg__model_scheduler(m, &m->error);
     if (!scheduler)
         return;
     m->train_steps = tg__scheduler_train_steps(scheduler);
+    m->usual_steps = tg__scheduler_usual_steps(scheduler);
     m->info.scheduler = keep(m, tg__scheduler_class(scheduler));
     m->info.prediction_type = keep(m, tg__scheduler_prediction(scheduler));
     tg__scheduler_free(scheduler);
@@ -261,12 +438,20 @@ static void open_single_file(tg_model *m, const tg_model_options *o)
                              &m->error);
 }
 
+/* Early diffusers said 32 or less of models that were made for 64. */
+static int sample_size(const tg_model *m)
+{
+    const tg__facts *facts = &tg__denoiser(m)->facts;
+    bool small = facts->sample_size > 0 && facts->sample_size < 64;
+    return m->class->force_stable_diffusion && facts->old && small ? 64 : facts->sample_size;
+}
+
 static void set_default_size(tg_model *m, const tg_model_options *o)
 {
     if (m->is_single_file && !o->config_dir)
         m->default_size = tg__single_file_size(&m->single, m->info.prediction_type);
     else
-        m->default_size = tg__denoiser(m)->facts.sample_size * tg__autoencoder(m)->facts.factor;
+        m->default_size = sample_size(m) * tg__autoencoder(m)->facts.factor;
 }
 
 static void open_file(tg_model *m, const tg_model_options *o)
@@ -314,6 +499,7 @@ static void open_all(tg_model *m, const tg_model_options *o,
         open_index(m, o, classes, &index);
     if (tg__failed(&m->error))
         return;
+    open_origins(m, o);
     open_scheduler(m, o, index.scheduler);
     for (int i = 0; i < m->class->role_count && report(m, o, i); i++)
         open_network(m, o, i, index.networks[i]);

@@ -26,6 +26,7 @@ typedef struct tg__condition {
 /* An encoded prompt: one picture's conditions. */
 struct tg_prompt {
     const tg_model *model;
+    uint64_t number; /* no other has it, not even one after this */
     tg__condition conditions[TG__MAX_CONDITIONS];
     int count;
     double seconds, load_seconds; /* what encoding took; of it making programs */
@@ -78,7 +79,8 @@ typedef struct tg__request {
     int tokens;                     /* rows of the condition "text" */
 } tg__request;
 
-/* Every evaluation of the scheduler under the options' gate, with guidance above 1. */
+/* Every evaluation of the scheduler under the options' gate; guided above 1, unless the denoiser is
+ * told the guidance. */
 void tg__gated_recipe(tg__recipe *recipe, const tg__request *request);
 
 /* --------------------------------------------------------------------------------------- class */
@@ -96,9 +98,9 @@ typedef struct tg__pipeline_class {
     const tg__role *roles;                 /* TG__MAX_NETWORKS at most */
     int role_count, denoiser, autoencoder; /* the last two: which roles */
     int steps;                             /* the defaults of a request */
-    double guidance;
+    double guidance, embedded_guidance;    /* the latter for a denoiser that is told it */
     tg_gate gate;
-    bool force_stable_diffusion; /* StableDiffusionPipeline's corrections of the scheduler */
+    bool force_stable_diffusion; /* StableDiffusionPipeline's corrections of old configs */
     int text_skip;               /* last layers of the text encoders that are never used */
     /* Whether the networks go together; fails the model's error if not. Sets the contexts of text
      * encoders that have no tokenizer, or another context than that says. */
@@ -113,6 +115,7 @@ typedef struct tg__pipeline_class {
 
 /* Every class, ends in NULL. */
 extern const tg__pipeline_class *const tg__pipeline_classes[];
-extern const tg__pipeline_class tg__stable_diffusion_class, tg__stable_diffusion_xl_class;
+extern const tg__pipeline_class tg__stable_diffusion_class, tg__latent_consistency_class,
+    tg__stable_diffusion_xl_class;
 
 #endif

@@ -49,14 +49,6 @@ static void drop_oldest(tg_session *s, int role, const tg__pass *pass)
     }
 }
 
-/* What packing read: reading a little brings whole ranges of pages in. */
-static void drop_pages(const tg_session *s, int role)
-{
-    tg__weights_drop(s->model->weights[role]);
-    if (s->model->file)
-        tg__safetensors_drop(s->model->file);
-}
-
 static tg__program *make(tg_session *s, int role, const tg__pass *pass)
 {
     const tg__backend_class *backend = s->backend->class;
@@ -65,10 +57,10 @@ static tg__program *make(tg_session *s, int role, const tg__pass *pass)
     tg__plan *plan = tg__network_plan(s->model->networks[role], pass, &s->error);
     if (!plan)
         return NULL;
-    size_t packed = backend->packed_bytes(s->backend, role);
+    size_t packed = backend->packed_bytes(s->backend, how.group);
     tg__program *program = backend->lower(s->backend, plan, &how, &hooks, &s->error);
-    if (packed != backend->packed_bytes(s->backend, role))
-        drop_pages(s, role);
+    if (packed != backend->packed_bytes(s->backend, how.group))
+        tg__weights_drop(s->model->weights[role]); /* reading a little brings whole ranges in */
     tg__plan_free(plan);
     return program;
 }
@@ -89,12 +81,19 @@ static void release_memory(tg_session *s, tg__memory *memory, size_t *held)
     *held = 0;
 }
 
+static void forget(tg_session *s, int role)
+{
+    s->backend->class->forget(s->backend, role);
+    s->backend->class->forget(s->backend, tg__text_group(role));
+}
+
 static void free_kept(tg_session *s, tg__kept *kept)
 {
     for (int i = 0; i < kept->count; i++)
         release_memory(s, &kept->slots[i], &kept->bytes[i]);
     free(kept->slots);
     free(kept->bytes);
+    free(kept->prompts);
     *kept = (tg__kept){0};
 }
 
@@ -113,8 +112,9 @@ static void give_back(tg_session *s)
     for (int i = 0; i < s->model->class->role_count; i++) {
         if (has_program(s, i))
             continue;
-        free_kept(s, &s->kept[i]);
-        s->backend->class->forget(s->backend, i);
+        if (s->kept[i].call != s->call)
+            free_kept(s, &s->kept[i]);
+        forget(s, i);
     }
     free_workspace(s);
 }
@@ -130,7 +130,7 @@ static tg__program *make_in_budget(tg_session *s, int role, const tg__pass *pass
     give_back(s);
     program = make(s, role, pass);
     if (!program && tg__over_budget(&s->error) && !has_program(s, role))
-        s->backend->class->forget(s->backend, role); /* half of a network's weights help nobody */
+        forget(s, role); /* half of a network's weights help nobody */
     return program;
 }
 
@@ -181,11 +181,24 @@ void tg__session_drop_programs(tg_session *s, int role)
     }
 }
 
+void tg__session_end_text(tg_session *s, int role)
+{
+    for (tg__made **link = &s->made; *link;) {
+        if ((*link)->role == role && (*link)->pass.kind == TG__PASS_TEXT)
+            drop(s, link);
+        else
+            link = &(*link)->next;
+    }
+    if (s->caches && s->backend->class->save)
+        s->backend->class->save(s->backend, tg__text_group(role));
+    s->backend->class->forget(s->backend, tg__text_group(role));
+}
+
 void tg__session_release(tg_session *s, int role)
 {
     tg__session_drop_programs(s, role);
-    s->backend->class->forget(s->backend, role);
-    drop_pages(s, role); /* rows of a text encoder's table were read meanwhile */
+    forget(s, role);
+    tg__weights_drop(s->model->weights[role]); /* rows of a table of tokens were read meanwhile */
 }
 
 /* -------------------------------------------------------------------------------------- memory */
@@ -251,6 +264,7 @@ tg_status tg__session_reserve_kept(tg_session *s, int role, const tg__program *p
     const tg__backend_class *backend = s->backend->class;
     tg__kept *kept = &s->kept[role];
     int end = backend->slot_end(program);
+    kept->call = s->call;
     if (!more_slots(kept, end))
         return tg__fail_memory(&s->error);
     for (int i = TG__SLOT_KEPT; i < end; i++) {

@@ -183,10 +183,12 @@ tg_status tg__check_prompt(const tg_model *m, tg_prompt_options *o,
 static tg_prompt *prompt_new(const tg_model *model, tg__error *error)
 {
     tg_prompt *prompt = calloc(1, sizeof *prompt);
-    if (prompt)
-        prompt->model = model;
-    else
+    if (!prompt) {
         tg__fail_memory(error);
+        return NULL;
+    }
+    prompt->model = model;
+    prompt->number = tg__identity_new().source;
     return prompt;
 }
 

@@ -26,7 +26,8 @@ void tg__gated_recipe(tg__recipe *recipe, const tg__request *r)
 {
     int evaluations = tg__scheduler_evaluations(r->scheduler), steps = r->options->steps;
     int order = tg__scheduler_order(r->scheduler);
-    recipe->guidance = r->options->guidance > 1;
+    recipe->guidance =
+        r->options->guidance > 1 && tg__denoiser(r->model)->facts.guidance_width == 0;
     recipe->count = evaluations;
     recipe->steps = steps;
     tg__gate_schedule(recipe->rules, evaluations, steps, order, &r->options->gate,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pipeline/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/crowd.h"
@@ -32,20 +33,28 @@ static void check_options(const tg_session_options *o, tg__error *error)
                        (int)o->vae_tiling);
 }
 
-/* Packed weights on disk, each network's in a file. */
+/* Packed weights on disk, each group's in a file. */
 static void keep_packs(tg_session *s, const char *folder)
 {
     tg_model *m = s->model;
     for (int i = 0; i < m->class->role_count && !tg__failed(&s->error); i++) {
-        tg__keep keep = {.folder = folder,
-                         .name = m->networks[i]->name,
-                         .files = &m->file,
-                         .file_count = 1,
-                         .log = &m->log};
-        if (!m->is_single_file)
-            keep.files = tg__weights_files(m->weights[i], &keep.file_count);
+        char text[64];
+        const tg__network *network = m->networks[i];
+        tg__keep keep = {.folder = folder, .name = network->name, .log = &m->log};
+        keep.files = tg__weights_files(m->weights[i], &keep.file_count);
         s->backend->class->keep(s->backend, i, &keep, &s->error);
+        snprintf(text, sizeof text, "%s-text", network->name);
+        keep.name = text;
+        if (network->class->text_pass && !tg__failed(&s->error))
+            s->backend->class->keep(s->backend, tg__text_group(i), &keep, &s->error);
     }
+}
+
+static void save_packs(tg_session *s)
+{
+    if (s->caches && s->backend->class->save && !tg__failed(&s->error))
+        for (int i = 0; i < s->model->class->role_count; i++)
+            s->backend->class->save(s->backend, i);
 }
 
 static void open_session(tg_session *s, const tg_session_options *options,
@@ -94,6 +103,42 @@ tg_status tg__session_new_on(tg_session **session, tg_model *model,
 tg_status tg_session_new(tg_session **session, tg_model *model, const tg_session_options *options)
 {
     return tg__session_new_on(session, model, options, tg__usual_backend);
+}
+
+/* What the f32 session of a session tells goes to whom that one tells; the turn is given already.
+ */
+static bool pass_on(void *user, const tg_progress *progress)
+{
+    tg_session *s = user;
+    s->progress = *progress;
+    if (atomic_load(&s->cancelled))
+        return false;
+    return !s->progress_function || s->progress_function(s->progress_user, progress);
+}
+
+tg_session *tg__session_in_f32(tg_session *s)
+{
+    tg_session *precise = NULL;
+    tg_session_options o = default_options;
+    o.dtype = TG_DTYPE_F32;
+    o.threads = s->threads;
+    o.vae_tiling = s->tiling;
+    o.progress = pass_on;
+    o.progress_user = s;
+    tg__session_new_on(&precise, s->model, &o, s->resident->opener);
+    if (!precise)
+        tg__fail_memory(&s->error);
+    else if (!tg__failed(&precise->error))
+        return precise;
+    tg__session_end_f32(s, precise);
+    return NULL;
+}
+
+void tg__session_end_f32(tg_session *s, tg_session *precise)
+{
+    if (precise && tg__failed(&precise->error) && !tg__failed(&s->error))
+        s->error = precise->error;
+    tg_session_free(precise);
 }
 
 void tg_session_free(tg_session *s)
@@ -153,8 +198,7 @@ tg_status tg__session_enter(tg_session *s, tg__call *call)
 
 tg_status tg__session_leave(tg_session *s, const tg__call *call)
 {
-    if (s->caches && s->backend->class->save && !tg__failed(&s->error))
-        s->backend->class->save(s->backend);
+    save_packs(s);
     tg__threads_leave(call->threads_before);
     tg__crowd_leave();
     tg__turn_give(s->threads);

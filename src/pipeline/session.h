@@ -24,6 +24,11 @@ typedef struct tg__kept {
     tg__memory *slots;
     size_t *bytes;
     int count;
+    unsigned call; /* that used it last */
+    /* Whose text pass it is of: the prompts' numbers by picture, with their negatives or not. */
+    uint64_t *prompts;
+    int pictures; /* 0: it is nobody's */
+    bool negatives;
 } tg__kept;
 
 /* What previews are made with (preview.h). */
@@ -61,6 +66,12 @@ struct tg_session {
 /* tg_session_new on a backend of the caller's. */
 tg_status tg__session_new_on(tg_session **session, tg_model *model,
                              const tg_session_options *options, const tg__backend_opener *opener);
+
+/* A session of the same kind that computes in f32, for as long as this one's call lasts: who
+ * listens to or cancels this one, listens to and cancels it. NULL with an error. */
+tg_session *tg__session_in_f32(tg_session *session);
+/* Ends it; its error is this session's. */
+void tg__session_end_f32(tg_session *session, tg_session *precise);
 
 /* What a public call has to undo. */
 typedef struct tg__call {
@@ -109,6 +120,8 @@ tg_status tg__session_run_pass(tg_session *session, int role, const tg__pass *pa
                                const tg__array_port *ports, int count);
 
 void tg__session_drop_programs(tg_session *session, int role);
+/* The programs and packed weights of its text pass, which has run. */
+void tg__session_end_text(tg_session *session, int role);
 /* Its programs and, if no other session has any, packed weights; made again when needed. */
 void tg__session_release(tg_session *session, int role);
 /* Programs of all networks, workspace and kept memory. */

@@ -50,14 +50,40 @@ static const tg__role roles[ROLES] = {
                           (const char *const[]){"CLIPTokenizer", "CLIPTokenizerFast", NULL}},
 };
 
-const tg__pipeline_class tg__stable_diffusion_class = {
-    .names = (const char *const[]){"StableDiffusionPipeline", NULL},
+/* Latent consistency models: the same networks, without the corrections. */
+const tg__pipeline_class tg__latent_consistency_class = {
+    .names = (const char *const[]){"LatentConsistencyModelPipeline",
+                                   "LatentConsistencyModelImg2ImgPipeline", NULL},
     .roles = roles,
     .role_count = ROLES,
     .denoiser = UNET,
     .autoencoder = VAE,
     .steps = 25,
     .guidance = 7.5,
+    .embedded_guidance = 8.5,
+    .gate = {.gate_step = 10, .sp_interval = 5, .fi_interval = 1, .warm_up = 2},
+    .check = check,
+    .encode = encode,
+    .recipe = tg__gated_recipe,
+};
+
+const tg__pipeline_class tg__stable_diffusion_class = {
+    .names =
+        (const char *const[]){
+            "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline",
+            "StableDiffusionInpaintPipeline", "StableDiffusionInpaintPipelineLegacy",
+            "StableDiffusionControlNetPipeline", "StableDiffusionControlNetImg2ImgPipeline",
+            "StableDiffusionControlNetInpaintPipeline", "StableDiffusionAdapterPipeline",
+            "StableDiffusionPAGPipeline", "StableDiffusionControlNetPAGPipeline",
+            "StableDiffusionPanoramaPipeline", "StableDiffusionAttendAndExcitePipeline",
+            "StableDiffusionSAGPipeline", NULL},
+    .roles = roles,
+    .role_count = ROLES,
+    .denoiser = UNET,
+    .autoencoder = VAE,
+    .steps = 25,
+    .guidance = 7.5,
+    .embedded_guidance = 8.5,
     .gate = {.gate_step = 10, .sp_interval = 5, .fi_interval = 1, .warm_up = 2},
     .force_stable_diffusion = true,
     .check = check,

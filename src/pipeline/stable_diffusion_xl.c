@@ -128,6 +128,12 @@ static tg_status tell(tg_prompt *told, const tg__request *r, tg__error *error)
     int factor = tg__autoencoder(r->model)->facts.factor;
     const tg_sizes *sizes = &r->options->sizes, *negative = &r->options->negative_sizes;
     bool own = negative->original_width > 0 && negative->target_width > 0;
+    bool given = negative->original_width > 0 || negative->target_width > 0 ||
+                 negative->crop_top > 0 || negative->crop_left > 0;
+    if (given && !own)
+        tg__log(&r->model->log, TG_LOG_WARNING,
+                "the negative sizes have no effect unless both the original and the target one are "
+                "given");
     tg__condition *ids = tg__prompt_add(told, "time_ids", 1, NUMBERS, error);
     if (!ids)
         return error->status;
@@ -173,6 +179,7 @@ const tg__pipeline_class tg__stable_diffusion_xl_class = {
     .autoencoder = VAE,
     .steps = 25,
     .guidance = 5,
+    .embedded_guidance = 5,
     .gate = {.gate_step = 10, .sp_interval = 5, .fi_interval = 1, .warm_up = 2},
     .text_skip = 1,
     .check = check,

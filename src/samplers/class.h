@@ -15,7 +15,8 @@
 
 #include "io/config.h"
 
-typedef struct tg__scheduler tg__scheduler; /* as samplers/scheduler.h has it */
+typedef struct tg__scheduler tg__scheduler; /* as samplers/scheduler.h has them */
+typedef struct tg__steps tg__steps;
 
 typedef enum tg__prediction { TG__EPSILON, TG__V_PREDICTION, TG__SAMPLE } tg__prediction;
 typedef enum tg__spacing { TG__LEADING, TG__LINSPACE, TG__TRAILING } tg__spacing;
@@ -56,6 +57,8 @@ typedef struct tg__keys {
     tg__solver solver;
     bool lower_order_final, euler_at_final, predict_x0;
     double lambda_min_clipped;
+    int original_steps; /* original_inference_steps */
+    double timestep_scaling;
 } tg__keys;
 
 /* Groups of keys that a class has beside the common ones (betas, prediction_type). */
@@ -77,6 +80,8 @@ enum {
     TG__HAS_EULER = 1 << 14,         /* interpolation_type, timestep_type */
     TG__HAS_DPM_MULTISTEP = 1 << 15, /* euler_at_final, use_lu_lambdas */
     TG__HAS_UNIPC = 1 << 16,         /* predict_x0, disable_corrector, solver_p */
+    TG__HAS_ORIGINAL_STEPS = 1 << 17,
+    TG__HAS_TIMESTEP_SCALING = 1 << 18,
 };
 
 enum { TG__MOST_TRAIN_STEPS = 100000, TG__MOST_ORDER = 16 };
@@ -95,6 +100,7 @@ typedef struct tg__sampler {
      * constructor replaces by the default (it does so with every other solver). */
     unsigned algorithms, mapped_algorithms, solvers;
     /* Defaults that differ between classes. */
+    tg__beta_schedule beta_schedule;
     double beta_start, beta_end;
     tg__spacing spacing;
     bool clip_sample, set_alpha_to_one, final_sigma_min, lower_order_final;
@@ -105,7 +111,10 @@ typedef struct tg__sampler {
     bool open_grid;          /* whole timesteps that leave out the last of steps + 1 points */
     bool rounds_timesteps;   /* those of Karras sigmas */
     bool repeats_last_sigma; /* of Karras sigmas, where the final sigma is the least */
+    bool custom_timesteps;   /* a request may bring its own */
+    bool takes_eta;          /* a request may say how much noise is drawn anew */
     int order;               /* evaluations a step */
+    int usual_steps;         /* of a request; 0: as many as the pipeline makes */
 
     /* Fills timesteps and evaluations, row_size and slot_count; sigmas where there are any. */
     tg_status (*prepare)(tg__scheduler *s, tg__error *error);
@@ -120,7 +129,8 @@ typedef struct tg__sampler {
 } tg__sampler;
 
 extern const tg__sampler tg__ddim, tg__ddpm, tg__pndm, tg__lms, tg__euler, tg__euler_ancestral,
-    tg__heun, tg__kdpm2, tg__dpm_multistep, tg__dpm_singlestep, tg__unipc, tg__deis;
+    tg__heun, tg__kdpm2, tg__dpm_multistep, tg__dpm_singlestep, tg__unipc, tg__deis, tg__lcm,
+    tg__tcd;
 
 struct tg__scheduler {
     const tg__sampler *sampler;
@@ -132,6 +142,8 @@ struct tg__scheduler {
     int length;            /* of it; train_steps unless there are trained betas */
 
     /* By set_steps. */
+    const tg__steps *request; /* while it runs */
+    double eta;
     int steps, evaluations;
     double *timesteps; /* of each evaluation */
     float *sigmas;     /* of each step and the final one */
@@ -156,6 +168,11 @@ int tg__space_timesteps(const tg__scheduler *s, bool whole, int last, double *ds
 
 /* For classes that work with alphas_cumprod: whole timesteps, evaluations. */
 tg_status tg__prepare_whole(tg__scheduler *s, tg__error *error);
+/* For distilled models: the request's own timesteps, or some of count that are spacing apart, the
+ * last at count * spacing - 1, evenly chosen from the last down. */
+tg_status tg__prepare_distilled(tg__scheduler *s, int count, int spacing, tg__error *error);
+/* original_inference_steps of the request, else of the config. */
+int tg__original_steps(const tg__scheduler *s);
 /* For classes that work with sigmas: timesteps, evaluations, sigmas, init_noise_sigma. */
 tg_status tg__prepare_sigmas(tg__scheduler *s, tg__error *error);
 

@@ -1,17 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* DDIM without noise (eta = 0), arXiv 2010.02502 equation 12. */
+/* DDIM, arXiv 2010.02502 equation 12; eta of the noise is drawn anew. */
 #include <math.h>
 
 #include "samplers/class.h"
 
 /* CLEAN_* make the clean sample, NEXT_* the next sample from it. */
-enum { CLEAN_SAMPLE, CLEAN_OUTPUT, NEXT_CLEAN, NEXT_SAMPLE, NEXT_OUTPUT, ROW };
+enum { CLEAN_SAMPLE, CLEAN_OUTPUT, NEXT_CLEAN, NEXT_SAMPLE, NEXT_OUTPUT, NEXT_NOISE, ROW };
 
 static tg_status prepare(tg__scheduler *s, tg__error *error)
 {
     s->row_size = ROW;
     s->slot_count = 1;
     return tg__prepare_whole(s, error);
+}
+
+static bool wants_noise(const tg__scheduler *s, int i)
+{
+    (void)i;
+    return s->eta > 0;
+}
+
+/* Of the noise that is drawn; in f32, as 1 - alpha / alpha_next is a difference of nearly equal
+ * numbers. */
+static float deviation(const tg__scheduler *s, float alpha, float alpha_next)
+{
+    float variance = (1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next);
+    return s->eta > 0 ? (float)s->eta * sqrtf(variance) : 0;
 }
 
 static void fill_row(const tg__scheduler *s, int i, double *row)
@@ -24,12 +38,14 @@ static void fill_row(const tg__scheduler *s, int i, double *row)
     double root = tg__signal(s, alpha), noise_root = sqrt((double)(1 - alpha));
     tg__mix clean = tg__clean_of(s->keys.prediction, root, noise_root);
     tg__mix noise = tg__noise_of(s->keys.prediction, root, noise_root);
-    double noise_next = sqrt((double)(1 - alpha_next));
+    float anew = deviation(s, alpha, alpha_next);
+    double noise_next = sqrt((double)(1 - alpha_next - anew * anew));
     row[CLEAN_SAMPLE] = clean.sample;
     row[CLEAN_OUTPUT] = clean.output;
     row[NEXT_CLEAN] = sqrt((double)alpha_next);
     row[NEXT_SAMPLE] = noise_next * noise.sample;
     row[NEXT_OUTPUT] = noise_next * noise.output;
+    row[NEXT_NOISE] = (double)anew;
 }
 
 static void step(tg__scheduler *s, int i, const double *row, const float *output, float *sample,
@@ -37,11 +53,10 @@ static void step(tg__scheduler *s, int i, const double *row, const float *output
 {
     float *clean = tg__slot(s, 0);
     (void)i;
-    (void)noise;
     TG__COMBINE(clean, s->n, {row[CLEAN_SAMPLE], sample}, {row[CLEAN_OUTPUT], output});
     tg__restrain(s, clean);
     TG__COMBINE(sample, s->n, {row[NEXT_CLEAN], clean}, {row[NEXT_SAMPLE], sample},
-                {row[NEXT_OUTPUT], output});
+                {row[NEXT_OUTPUT], output}, {row[NEXT_NOISE], noise});
 }
 
 const tg__sampler tg__ddim = {
@@ -55,8 +70,10 @@ const tg__sampler tg__ddim = {
     .spacing = TG__LEADING,
     .clip_sample = true,
     .set_alpha_to_one = true,
+    .takes_eta = true,
     .order = 1,
     .prepare = prepare,
     .row = fill_row,
     .step = step,
+    .wants_noise = wants_noise,
 };

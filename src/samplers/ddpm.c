@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "samplers/class.h"
+#include "samplers/scheduler.h"
 
 enum { CLEAN_SAMPLE, CLEAN_OUTPUT, NEXT_CLEAN, NEXT_SAMPLE, NEXT_NOISE, ROW };
 
@@ -15,10 +16,18 @@ static tg_status prepare(tg__scheduler *s, tg__error *error)
 
 static bool wants_noise(const tg__scheduler *s, int i) { return s->timesteps[i] > 0; }
 
+/* The timestep that evaluation i goes to; below 0: the clean sample. */
+static int next_of(const tg__scheduler *s, int i)
+{
+    if (!s->request->timesteps)
+        return (int)s->timesteps[i] - s->keys.train_steps / s->steps;
+    return i + 1 < s->evaluations ? (int)s->timesteps[i + 1] : -1;
+}
+
 /* In f32: 1 - alpha / alpha_next is a difference of nearly equal numbers. */
 static void fill_row(const tg__scheduler *s, int i, double *row)
 {
-    int t = (int)s->timesteps[i], next = t - s->keys.train_steps / s->steps;
+    int t = (int)s->timesteps[i], next = next_of(s, i);
     float alpha = tg__alpha(s, t), alpha_next = next >= 0 ? tg__alpha(s, next) : 1;
     float beta = 1 - alpha, beta_next = 1 - alpha_next;
     float step_alpha = alpha / alpha_next, step_beta = 1 - step_alpha;
@@ -55,6 +64,7 @@ const tg__sampler tg__ddpm = {
     .beta_end = 0.02,
     .spacing = TG__LEADING,
     .clip_sample = true,
+    .custom_timesteps = true,
     .order = 1,
     .prepare = prepare,
     .row = fill_row,

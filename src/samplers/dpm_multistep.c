@@ -97,6 +97,7 @@ const tg__sampler tg__dpm_multistep = {
     .by_sigma = true,
     .open_grid = true,
     .rounds_timesteps = true,
+    .custom_timesteps = true,
     .order = 1,
     .prepare = prepare,
     .row = fill_row,

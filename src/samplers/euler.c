@@ -41,6 +41,7 @@ const tg__sampler tg__euler = {
     .beta_end = 0.02,
     .spacing = TG__LINSPACE,
     .by_sigma = true,
+    .custom_timesteps = true,
     .order = 1,
     .prepare = prepare,
     .row = fill_row,

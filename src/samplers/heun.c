@@ -59,6 +59,7 @@ const tg__sampler tg__heun = {
     .beta_end = 0.012,
     .spacing = TG__LINSPACE,
     .by_sigma = true,
+    .custom_timesteps = true,
     .order = 2,
     .prepare = prepare,
     .row = fill_row,

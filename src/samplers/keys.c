@@ -15,7 +15,7 @@ const char *const tg__prediction_names[] = {"epsilon", "v_prediction", "sample",
                                             NULL};
 static const char *const beta_names[] = {"linear",  "scaled_linear", "squaredcos_cap_v2",
                                          "sigmoid", "exp",           NULL};
-static const char *const spacing_names[] = {"leading", "linspace", "trailing", NULL};
+const char *const tg__spacing_names[] = {"leading", "linspace", "trailing", NULL};
 static const char *const algorithm_names[] = {"dpmsolver",       "dpmsolver++", "sde-dpmsolver",
                                               "sde-dpmsolver++", "deis",        NULL};
 static const char *const solver_names[] = {"midpoint", "heun", "logrho", "bh1", "bh2", NULL};
@@ -88,8 +88,9 @@ static void read_trained_betas(tg__scheduler *s, tg__config *config)
     }
 }
 
-static void read_betas(tg__scheduler *s, tg__config *config)
+static void read_betas(tg__scheduler *s, const tg__key_source *source)
 {
+    tg__config *config = source->config;
     tg__keys *k = &s->keys;
     k->train_steps =
         (int)tg__config_int(config, "num_train_timesteps", 1, TG__MOST_TRAIN_STEPS, 1000);
@@ -98,10 +99,12 @@ static void read_betas(tg__scheduler *s, tg__config *config)
     k->beta_end = tg__config_number(config, "beta_end", 0, 1, s->sampler->beta_end);
     read_trained_betas(s, config);
     if (!s->trained_betas)
-        k->beta_schedule = (tg__beta_schedule)read_choice_of(s, config, "beta_schedule", beta_names,
-                                                             s->sampler->betas, TG__BETAS_LINEAR);
+        k->beta_schedule =
+            (tg__beta_schedule)read_choice_of(s, config, "beta_schedule", beta_names,
+                                              s->sampler->betas, (int)s->sampler->beta_schedule);
     if (s->sampler->keys & TG__HAS_ZERO_SNR)
-        k->rescale_betas_zero_snr = read_flag(config, "rescale_betas_zero_snr", false);
+        k->rescale_betas_zero_snr =
+            read_flag(config, "rescale_betas_zero_snr", false) || source->zero_snr;
 }
 
 static void read_prediction(tg__scheduler *s, const tg__key_source *source)
@@ -140,8 +143,11 @@ static void read_spacing(tg__scheduler *s, const tg__key_source *source)
 {
     tg__config *config = source->config;
     bool forced = is_forced(source, "steps_offset");
-    s->keys.spacing = (tg__spacing)read_choice(config, "timestep_spacing", spacing_names,
+    s->keys.spacing = (tg__spacing)read_choice(config, "timestep_spacing", tg__spacing_names,
                                                (int)s->sampler->spacing);
+    for (int i = 0; source->spacing && tg__spacing_names[i]; i++)
+        if (strcmp(tg__spacing_names[i], source->spacing) == 0)
+            s->keys.spacing = (tg__spacing)i;
     /* Only leading timesteps have it added to them. */
     bool unused = forced || s->keys.spacing != TG__LEADING;
     int64_t offset =
@@ -296,6 +302,16 @@ static void read_unipc(tg__scheduler *s, tg__config *config)
             (int)tg__config_list_int(config, "disable_corrector", i, INT_MIN, INT_MAX);
 }
 
+static void read_distilled(tg__scheduler *s, tg__config *config)
+{
+    unsigned has = s->sampler->keys;
+    if (has & TG__HAS_ORIGINAL_STEPS)
+        s->keys.original_steps =
+            (int)tg__config_int(config, "original_inference_steps", 1, TG__MOST_TRAIN_STEPS, 50);
+    if (has & TG__HAS_TIMESTEP_SCALING)
+        s->keys.timestep_scaling = tg__config_number(config, "timestep_scaling", -1e6, 1e6, 10);
+}
+
 tg_status tg__read_keys(tg__scheduler *s, const tg__key_source *source, tg__error *error)
 {
     tg__config *config = source->config;
@@ -308,7 +324,7 @@ tg_status tg__read_keys(tg__scheduler *s, const tg__key_source *source, tg__erro
         .lambda_min_clipped = -HUGE_VAL,
         .predict_x0 = true,
     };
-    read_betas(s, config);
+    read_betas(s, source);
     read_prediction(s, source);
     if (has & TG__HAS_SPACING)
         read_spacing(s, source);
@@ -342,6 +358,7 @@ tg_status tg__read_keys(tg__scheduler *s, const tg__key_source *source, tg__erro
     }
     if (has & TG__HAS_UNIPC)
         read_unipc(s, config);
+    read_distilled(s, config);
     return error->status;
 }
 

@@ -16,15 +16,16 @@ typedef struct tg__key_source {
     bool again;
     bool force_stable_diffusion;
     /* What replaces the file's values; NULL and -1: nothing. Known to be valid. */
-    const char *algorithm, *prediction;
+    const char *algorithm, *prediction, *spacing;
     int karras;
+    bool zero_snr;
 } tg__key_source;
 
 /* Fills s->keys, trained_betas, length and uncorrected; s->sampler is set. */
 tg_status tg__read_keys(tg__scheduler *s, const tg__key_source *source, tg__error *error);
 
-/* Names of predictions by their values; NULL at the end. */
-extern const char *const tg__prediction_names[];
+/* Names of predictions and spacings by their values; NULL at the end. */
+extern const char *const tg__prediction_names[], *const tg__spacing_names[];
 
 /* Refuses keys that no scheduler of diffusers has. */
 void tg__refuse_unknown_keys(tg__config *config);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "samplers/class.h"
+#include "samplers/scheduler.h"
 
 tg_status tg__schedule_allocate(tg__scheduler *s, tg__error *error)
 {
@@ -37,9 +38,18 @@ static int trailing(const tg__scheduler *s, int last, double *dst)
     return count;
 }
 
+static int copy_timesteps(const tg__scheduler *s, double *dst)
+{
+    for (int i = 0; i < s->steps; i++)
+        dst[i] = s->request->timesteps[i];
+    return s->steps;
+}
+
 int tg__space_timesteps(const tg__scheduler *s, bool whole, int last, double *dst)
 {
     const tg__keys *k = &s->keys;
+    if (s->request->timesteps)
+        return copy_timesteps(s, dst);
     int skipped = s->sampler->open_grid ? 1 : 0, points = s->steps + skipped;
     if (k->spacing == TG__TRAILING)
         return trailing(s, last, dst);
@@ -74,15 +84,43 @@ tg_status tg__fail_timestep(const tg__scheduler *s, int timestep, tg__error *err
         s->sampler->name, s->steps, s->keys.steps_offset, timestep, s->length - 1);
 }
 
+static tg_status check_alphas(const tg__scheduler *s, tg__error *error)
+{
+    for (int i = 0; i < s->evaluations; i++)
+        if (!tg__has_alpha(s, (int)s->timesteps[i]))
+            return tg__fail_timestep(s, (int)s->timesteps[i], error);
+    return TG_OK;
+}
+
 tg_status tg__prepare_whole(tg__scheduler *s, tg__error *error)
 {
     if (tg__schedule_allocate(s, error) != TG_OK)
         return error->status;
     s->evaluations = tg__space_timesteps(s, true, s->keys.train_steps, s->timesteps);
-    for (int i = 0; i < s->evaluations; i++)
-        if (!tg__has_alpha(s, (int)s->timesteps[i]))
-            return tg__fail_timestep(s, (int)s->timesteps[i], error);
-    return TG_OK;
+    return check_alphas(s, error);
+}
+
+int tg__original_steps(const tg__scheduler *s)
+{
+    return s->request->original_steps ? s->request->original_steps : s->keys.original_steps;
+}
+
+tg_status tg__prepare_distilled(tg__scheduler *s, int count, int spacing, tg__error *error)
+{
+    int original = tg__original_steps(s);
+    if (!s->request->timesteps && s->steps > original)
+        return tg__fail_about(error, TG_ERROR_ARGUMENT, "steps",
+                              "%s: %d steps, expected 1 to %d as original_inference_steps",
+                              s->sampler->name, s->steps, original);
+    if (tg__schedule_allocate(s, error) != TG_OK)
+        return error->status;
+    double ratio = (double)count / s->steps;
+    for (int i = 0; i < s->steps; i++)
+        s->timesteps[i] = (count - floor(i * ratio)) * spacing - 1;
+    if (s->request->timesteps)
+        copy_timesteps(s, s->timesteps);
+    s->evaluations = s->steps;
+    return check_alphas(s, error);
 }
 
 /* ------------------------------------------------------------------------------------ sigmas */
@@ -260,7 +298,7 @@ static tg_status make_sigmas(tg__scheduler *s, double *sigmas, tg__error *error)
 tg_status tg__prepare_sigmas(tg__scheduler *s, tg__error *error)
 {
     bool open = s->sampler->open_grid;
-    int last = open ? unclipped(s) : s->keys.train_steps;
+    int last = open && !s->request->timesteps ? unclipped(s) : s->keys.train_steps;
     if (last < 1)
         return tg__fail(error, TG_ERROR_ARGUMENT, "%s: lambda_min_clipped %g leaves no timestep",
                         s->sampler->name, s->keys.lambda_min_clipped);

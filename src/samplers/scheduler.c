@@ -29,6 +29,8 @@ static const struct scheduler_name {
     {"dpmpp-2s", &tg__dpm_singlestep, NULL},
     {"unipc", &tg__unipc, NULL},
     {"deis", &tg__deis, NULL},
+    {"lcm", &tg__lcm, NULL},
+    {"tcd", &tg__tcd, NULL},
 };
 
 enum { NAMES = sizeof names / sizeof *names };
@@ -101,6 +103,22 @@ static const struct scheduler_name *choose(tg__config *config, const tg__schedul
     return NULL;
 }
 
+static void check_spacing(const tg__sampler *sampler, const char *spacing, tg__error *error)
+{
+    char shown[80];
+    if (spacing && !(sampler->keys & TG__HAS_SPACING))
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "timestep_spacing", "%s has no timestep spacing",
+                       sampler->name);
+    for (int i = 0; spacing && tg__spacing_names[i]; i++)
+        if (strcmp(tg__spacing_names[i], spacing) == 0)
+            return;
+    if (spacing)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "timestep_spacing",
+                       "timestep spacing \"%s\" is not known, expected leading, linspace or "
+                       "trailing",
+                       tg__printable(shown, sizeof shown, spacing));
+}
+
 /* Faults of the override alone. */
 static void check_override(const tg__sampler *sampler, const tg__scheduler_override *o,
                            tg__error *error)
@@ -108,6 +126,7 @@ static void check_override(const tg__sampler *sampler, const tg__scheduler_overr
     if (o->karras >= 0 && !(sampler->keys & TG__HAS_KARRAS))
         tg__fail_about(error, TG_ERROR_ARGUMENT, "karras", "%s has no Karras sigmas",
                        sampler->name);
+    check_spacing(sampler, o->timestep_spacing, error);
     for (int i = 0; o->prediction_type && i <= TG__SAMPLE; i++)
         if (strcmp(tg__prediction_names[i], o->prediction_type) == 0)
             return;
@@ -130,11 +149,13 @@ tg__scheduler *tg__scheduler_new(tg__config *config, const tg__scheduler_overrid
     tg__key_source source = {
         .config = config,
         .original = original ? original->sampler : NULL,
-        .again = o->class_name || o->karras >= 0 || o->prediction_type,
+        .again = o->class_name || o->karras >= 0 || o->prediction_type || o->timestep_spacing,
         .force_stable_diffusion = o->force_stable_diffusion,
         .algorithm = name->algorithm,
         .prediction = o->prediction_type,
+        .spacing = o->timestep_spacing,
         .karras = o->karras,
+        .zero_snr = o->zero_snr,
     };
     tg__refuse_unknown_keys(config);
     tg__scheduler *s = tg__failed(error) ? NULL : calloc(1, sizeof *s);
@@ -226,19 +247,66 @@ static tg_status make_slots(tg__scheduler *s, tg__error *error)
     return s->slots ? TG_OK : tg__fail_memory(error);
 }
 
-tg_status tg__scheduler_set_steps(tg__scheduler *s, int steps, size_t n, int count,
+/* Timesteps of the request's own. */
+static void check_timesteps(const tg__scheduler *s, const tg__steps *steps, tg__error *error)
+{
+    const char *name = s->sampler->name, *why = NULL;
+    const tg__keys *k = &s->keys;
+    if (k->karras)
+        why = "use_karras_sigmas";
+    else if (k->lu_lambdas)
+        why = "use_lu_lambdas";
+    else if (k->continuous && k->prediction == TG__V_PREDICTION)
+        why = "timestep_type \"continuous\"";
+    if (!s->sampler->custom_timesteps)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "timesteps", "%s takes no list of timesteps",
+                       name);
+    else if (why)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "timesteps",
+                       "%s takes no list of timesteps with %s", name, why);
+    for (int i = 0; i < steps->count && !tg__failed(error); i++) {
+        int t = steps->timesteps[i];
+        if (t < 0 || t >= k->train_steps)
+            tg__fail_about(error, TG_ERROR_ARGUMENT, "timesteps",
+                           "timesteps[%d] is %d, expected 0 to %d", i, t, k->train_steps - 1);
+        else if (i > 0 && t >= steps->timesteps[i - 1])
+            tg__fail_about(error, TG_ERROR_ARGUMENT, "timesteps",
+                           "timesteps[%d] is %d, expected less than %d before it", i, t,
+                           steps->timesteps[i - 1]);
+    }
+}
+
+static tg_status check_steps(const tg__scheduler *s, const tg__steps *steps, tg__error *error)
+{
+    const tg__sampler *sampler = s->sampler;
+    if (steps->count < 1 || steps->count > s->keys.train_steps)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "steps", "steps is %d, expected 1 to %d",
+                       steps->count, s->keys.train_steps);
+    if (steps->original_steps && !(sampler->keys & TG__HAS_ORIGINAL_STEPS))
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "original_steps", "%s has no original steps",
+                       sampler->name);
+    if (steps->eta > 0 && !sampler->takes_eta)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "eta", "%s has no eta", sampler->name);
+    if (steps->timesteps && !tg__failed(error))
+        check_timesteps(s, steps, error);
+    return error->status;
+}
+
+tg_status tg__scheduler_set_steps(tg__scheduler *s, const tg__steps *steps, size_t n, int count,
                                   tg__error *error)
 {
     clear(s);
-    if (steps < 1 || steps > s->keys.train_steps)
-        return tg__fail_about(error, TG_ERROR_ARGUMENT, "steps", "steps is %d, expected 1 to %d",
-                              steps, s->keys.train_steps);
-    s->steps = steps;
+    if (check_steps(s, steps, error) != TG_OK)
+        return error->status;
+    s->request = steps;
+    s->eta = steps->eta;
+    s->steps = steps->count;
     s->n = n;
     s->count = count;
     if (s->sampler->prepare(s, error) != TG_OK || check_first(s, error) != TG_OK ||
         make_rows(s, error) != TG_OK || make_slots(s, error) != TG_OK)
         clear(s);
+    s->request = NULL;
     return error->status;
 }
 
@@ -254,6 +322,7 @@ const char *tg__scheduler_prediction(const tg__scheduler *s)
 
 int tg__scheduler_train_steps(const tg__scheduler *s) { return s->keys.train_steps; }
 int tg__scheduler_evaluations(const tg__scheduler *s) { return s->evaluations; }
+int tg__scheduler_usual_steps(const tg__scheduler *s) { return s->sampler->usual_steps; }
 int tg__scheduler_order(const tg__scheduler *s) { return s->sampler->order; }
 float tg__scheduler_init_noise_sigma(const tg__scheduler *s) { return s->init_noise_sigma; }
 float tg__scheduler_timestep(const tg__scheduler *s, int i) { return (float)s->timesteps[i]; }

@@ -2,11 +2,14 @@
 /* What the command refuses before it computes anything: exit code and stderr, to the letter. */
 #include "cli/command.h"
 
+#define LIST "expected whole numbers with commas between them"
 #define INTEGER "expected an integer from 1 to 2147483647"
 #define FROM_0 "expected an integer from 0 to 2147483647"
 #define SEED "expected an integer from 0 to 18446744073709551615"
 #define PICTURE "expected a name that ends in .png, .jpg, .jpeg, .webp or .npy"
 #define ARRAY "expected a name that ends in .npy"
+#define SIZE "expected WxH, integers from 1 to 16777216"
+#define PLACE "expected TOP,LEFT, integers from 0 to 16777216"
 
 struct refusal {
     const char *arguments, *message;
@@ -86,6 +89,8 @@ static void test_numbers(void **state)
         {"threads", "expected an integer from 1 to 1024"},
         {"guidance", "expected a number"},
         {"guidance-rescale", "expected a number from 0 to 1"},
+        {"eta", "expected a number from 0 to 1"},
+        {"original-steps", INTEGER},
     };
     static const char *const values[] = {
         "5x", "''", "nan", "inf", "-inf", "0x10", "' 5'", "'5 '", "--5", "1e999", "5,0", "NaN",
@@ -129,6 +134,8 @@ static const struct refusal of_generate[] = {
     {"m -p a --gate-step OFF", "--gate-step OFF: " INTEGER ", or off"},
     {"m -p a --guidance-rescale 1.01", "--guidance-rescale 1.01: expected a number from 0 to 1"},
     {"m -p a --guidance-rescale -0.1", "--guidance-rescale -0.1: expected a number from 0 to 1"},
+    {"m -p a --eta 1.5", "--eta 1.5: expected a number from 0 to 1"},
+    {"m -p a --original-steps 0", "--original-steps 0: " INTEGER},
     {"m -p a --guidance 1e400", "--guidance 1e400: expected a number"},
     {"m -p a --guidance 7.5.1", "--guidance 7.5.1: expected a number"},
     /* lists */
@@ -138,6 +145,24 @@ static const struct refusal of_generate[] = {
     {"m -p a --dtype F32", "--dtype F32: expected one of auto|f32|bf16|int8"},
     {"m -p a --rng torch", "--rng torch: expected one of torch-cpu|torch-cuda"},
     {"m -p a --rng ''", "--rng '': expected one of torch-cpu|torch-cuda"},
+    /* sizes and places */
+    {"m -p a --original-size 64", "--original-size 64: " SIZE},
+    {"m -p a --original-size 64x", "--original-size 64x: " SIZE},
+    {"m -p a --original-size x64", "--original-size x64: " SIZE},
+    {"m -p a --original-size 64X64", "--original-size 64X64: " SIZE},
+    {"m -p a --original-size 64x0", "--original-size 64x0: " SIZE},
+    {"m -p a --original-size 64x64x64", "--original-size 64x64x64: " SIZE},
+    {"m -p a --original-size '64 x64'", "--original-size 64 x64: " SIZE},
+    {"m -p a --target-size 64,64", "--target-size 64,64: " SIZE},
+    {"m -p a --target-size 16777217x64", "--target-size 16777217x64: " SIZE},
+    {"m -p a --target-size 99999999999999999999x64",
+     "--target-size 99999999999999999999x64: " SIZE},
+    {"m -p a --negative-original-size=", "--negative-original-size '': " SIZE},
+    {"m -p a --negative-target-size", "--negative-target-size: " SIZE " behind it"},
+    {"m -p a --crop-top-left 8", "--crop-top-left 8: " PLACE},
+    {"m -p a --crop-top-left 8x8", "--crop-top-left 8x8: " PLACE},
+    {"m -p a --crop-top-left=-1,8", "--crop-top-left -1,8: " PLACE},
+    {"m -p a --negative-crop-top-left 8,", "--negative-crop-top-left 8,: " PLACE},
     /* options that are none */
     {"m -p a --step 5", "--step: no such option (did you mean '--steps'?)"},
     {"m -p a --step=5", "--step: no such option (did you mean '--steps'?)"},
@@ -191,6 +216,15 @@ static const struct refusal of_generate[] = {
     {"m -p a --fi-interval 2 --gate-step off",
      "--fi-interval: has no meaning with --gate-step off"},
     {"m -p a --warm-up 2 --gate-step=off", "--warm-up: has no meaning with --gate-step off"},
+    {"m -p a --steps 3 --timesteps 9,8", "--steps 3: --timesteps 9,8 has 2"},
+    {"m -p a --timesteps ''", "--timesteps '': expected LIST"},
+    {"m -p a --timesteps 9,", "--timesteps 9,: " LIST},
+    {"m -p a --timesteps ,9", "--timesteps ,9: " LIST},
+    {"m -p a --timesteps '9, 8'", "--timesteps 9, 8: " LIST},
+    {"m -p a --timesteps 9.5", "--timesteps 9.5: " LIST},
+    {"m -p a --timesteps 9,99999999999999999999", "--timesteps 9,99999999999999999999: " LIST},
+    {"m -p a --timesteps +9", "--timesteps +9: " LIST},
+    {"m -p a --timestep-spacing ''", "--timestep-spacing '': expected NAME"},
     {"m -p a --deepcache-branch 1",
      "--deepcache-branch: has no meaning without --deepcache-interval 2 or more"},
     {"m -p a --deepcache-branch 0 --deepcache-interval 1",
@@ -221,6 +255,8 @@ static const struct refusal of_generate[] = {
     {"m -p \"$(printf '\\364\\220\\200\\200')\"", "--prompt: expected UTF-8"},
     {"m -p \"$(printf '\\342\\202')\"", "--prompt: expected UTF-8"},
     {"m -p a -n \"$(printf '\\200')\"", "--negative: expected UTF-8"},
+    {"m -p a --prompt-2 \"$(printf '\\200')\"", "--prompt-2: expected UTF-8"},
+    {"m -p a --negative-2 \"$(printf '\\200')\"", "--negative-2: expected UTF-8"},
 };
 
 static void test_generate(void **state)

@@ -8,7 +8,12 @@
 #include <math.h>
 
 /* Small and short: 64x64, two steps. */
+#define RUN_XL \
+    "exec \"$T\" generate \"$XL\" --steps 2 --width 64 --height 64 -p a --seed 1 --dtype f32 -q "
 #define SMALL "generate \"$M\" --steps 2 --width 64 --height 64 "
+/* What it says of the gate. */
+#define LITTLE \
+    "tgate: 2 steps: 0.0 % of the multiplications skipped (few steps leave little to skip)\n"
 
 /* The beginning of a file in the folder. */
 static void assert_begins(const char *name, const char *magic, size_t size)
@@ -40,7 +45,7 @@ static void test_names(void **state)
 {
     (void)state;
     assert_run(0, tgate(SMALL "-p 'a fox' --seed 5"));
-    assert_string_equal(last.err, "tgate: wrote tgate-5.png\n");
+    assert_string_equal(last.err, LITTLE "tgate: wrote tgate-5.png\n");
     assert_string_equal(last.out, "");
     assert_files("tgate-5.png");
     assert_png("tgate-5.png");
@@ -55,9 +60,9 @@ static void test_prompts(void **state)
     (void)state;
     assert_run(0, shell("printf '\\357\\273\\277a cat\\r\\n\\n \\na dog' >p.txt; exec \"$T\" " SMALL
                         "--prompts p.txt --count 2 --seed 0 -o x.webp --save-latents l.npy"));
-    assert_string_equal(last.err, "tgate: wrote x-1.webp\ntgate: wrote x-2.webp\n"
-                                  "tgate: wrote x-3.webp\ntgate: wrote x-4.webp\n"
-                                  "tgate: wrote l-1.npy\ntgate: wrote l-2.npy\n");
+    assert_string_equal(last.err, LITTLE "tgate: wrote x-1.webp\ntgate: wrote x-2.webp\n"
+                                         "tgate: wrote x-3.webp\ntgate: wrote x-4.webp\n"
+                                         "tgate: wrote l-1.npy\ntgate: wrote l-2.npy\n");
     assert_files("l-1.npy l-2.npy p.txt x-1.webp x-2.webp x-3.webp x-4.webp");
     assert_npy("l-2.npy");
     assert_begins("x-4.webp", "RIFF", 4);
@@ -327,6 +332,101 @@ static void test_refused_by_the_library(void **state)
     assert_files("");
 }
 
+/* Networks from elsewhere: what is refused, and with which words. */
+static void test_networks(void **state)
+{
+    static const struct {
+        const char *line;
+        int code;
+        const char *said;
+    } lines[] = {
+        {"info \"$M\" --unet no/such", 1,
+         "tgate: no/such: not found, expected the folder of a network or of a pipeline, or a "
+         ".safetensors file\n"},
+        {"info \"$M\" --text-encoder-2 \"$M\"/vae -q", 2, NULL},
+        {"info \"$M\" --unet \"$M\"/vae", 1,
+         "tgate: vae/config.json: _class_name is \"AutoencoderKL\", expected "
+         "\"UNet2DConditionModel\"\n"},
+        {"decode \"$M\" --latents l.npy -o a.npy --vae \"$M\"/unet", 1, NULL},
+        {"tokenize \"$M\" a --unet x", 2,
+         "tgate: --unet: not an option of 'tgate tokenize'\n"
+         "tgate: see 'tgate tokenize --help'\n"},
+        {"info \"$M\" --vae", 2,
+         "tgate: --vae: expected PATH behind it\ntgate: see 'tgate info --help'\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        assert_run(lines[i].code, tgate(lines[i].line));
+        if (lines[i].said)
+            assert_string_equal(last.err, lines[i].said);
+    }
+    assert_run(2, tgate("info \"$M\" --text-encoder-2 x"));
+    assert_string_equal(last.err,
+                        "tgate: --text-encoder-2 x: StableDiffusionPipeline has no network of this "
+                        "name, expected unet, vae or text_encoder\n"
+                        "tgate: see 'tgate info --help'\n");
+    assert_run(0, tgate("generate \"$M\" -p a --steps 1 --seed 1 -q --width 64 --height 64 "
+                        "-o a.npy"));
+    assert_run(0, tgate("generate \"$M\" -p a --steps 1 --seed 1 -q --width 64 --height 64 "
+                        "-o b.npy --unet \"$M\" --vae \"$M\"/vae --text-encoder \"$M\""));
+    assert_run(0, shell("cmp -s a.npy b.npy"));
+    assert_files("a.npy b.npy");
+}
+
+/* Below ten steps it is said what was skipped, if anything was to be. */
+static void test_few_steps(void **state)
+{
+    (void)state;
+    assert_run(0, tgate("generate \"$M\" -p a --seed 1 --width 64 --height 64 --steps 9 "
+                        "--gate-step off -o a.npy"));
+    assert_string_equal(last.err, "tgate: wrote a.npy\n");
+    assert_run(0, tgate("generate \"$M\" -p a --seed 1 --width 64 --height 64 --scheduler lcm "
+                        "--gate-step 4 --sp-interval 1 --timesteps 999 -o b.npy"));
+    assert_string_equal(last.err, "tgate: 1 step: 0.0 % of the multiplications skipped (few steps "
+                                  "leave little to skip)\ntgate: wrote b.npy\n");
+    assert_run(0,
+               tgate("generate \"$M\" -p a --seed 1 --width 64 --height 64 --steps 10 -o c.npy"));
+    assert_string_equal(last.err, "tgate: wrote c.npy\n");
+}
+
+/* What the model and its scheduler have to say to these options, exactly. */
+static void test_refused_schedules(void **state)
+{
+    static const struct {
+        const char *options, *message;
+    } lines[] = {
+        {"--scheduler euler --eta 0.5", "EulerDiscreteScheduler has no eta"},
+        {"--scheduler ddim --original-steps 20", "DDIMScheduler has no original steps"},
+        {"--scheduler lcm --original-steps 1001",
+         "LCMScheduler: original_inference_steps is 1001, expected 1 to 1000 as "
+         "num_train_timesteps"},
+        {"--scheduler lcm --steps 51",
+         "LCMScheduler: 51 steps, expected 1 to 50 as original_inference_steps"},
+        {"--scheduler tcd --steps 9 --original-steps 8",
+         "TCDScheduler: 9 steps, expected 1 to 8 as original_inference_steps"},
+        {"--scheduler pndm --timesteps 900,100", "PNDMScheduler takes no list of timesteps"},
+        {"--scheduler euler --karras --timesteps 900,100",
+         "EulerDiscreteScheduler takes no list of timesteps with use_karras_sigmas"},
+        {"--scheduler lcm --timesteps 1000,100", "timesteps[0] is 1000, expected 0 to 999"},
+        {"--scheduler lcm --timesteps 100,-1", "timesteps[1] is -1, expected 0 to 999"},
+        {"--scheduler lcm --timesteps 9,9", "timesteps[1] is 9, expected less than 9 before it"},
+        {"--scheduler dpmpp-2s --timestep-spacing trailing",
+         "DPMSolverSinglestepScheduler has no timestep spacing"},
+        {"--timestep-spacing even",
+         "timestep spacing \"even\" is not known, expected leading, linspace or trailing"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char line[256], expected[512];
+        snprintf(line, sizeof line, "generate \"$M\" -p a --seed 1 %s", lines[i].options);
+        snprintf(expected, sizeof expected, "tgate: %s\ntgate: see 'tgate generate --help'\n",
+                 lines[i].message);
+        assert_run(2, tgate(line));
+        assert_string_equal(last.err, expected);
+    }
+    assert_files("");
+}
+
 /* Plain C computes in int8, what has vectors but not these products does not. */
 static void test_int8(void **state)
 {
@@ -362,9 +462,67 @@ static void test_int8(void **state)
     assert_png("f.png");
 }
 
+/* Stable Diffusion XL's own options: what they change, and where they have no place. */
+static void test_xl(void **state)
+{
+    static const char *const changes[] = {
+        "-n ''",
+        "--prompt-2 'a cat'",
+        "--original-size 200x64",
+        "-n '' --negative-2 a",
+        "--crop-top-left 64,8",
+        "--target-size 64x200",
+        "--negative-original-size 9x9 --negative-target-size 300x8"};
+    static const char *const refused[][2] = {
+        {"--prompt-2 a", "text_2: this model has one text encoder, expected a model with two"},
+        {"--negative-2 a",
+         "negative_2: this model has one text encoder, expected a model with two"},
+        {"--original-size 64x64",
+         "sizes are given, but this model is not told sizes, expected none"},
+        {"--negative-crop-top-left 8,8",
+         "negative_sizes are given, but this model is not told sizes, expected none"}};
+    char line[512], expected[512];
+    (void)state;
+    setenv("XL", TG_TEST_DATA "/golden/models/xl1", 1);
+    assert_run(0, shell(RUN_XL "--save-latents plain.npy"));
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        snprintf(line, sizeof line, RUN_XL "%s --force --save-latents other.npy", changes[i]);
+        assert_run(0, shell(line));
+        assert_string_equal(last.err, "");
+        assert_int_equal(shell("cmp -s plain.npy other.npy"), 1);
+    }
+    assert_run(0, shell(RUN_XL "--original-size 64x64 --crop-top-left 0,0 --target-size 64x64 "
+                               "--prompt-2 '' --force --save-latents other.npy"));
+    assert_run(0, shell("cmp plain.npy other.npy"));
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        snprintf(line, sizeof line, SMALL "-p a %s", refused[i][0]);
+        snprintf(expected, sizeof expected, "tgate: %s\ntgate: see 'tgate generate --help'\n",
+                 refused[i][1]);
+        assert_run(2, tgate(line));
+        assert_string_equal(last.err, expected);
+    }
+    assert_run(0, shell("exec \"$T\" generate \"$XL\" --steps 1 -p a --seed 1 --dtype f32 --force "
+                        "--negative-2 b --negative-original-size 9x9 --save-latents other.npy"));
+    assert_string_equal(last.err, "tgate: warning: the second negative prompt has no effect "
+                                  "without a first one: this model takes "
+                                  "zeros where there is none\n"
+                                  "tgate: warning: the negative sizes have no effect unless both "
+                                  "the original and the target one are "
+                                  "given\n"
+                                  "tgate: 1 step: 0.0 % of the multiplications skipped (few steps "
+                                  "leave little to skip)\n"
+                                  "tgate: wrote other.npy\n");
+    assert_run(0, shell("exec \"$T\" info \"$XL\""));
+    assert_non_null(strstr(last.out, "CLIPTextModelWithProjection"));
+    assert_non_null(strstr(last.out, "pipeline   StableDiffusionXLPipeline, diffusers folder\n"));
+    assert_non_null(strstr(last.out, "T-GATE     from step 10 of 25, sp 5, fi 1, warm-up 2\n"));
+    assert_files("other.npy plain.npy");
+}
+
 static void test_info(void **state)
 {
     json_t *root;
+    int steps, gate[4];
     json_int_t f32, bf16, int8;
     (void)state;
     assert_run(0, tgate("info \"$M\""));
@@ -383,6 +541,11 @@ static void test_info(void **state)
                                  &bf16, "int8", &int8),
                      0);
     assert_true(f32 > bf16 && bf16 > int8 && int8 > bf16 / 2);
+    assert_int_equal(json_unpack(root, "{s:i, s:{s:i, s:i, s:i, s:i}}", "steps", &steps, "gate",
+                                 "gate_step", &gate[0], "sp_interval", &gate[1], "fi_interval",
+                                 &gate[2], "warm_up", &gate[3]),
+                     0);
+    assert_true(steps == 25 && gate[0] == 10 && gate[1] == 5 && gate[2] == 1 && gate[3] == 2);
     json_decref(root);
     assert_run(1, tgate("info --json \"$M\" >/dev/full"));
 }
@@ -435,9 +598,10 @@ static void test_cache_dir(void **state)
     };
     (void)state;
     assert_run(0, tgate(SMALL "-p a --seed 1 --dtype f32 --cache-dir c -o a.npy"));
-    assert_string_equal(last.err, "tgate: wrote a.npy\n");
+    assert_string_equal(last.err, LITTLE "tgate: wrote a.npy\n");
     assert_run(0, shell("ls -A c" PLAIN_NAMES));
-    assert_string_equal(last.out, "text_encoder-f32.packs\nunet-f32.packs\nvae-f32.packs\n");
+    assert_string_equal(last.out, "text_encoder-f32.packs\nunet-f32.packs\nunet-text-f32.packs\n"
+                                  "vae-f32.packs\n");
     assert_run(0, shell("stat -c %i c/unet* >inode"));
     assert_run(0, tgate(SMALL "-p a --seed 1 --dtype f32 -q -o p.png"));
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -445,13 +609,14 @@ static void test_cache_dir(void **state)
         assert_string_equal(last.err, "");
     }
     assert_run(0, shell("cmp a.npy b.npy && stat -c %i c/unet* | cmp - inode && ls -A c | wc -l"));
-    assert_string_equal(last.out, "3\n");
+    assert_string_equal(last.out, "4\n");
     assert_run(0, shell("for f in c/*; do echo x >$f; done; \"$T\" " SMALL "-p a --seed 1 "
                         "--dtype f32 -v --cache-dir c -o d.npy 2>&1" PLAIN_NAMES));
     assert_string_equal(last.out,
                         "tgate: c/text_encoder-f32.packs: is no file of packs; it is made anew\n"
+                        "tgate: c/unet-text-f32.packs: is no file of packs; it is made anew\n"
                         "tgate: c/unet-f32.packs: is no file of packs; it is made anew\n"
-                        "tgate: c/vae-f32.packs: is no file of packs; it is made anew\n"
+                        "tgate: c/vae-f32.packs: is no file of packs; it is made anew\n" LITTLE
                         "tgate: wrote d.npy\n");
     assert_run(0, shell("cmp a.npy d.npy"));
     assert_run(2, tgate(SMALL "-p a --cache-dir ''"));
@@ -462,16 +627,14 @@ static void test_cache_dir_unwritable(void **state)
     (void)state;
     assert_run(0, shell(">f; \"$T\" " SMALL "-p a --seed 1 --dtype f32 --cache-dir f -o a.npy "
                         "2>&1" PLAIN_NAMES));
-    assert_string_equal(last.out,
-                        "tgate: warning: f/text_encoder-f32.packs: cannot be written (Not a "
-                        "directory); the next start will not be faster\n"
-                        "tgate: wrote a.npy\n");
+    assert_string_equal(
+        last.out, "tgate: warning: f/text_encoder-f32.packs: cannot be written (Not a "
+                  "directory); the next start will not be faster\n" LITTLE "tgate: wrote a.npy\n");
     assert_run(0, shell("(ulimit -f 200; trap '' XFSZ; exec \"$T\" " SMALL "-p a --seed 1 "
                         "--dtype f32 --cache-dir full -o b.npy) 2>&1" PLAIN_NAMES));
-    assert_string_equal(last.out,
-                        "tgate: warning: full/text_encoder-f32.packs: cannot be written (File too "
-                        "large); the next start will not be faster\n"
-                        "tgate: wrote b.npy\n");
+    assert_string_equal(
+        last.out, "tgate: warning: full/text_encoder-f32.packs: cannot be written (File too "
+                  "large); the next start will not be faster\n" LITTLE "tgate: wrote b.npy\n");
     assert_run(0, shell("cmp a.npy b.npy && rmdir full")); /* it is empty */
     assert_files("a.npy b.npy f");
 }
@@ -484,7 +647,7 @@ static void test_cache_dir_twice_at_once(void **state)
                         "\"$T\" " SMALL "-p a --seed 1 --cache-dir c -qvo d.npy && "
                         "cmp a.npy b.npy && cmp a.npy d.npy && ls -A c | wc -l"));
     assert_string_equal(last.err, "");
-    assert_string_equal(last.out, "3\n");
+    assert_string_equal(last.out, "4\n");
 }
 
 /* One row of the profile: numbers (0 for a dash), the bound, the operator. */
@@ -585,7 +748,11 @@ int main(void)
         COMMAND_TEST(test_latents),
         COMMAND_TEST(test_tiles),
         COMMAND_TEST(test_refused_by_the_library),
+        COMMAND_TEST(test_networks),
+        COMMAND_TEST(test_few_steps),
+        COMMAND_TEST(test_refused_schedules),
         COMMAND_TEST(test_int8),
+        COMMAND_TEST(test_xl),
         COMMAND_TEST(test_info),
         COMMAND_TEST(test_tokenize),
         COMMAND_TEST(test_interrupt),

@@ -23,15 +23,23 @@ DDIM = "DDIMScheduler"
 DEFAULTS = {"prompt": "a red circle above two green squares", "negative": "", "clip_skip": 0,
             "steps": 10, "guidance": 5.0, "rescale": 0.0, "width": 64, "height": 96, "count": 1,
             "seed": 42, "start": "", "scheduler": "", "karras": -1, "prediction": "",
-            "gate_step": 0, "sp_interval": 1, "fi_interval": 1, "warm_up": 0, "decode": False}
+            "gate_step": 0, "sp_interval": 1, "fi_interval": 1, "warm_up": 0, "decode": False,
+            "spacing": "", "eta": 0.0, "original": 0, "timesteps": []}
+
+
+# Of XL's cases besides; negative None is none, which is not "". Sizes: original width and height,
+# crop's top and left, target width and height; 0: the picture's.
+XL_DEFAULTS = {"negative": None, "prompt_2": None, "negative_2": None, "sizes": [0] * 6,
+               "negative_sizes": [0] * 6}
 
 
 def case(model, name, gate=(), **changes):
     """gate: gate_step, sp_interval, fi_interval, warm_up; start: noise from a file of its own;
     decode: with the picture."""
     gated = dict(zip(("gate_step", "sp_interval", "fi_interval", "warm_up"), gate))
-    assert not set(changes) - set(DEFAULTS), changes
-    return {"name": f"{model}-{name}", "model": model} | DEFAULTS | gated | changes
+    defaults = DEFAULTS | (XL_DEFAULTS if model.startswith("xl") else {})
+    assert not set(changes) - set(defaults), changes
+    return {"name": f"{model}-{name}", "model": model} | defaults | gated | changes
 
 
 def short(scheduler):
@@ -146,8 +154,179 @@ def odd_models():
     return cases
 
 
+LCM, TCD = "LCMScheduler", "TCDScheduler"
+
+
+def consistency_model():
+    """The model with a guidance embedding."""
+    usual = {"steps": 4, "guidance": 8.5}
+    cases = [case("lcm", f"{steps}-steps", steps=steps, guidance=8.5) for steps in range(1, 9)]
+    cases += [case("lcm", f"gate{gate}-{steps}-steps", (gate,), steps=steps, guidance=8.5)
+              for gate in (1, 2) for steps in range(1, 9)]
+    pairs = {
+        "decode": {"decode": True}, "batch3": {"count": 3, "seed": 5},
+        "untold": {"guidance": 1.0, "count": 2}, "below-one": {"guidance": 0.25},
+        "strong": {"guidance": 14.0}, "clip-skip": {"clip_skip": 1},
+        "negative": {"negative": "a house"}, "rescale": {"rescale": 0.7},
+        "odd-size": {"width": 72, "height": 56}, "big-seed": {"seed": 2**33 + 1},
+        "original20": {"original": 20, "steps": 5}, "original999": {"original": 999},
+        "timesteps": {"timesteps": [999, 759, 499, 259]},
+        "timesteps7": {"timesteps": [980, 811, 640, 377, 249, 90, 4]},
+        "start": {"start": "noise"}, "long": {"prompt": LONG},
+    }
+    for i, (name, changes) in enumerate(pairs.items()):
+        changes = usual | changes
+        changes["steps"] = len(changes.get("timesteps", ())) or changes["steps"]
+        cases.append(case("lcm", name, **changes))
+        cases.append(case("lcm", f"{name}-gate", (1 + i % 2,), **changes))
+    rows = {"v2": (5, 2, 2, 1), "fi": (2, 1, 3, 0), "warm": (6, 2, 1, 3), "never": (20, 3, 2, 2)}
+    for name, row in rows.items():
+        cases.append(case("lcm", f"gate-{name}", row, steps=8, guidance=8.5, count=2))
+    for i, name in enumerate(["DDIMScheduler", "EulerDiscreteScheduler", "PNDMScheduler",
+                              "DPMSolverMultistepScheduler", "HeunDiscreteScheduler", TCD]):
+        spacing = {"spacing": "trailing"} if i < 2 else {}
+        cases.append(case("lcm", short(name), scheduler=name, steps=5, guidance=8.5, **spacing))
+        cases.append(case("lcm", f"{short(name)}-gate", (2, 2, 2, 1), scheduler=name, steps=5,
+                          guidance=8.5, count=2, **spacing))
+    return cases
+
+
+def few_steps():
+    """The schedulers of few steps with guidance, and what requests ask of schedulers."""
+    pairs = {
+        "lcm": {"scheduler": LCM, "steps": 4}, "lcm-unguided": {"scheduler": LCM, "steps": 3,
+                                                                "guidance": 1.0, "count": 2},
+        "lcm-original": {"scheduler": LCM, "steps": 6, "original": 30},
+        "tcd": {"scheduler": TCD, "steps": 4},
+        "tcd-eta": {"scheduler": TCD, "steps": 6, "eta": 0.3, "count": 2},
+        "tcd-eta-one": {"scheduler": TCD, "steps": 4, "eta": 1.0},
+        "ddim-eta": {"scheduler": DDIM, "steps": 8, "eta": 0.5, "count": 2},
+        "ddim-eta-one": {"scheduler": DDIM, "steps": 6, "eta": 1.0},
+        "euler-trailing": {"scheduler": "EulerDiscreteScheduler", "steps": 4,
+                           "spacing": "trailing"},
+        "euler-list": {"scheduler": "EulerDiscreteScheduler",
+                       "timesteps": [999, 850, 600, 333, 170, 20]},
+        "heun-list": {"scheduler": "HeunDiscreteScheduler", "timesteps": [990, 700, 400, 150, 9]},
+        "ddpm-list": {"scheduler": "DDPMScheduler", "timesteps": [999, 700, 420, 200, 50]},
+        "dpmsolver-list": {"scheduler": "DPMSolverMultistepScheduler",
+                           "timesteps": [999, 845, 730, 587, 443, 310, 193, 116, 53, 13]},
+        "dpmsolversinglestep-list": {"scheduler": "DPMSolverSinglestepScheduler",
+                                     "timesteps": [999, 800, 600, 400, 200, 40]},
+        "lcm-list": {"scheduler": LCM, "timesteps": [999, 500, 100]},
+        "tcd-list": {"scheduler": TCD, "timesteps": [960, 640, 320, 30], "eta": 0.3},
+    }
+    cases = []
+    for i, (name, changes) in enumerate(pairs.items()):
+        steps = len(changes.get("timesteps", ())) or changes["steps"]
+        model = "sd2" if i % 2 else "sd1"
+        cases.append(case(model, f"few-{name}", **changes | {"steps": steps}))
+        gate = (1,) if i % 4 == 0 else (3, 2, 1, 1)
+        cases.append(case(model, f"few-{name}-gate", gate, **changes | {"steps": steps}))
+    return cases
+
+
+def xl_models():
+    """What Stable Diffusion XL has besides, plain and gated; and a few of everything else."""
+    sizes, other = [128, 96, 16, 8, 80, 72], [40, 48, 0, 0, 64, 64]
+    pairs = {
+        "default": {"steps": 12, "decode": True},
+        "empty-negative": {"negative": ""},
+        "negative": {"negative": "a blue square"},
+        "prompt-2": {"prompt_2": "a blue square"},
+        "negative-2": {"negative": "night", "negative_2": "a house"},
+        "negative-2-alone": {"negative_2": "a house"},
+        "empty-2": {"prompt_2": "", "negative": "night", "negative_2": ""},
+        "sizes": {"sizes": sizes},
+        "crop": {"sizes": [0, 0, 24, 40, 0, 0]},
+        "negative-sizes": {"sizes": sizes, "negative_sizes": other},
+        "negative-sizes-batch": {"negative": "night", "negative_sizes": other, "count": 2},
+        "negative-original": {"negative_sizes": [40, 48, 0, 0, 0, 0]},
+        "batch": {"count": 2, "negative": ""},
+        "unguided": {"guidance": 1.0},
+        "unguided-batch": {"guidance": 0.0, "count": 2, "sizes": sizes},
+        "clip-skip": {"clip_skip": 1, "negative": "night"},
+        "long": {"prompt": LONG, "negative": LONG},
+        "rescale": {"rescale": 0.7, "negative": ""},
+        "odd-size": {"width": 72, "height": 56},
+        "start": {"start": "noise"},
+    }
+    both = {"default", "empty-negative", "negative-sizes-batch", "clip-skip"}
+    gates = [(5, 2, 2, 1), (4,), (6, 3, 1, 2)]
+    cases = []
+    for i, (name, changes) in enumerate(pairs.items()):
+        for model in ("xl1", "xl2") if name in both else (f"xl{1 + i % 2}",):
+            cases.append(case(model, name, **changes))
+            cases.append(case(model, f"{name}-gate", gates[i % 3], **changes))
+    for i, name in enumerate(FIRST_ORDER + SECOND_ORDER):
+        if name == "DPMSolverSinglestepScheduler":
+            continue  # chaotic on xl1
+        if i % 2:
+            cases.append(case("xl1", short(name), scheduler=name, steps=8 + i % 4, negative=""))
+        cases.append(case("xl1", f"{short(name)}-gate", gates[i % 3], scheduler=name,
+                          steps=8 + i % 4))
+    for name in ("EulerDiscreteScheduler", "DPMSolverMultistepScheduler", "DDPMScheduler",
+                 "EulerAncestralDiscreteScheduler"):
+        cases.append(case("xl2", f"{short(name)}-gate", (5, 2, 2, 1), scheduler=name))
+    for steps in (1, 2, 4):
+        cases.append(case("xl1", f"turbo-{steps}", (1,) if steps > 1 else (),
+                          scheduler="EulerAncestralDiscreteScheduler", steps=steps, guidance=0.0))
+    return cases
+
+
+def cached(model, name, interval, branch, gate=(), **changes):
+    """A case with DeepCache."""
+    return case(model, f"deepcache-{name}", gate, **changes) | {"deepcache_interval": interval,
+                                                                "deepcache_branch": branch}
+
+
+def deepcache():
+    """Branches, intervals, schedulers and requests, alone and under the gate."""
+    ddim = {"scheduler": DDIM, "steps": 12}
+    v1, v2 = (5,), (8, 3, 2, 2)
+    cases = []
+    for model, branches in (("sd1", range(12)), ("sd2", range(9)), ("odd1", range(9)),
+                            ("odd2", range(6)), ("odd3", range(3))):
+        own = {"steps": 9} | (ddim if model.startswith("sd") else {})
+        if model == "odd3":  # its own scheduler's timesteps repeat
+            own["scheduler"] = "DPMSolverMultistepScheduler"
+        for i, branch in enumerate(branches):
+            interval, gate = (2, 3, 5)[i % 3], (v1, v2, (4, 2, 3, 1))[i // 3 % 3]
+            size = {"width": 72, "height": 56} if i % 2 else {}
+            cases.append(cached(model, f"branch{branch}", interval, branch, **own, **size))
+            cases.append(cached(model, f"branch{branch}-gate", interval, branch, gate, **own,
+                                **size))
+    for i, name in enumerate(FIRST_ORDER + SECOND_ORDER):
+        model, interval, branch = ("sd1", "sd2")[i % 2], 2 + i % 3, i % 5
+        cases.append(cached(model, short(name), interval, branch, scheduler=name, steps=9))
+        for kind, gate in (("v1", (4,)), ("v2", (6, 2, 2, 1))):
+            cases.append(cached(model, f"{short(name)}-{kind}", interval, branch, gate,
+                                scheduler=name, steps=9))
+    # Where the gate lies between two full evaluations, and how wide these are apart.
+    for gate_step in (1, 2, 3, 4, 6, 7, 11, 12, 13):
+        cases.append(cached("sd1", f"at{gate_step}", 3, 1, (gate_step, 2, 2, 1), **ddim))
+    for interval in (1, 2, 4, 50):
+        cases.append(cached("sd2", f"every{interval}", interval, 0, (7, 2, 3, 1), **ddim))
+    for name in SECOND_ORDER:
+        for gate_step in (1, 2, 5):
+            cases.append(cached("sd1", f"{short(name)}-at{gate_step}", 3, 2, (gate_step, 2, 2, 0),
+                                scheduler=name, steps=6))
+    # Stores on shallow evaluations: deep layers have not stored yet where others reuse.
+    for kind, gate in (("warm", (9, 4, 1, 2)), ("warm-wide", (11, 50, 2, 4)),
+                       ("late", (20, 2, 1, 1)), ("fi", (3, 1, 4, 0))):
+        cases.append(cached("sd1", f"store-{kind}", 3, 3, gate, **ddim))
+    for kind, changes in (("unguided", {"guidance": 1.0, "count": 2}), ("batch", {"count": 3}),
+                          ("rescale", {"rescale": 0.7, "count": 2}),
+                          ("large", {"width": 128, "decode": True})):
+        cases.append(cached("sd1", kind, 3, 1, **ddim | changes))
+        cases.append(cached("sd2", f"{kind}-gate", 3, 1, (6, 2, 2, 1), **ddim | changes))
+    cases += [cached("odd3", f"pndm-prk-at{gate_step}", 3, 1, (gate_step, 2, 1, 0), steps=9)
+              for gate_step in (1, 4)]
+    return cases
+
+
 def pipeline_cases():
-    cases = each_scheduler() + gates() + requests() + odd_models()
+    cases = (each_scheduler() + gates() + requests() + odd_models() + few_steps() +
+             consistency_model() + xl_models() + deepcache())
     names = [c["name"] for c in cases]
     assert len(set(names)) == len(names), sorted(n for n in names if names.count(n) > 1)
     return cases

@@ -52,8 +52,9 @@ def is_xl(pipe):
 
 def load(name, dtype=torch.float32):
     """A golden model as a fresh pipeline."""
-    xl = "XL" in read_json(MODELS / name / "model_index.json")["_class_name"]
-    kind = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
+    name_of_class = read_json(MODELS / name / "model_index.json")["_class_name"]
+    xl = "XL" in name_of_class
+    kind = diffusers.StableDiffusionXLPipeline if xl else getattr(diffusers, name_of_class)
     pipe = kind.from_pretrained(
         MODELS / name,
         variant="fp16" if list((MODELS / name / "unet").glob("*.fp16.*")) else None,
@@ -62,6 +63,15 @@ def load(name, dtype=torch.float32):
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(dtype)
+
+
+def guidance_embedding(pipe, guidance, count):
+    """What a UNet with a guidance embedding is told, for count pictures; None for others."""
+    width = pipe.unet.config.time_cond_proj_dim
+    if width is None:
+        return None
+    w = torch.tensor(float(guidance) - 1).repeat(count)
+    return pipe.get_guidance_scale_embedding(w, embedding_dim=width)
 
 
 # ------------------------------------------------------------------------------------- noise
@@ -154,6 +164,73 @@ class GatedAttention:
         return out
 
 
+# ---------------------------------------------------------------------------------- DeepCache
+
+
+@dataclasses.dataclass
+class Branch:
+    """Where DeepCache cuts, as its package counts: blocks from the finest, a block's layers of the
+    way up from its end."""
+
+    interval: int
+    number: int = 0
+
+    def is_deep(self, down, block, layer):
+        if block != self.number // 3:
+            return block > self.number // 3
+        return layer >= self.number % 3 if down else layer > self.number % 3
+
+
+class Nothing(torch.nn.Module):
+    """A mid block that is not there: what goes through it is a deep feature all the same."""
+
+    def forward(self, sample, *args, **kwargs):
+        return sample
+
+
+class DeepCache:
+    """DeepCache for an evaluation's index instead of its timestep, which may repeat: on shallow
+    evaluations the deep parts of a UNet hand out what they made last."""
+
+    def __init__(self, unet, branch, gate):
+        self.branch, self.gate = branch, gate
+        self.first, self.full, self.made = None, True, {}
+        blocks = len(unet.up_blocks)
+        for block, part in enumerate(unet.down_blocks):
+            self.watch(part, branch.is_deep(True, block, 0))
+            self.watch_layers(part, lambda i, block=block: branch.is_deep(True, block, i))
+        unet.mid_block = unet.mid_block or Nothing()
+        self.watch(unet.mid_block, True)
+        for i, part in enumerate(unet.up_blocks):
+            block, last = blocks - 1 - i, len(part.resnets) - 1
+            self.watch(part, branch.is_deep(False, block, 0))
+            self.watch_layers(part, lambda j, block=block, last=last:
+                              branch.is_deep(False, block, last - j))
+
+    def watch_layers(self, part, is_deep):
+        for layers in (part.resnets, getattr(part, "attentions", None) or []):
+            for i, layer in enumerate(layers):
+                self.watch(layer, is_deep(i))
+
+    def watch(self, module, deep):
+        if not deep:
+            return
+        compute = module.forward
+
+        def forward(*args, **kwargs):
+            if self.full:
+                self.made[module] = compute(*args, **kwargs)
+            return self.made[module]
+
+        module.forward = forward
+
+    def begin(self, evaluation, step):
+        """Counting starts anew at each evaluation of the two steps around the gate."""
+        drops = self.gate and step in (self.gate.gate_step - 1, self.gate.gate_step)
+        self.first = evaluation if self.first is None or drops else self.first
+        self.full = (evaluation - self.first) % self.branch.interval == 0
+
+
 # ---------------------------------------------------------------------------------- the loop
 
 
@@ -171,11 +248,28 @@ class Request:
     seed: int = 0
     gate: Gate | None = None
     start: torch.Tensor | None = None  # unit noise; nothing is drawn for it then
+    eta: float = 0.0
+    original: int = 0  # original_inference_steps; 0: the scheduler's
+    timesteps: tuple = ()
+    branch: Branch | None = None  # DeepCache
     # Of XL. Sizes: original width, height, crop's top, left, target width, height; 0: the picture's.
     prompt_2: str | None = None
     negative_2: str | None = None
     sizes: tuple = (0,) * 6
     negative_sizes: tuple = (0,) * 6
+
+
+def is_guided(pipe, request):
+    """Whether there is classifier-free guidance at all."""
+    return request.guidance > 1 and pipe.unet.config.time_cond_proj_dim is None
+
+
+def set_timesteps(scheduler, request):
+    how = {"timesteps": list(request.timesteps)} if request.timesteps else {
+        "num_inference_steps": request.steps}
+    if request.original:
+        how["original_inference_steps"] = request.original
+    scheduler.set_timesteps(**how)
 
 
 def size_arguments(sizes, prefix=""):
@@ -203,7 +297,7 @@ def time_ids(request, cfg, dtype):
 def conditions(pipe, request):
     """What the network is told besides sample and timestep: the arguments of a guided batch, and of
     a single one."""
-    cfg = request.guidance > 1
+    cfg = is_guided(pipe, request)
     # transformers makes its mask in the default type from a bound of the network's type.
     wide = pipe.text_encoder.dtype == torch.float64
     torch.set_default_dtype(torch.float64 if wide else torch.float32)
@@ -225,6 +319,9 @@ def conditions(pipe, request):
         texts = told("text_embeds", pooled, pooled_negative)
         for arguments, text, numbers in zip((both, single), texts, ids):
             arguments["added_cond_kwargs"] = text | {"time_ids": numbers}
+    if pipe.unet.config.time_cond_proj_dim is not None:
+        single["timestep_cond"] = guidance_embedding(pipe, request.guidance, request.count).to(
+            pipe.unet.dtype)
     return both, single
 
 
@@ -234,20 +331,24 @@ def denoise(pipe, request, dtype=torch.float32):
     unet, scheduler = pipe.unet, pipe.scheduler
     generator = torch.Generator("cpu").manual_seed(request.seed)
     draw_noise_in_f32(scheduler)
-    cfg = request.guidance > 1
+    cfg = is_guided(pipe, request)
     both, single = conditions(pipe, request)
-    scheduler.set_timesteps(request.steps)
+    set_timesteps(scheduler, request)
     factor = pipe.vae_scale_factor
     shape = (request.count, unet.config.in_channels, request.height // factor,
              request.width // factor)
     start = f32_randn(shape, generator) if request.start is None else request.start
     sample = start.to(dtype) * scheduler.init_noise_sigma
-    extra = pipe.prepare_extra_step_kwargs(generator, 0.0)
+    extra = pipe.prepare_extra_step_kwargs(generator, request.eta)
     state = {}
     unet.set_attn_processor({name: GatedAttention(state) for name in unet.attn_processors})
+    cache = DeepCache(unet, request.branch, request.gate) if request.branch else None
     evaluations = len(scheduler.timesteps)
     for i, t in enumerate(scheduler.timesteps):
-        row = gate_row(request.gate, step_of(scheduler, i, evaluations, request.steps), cfg)
+        step = step_of(scheduler, i, evaluations, request.steps)
+        row = gate_row(request.gate, step, cfg)
+        if cache:
+            cache.begin(i, step)
         state["row"] = row
         given = torch.cat([sample] * 2) if row.guided else sample
         given = scheduler.scale_model_input(given, t)
@@ -268,10 +369,12 @@ def psnr(found, expected):
     return float(20 * torch.log10((expected.max() - expected.min()).double() / error))
 
 
-def with_scheduler(pipe, name, karras=-1, prediction=""):
+def with_scheduler(pipe, name, karras=-1, prediction="", spacing=""):
     """The pipeline with a scheduler of another class, and these keys of its config changed."""
     changes = {"use_karras_sigmas": bool(karras)} if karras >= 0 else {}
     if prediction:
         changes["prediction_type"] = prediction
+    if spacing:
+        changes["timestep_spacing"] = spacing
     pipe.scheduler = getattr(diffusers, name).from_config(pipe.scheduler.config, **changes)
     return pipe

@@ -66,8 +66,11 @@ class Examples:
 
     def __init__(self, pipe, spec, generator):
         self.pipe, self.spec, self.generator = pipe, spec, generator
-        requests = [common.Request(prompt=p, guidance=1) for p in self.prompts(60)]
+        requests = [common.Request(prompt=p, guidance=1, sizes=self.sizes()) for p in
+                    self.prompts(60)]
         told = [common.conditions(pipe, request)[1] for request in requests]
+        if spec.get("force_zeros"):
+            told += [self.zeros(t) for t in told[::6]]
         self.text = torch.cat([t["encoder_hidden_states"] for t in told])
         self.added = {key: torch.cat([t["added_cond_kwargs"][key] for t in told])
                       for key in told[0].get("added_cond_kwargs", {})}
@@ -81,6 +84,20 @@ class Examples:
 
     def randn(self, *shape):
         return torch.randn(*shape, generator=self.generator)
+
+    def sizes(self):
+        """What XL may be told of a picture; the picture's own size in half of them."""
+        pick = lambda high: int(torch.randint(high, (1,), generator=self.generator))
+        if "text_2" not in self.spec or pick(2):
+            return (0,) * 6
+        return tuple(16 + pick(128) if i not in (2, 3) else pick(48) for i in range(6))
+
+    def zeros(self, told):
+        """No text at all."""
+        added = told["added_cond_kwargs"]
+        return {"encoder_hidden_states": torch.zeros_like(told["encoder_hidden_states"]),
+                "added_cond_kwargs": added | {"text_embeds": torch.zeros_like(
+                    added["text_embeds"])}}
 
     def prompts(self, n):
         """The empty prompt, and prompts of a few random words."""
@@ -131,7 +148,9 @@ def fit_last_layer(pipe, spec, generator, batches=90, per_batch=6):
     def features(given, t, which):
         seen.clear()
         dtype = pipe.unet.dtype
-        pipe.unet(given.to(dtype), t, **examples.conditions(which, dtype))
+        guidance = common.guidance_embedding(pipe, 1 + t % 12, len(which))
+        told = {} if guidance is None else {"timestep_cond": guidance.to(dtype)}
+        pipe.unet(given.to(dtype), t, **examples.conditions(which, dtype), **told)
         columns = F.unfold(seen[0], kernel, padding=(kernel - 1) // 2)
         columns = columns.transpose(1, 2).flatten(0, 1).double()
         return torch.cat([columns, torch.ones(len(columns), 1).double()], 1)
@@ -271,7 +290,7 @@ def new_pipeline(scratch, spec):
         scheduler=getattr(diffusers, spec["scheduler"]["_class_name"]).from_config(
             spec["scheduler"]))
     if "text_2" not in spec:
-        return diffusers.StableDiffusionPipeline(
+        return getattr(diffusers, spec.get("pipeline", "StableDiffusionPipeline"))(
             **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
     return diffusers.StableDiffusionXLPipeline(
         **parts,

@@ -15,6 +15,8 @@ schedulers/cases.jsonl: a JSON object a line:
     prediction  "", or what prediction_type is replaced by
     force       whether StableDiffusionPipeline has been given the folder's scheduler
     steps
+    and where they are given: spacing (what timestep_spacing is replaced by), eta, original
+    (original_inference_steps), timesteps (a list in place of steps)
 schedulers/values.f32: for each case in turn, little-endian f32:
     evaluations (-1 if diffusers fails or its result is not finite; then nothing else),
     draws (of noise), init_noise_sigma, each evaluation's timestep, the final sample
@@ -24,6 +26,7 @@ import importlib
 import json
 import math
 import pathlib
+import random
 import warnings
 
 import diffusers
@@ -75,7 +78,7 @@ class Draws:
 
 draws = Draws()
 for name in ("ddim", "ddpm", "euler_discrete", "euler_ancestral_discrete",
-             "dpmsolver_multistep", "dpmsolver_singlestep"):
+             "dpmsolver_multistep", "dpmsolver_singlestep", "lcm", "tcd"):
     importlib.import_module(f"diffusers.schedulers.scheduling_{name}").randn_tensor = draws
 
 
@@ -112,6 +115,8 @@ def make(case):
         changes["use_karras_sigmas"] = bool(case["karras"])
     if case["prediction"]:
         changes["prediction_type"] = case["prediction"]
+    if case.get("spacing"):
+        changes["timestep_spacing"] = case["spacing"]
     if case["short"] == "dpmpp-2m-sde":
         changes["algorithm_type"] = "sde-dpmsolver++"
     if case["class"] or changes:
@@ -123,9 +128,17 @@ def make(case):
 def run(case):
     """What values.f32 holds for a case."""
     scheduler = make(case)
-    scheduler.set_timesteps(case["steps"])
-    takes_generator = "generator" in scheduler.step.__code__.co_varnames
-    extra = {"generator": None} if takes_generator else {}
+    how = {"timesteps": case["timesteps"]} if "timesteps" in case else {
+        "num_inference_steps": case["steps"]}
+    if "original" in case:
+        how["original_inference_steps"] = case["original"]
+    scheduler.set_timesteps(**how)
+    takes = scheduler.step.__code__.co_varnames
+    extra = {"generator": None} if "generator" in takes else {}
+    if "eta" in takes:
+        extra["eta"] = case.get("eta", 0.0)
+    else:
+        assert "eta" not in case
     draws.count = 0
     sample = normals(0) * scheduler.init_noise_sigma
     for t in scheduler.timesteps:
@@ -280,6 +293,25 @@ VARIANTS = {
            {"thresholding": True}, {"algorithm_type": "dpmsolver"},
            {"algorithm_type": "sde-dpmsolver++"}, {"solver_type": "heun"},
            {"solver_type": "other"}],
+    "LCM": [{"clip_sample": True}, {"clip_sample": True, "clip_sample_range": 0.4},
+            {"thresholding": True},
+            {"thresholding": True, "dynamic_thresholding_ratio": 0.7, "sample_max_value": 3},
+            {"thresholding": True, "clip_sample": True}, {"set_alpha_to_one": True},
+            {"timestep_scaling": 1}, {"timestep_scaling": 0.003}, {"timestep_scaling": 0},
+            {"timestep_scaling": -7.5}, {"original_inference_steps": 8},
+            {"original_inference_steps": 30}, {"original_inference_steps": 1000},
+            {"original_inference_steps": 2000}, {"steps_offset": 400},
+            {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"},
+            {"rescale_betas_zero_snr": True},
+            {"rescale_betas_zero_snr": True, "clip_sample": True},
+            {"rescale_betas_zero_snr": True, "prediction_type": "sample"}],
+    "TCD": [{"clip_sample": True}, {"thresholding": True}, {"set_alpha_to_one": True},
+            {"timestep_scaling": 3}, {"original_inference_steps": 8},
+            {"original_inference_steps": 1000}, {"original_inference_steps": 2000},
+            {"steps_offset": 400},
+            {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"},
+            {"rescale_betas_zero_snr": True},
+            {"rescale_betas_zero_snr": True, "prediction_type": "sample"}],
 }
 
 SWITCHES = [
@@ -307,7 +339,9 @@ SWITCHES = [
 SHORT = {"DDIM": "ddim", "DDPM": "ddpm", "PNDM": "pndm", "LMSDiscrete": "lms",
          "EulerDiscrete": "euler", "EulerAncestralDiscrete": "euler-a", "HeunDiscrete": "heun",
          "KDPM2Discrete": "dpm2", "DPMSolverMultistep": "dpmpp-2m",
-         "DPMSolverSinglestep": "dpmpp-2s", "UniPCMultistep": "unipc", "DEISMultistep": "deis"}
+         "DPMSolverSinglestep": "dpmpp-2s", "UniPCMultistep": "unipc", "DEISMultistep": "deis",
+         "LCM": "lcm", "TCD": "tcd"}
+WITHOUT_KARRAS = ("DD", "PNDM", "EulerA", "LCM", "TCD")
 
 
 def case(file, steps, name="", karras=-1, prediction="", force=False, short=None):
@@ -345,18 +379,97 @@ def cases_of(name):
     for steps in (5, 20):
         yield case(file(SD, {"clip_sample": True, "steps_offset": 0}), steps, force=True)
         yield case(file(), steps, force=True)
-        if not name.startswith(("DD", "PNDM", "EulerA")):  # they have no such key
+        if not name.startswith(WITHOUT_KARRAS):
             yield case(file(SD), steps, karras=1)
         yield case(file(SD), steps, prediction="v_prediction", force=True)
+
+
+LISTS = ([999], [0], [999, 759, 499, 259], [990, 700, 20, 0], [980, 700, 333, 77, 12, 3],
+         [999, 845, 730, 587, 443, 310, 193, 116, 53, 13, 0], list(range(970, 10, -60)))
+
+
+def requests_of(name, rng):
+    """What a request asks of the class beside its steps."""
+    file = SD | {"_class_name": name + "Scheduler"}
+    if name not in ("DPMSolverSinglestep",):
+        for spacing in SPACINGS:
+            for steps in (1, 4, 8):
+                yield case(file, steps, force=True) | {"spacing": spacing}
+            yield case(file | {"timestep_spacing": "linspace"}, 5) | {"spacing": spacing}
+            yield case({"_class_name": "PNDMScheduler"}, 6, name, force=True) | {
+                "spacing": spacing}
+    if name in ("DDIM", "TCD"):
+        for eta in (0.0, 0.3, 0.55, 1.0):
+            for steps in (1, 2, 4, 9, 20):
+                for prediction in PREDICTIONS:
+                    yield case(file | {"prediction_type": prediction}, steps) | {"eta": eta}
+        for keys in ({"thresholding": True}, {"clip_sample": True}, {"set_alpha_to_one": True},
+                     {"timestep_spacing": "trailing"}, {"trained_betas": TRAINED}):
+            yield case(file | keys, 6) | {"eta": 0.7}
+    if name in ("LCM", "TCD"):
+        for original in (1, 4, 7, 50, 77, 333, 1000, 1001):
+            for steps in (1, 2, 4, 5, 8, 51):
+                yield case(file, steps) | {"original": original}
+    if name in ("DDPM", "DPMSolverMultistep", "DPMSolverSinglestep", "EulerDiscrete",
+                "HeunDiscrete", "LCM", "TCD"):
+        lists = LISTS + tuple(sorted(rng.sample(range(1000), rng.randrange(1, 20)), reverse=True)
+                              for _ in range(12))
+        for i, timesteps in enumerate(lists):
+            keys = {"prediction_type": PREDICTIONS[i % 3], "thresholding": i % 5 == 4,
+                    "timestep_spacing": SPACINGS[i % 2 * 2],
+                    # The third order takes differences of neighbours, and of their differences.
+                    "solver_order": 3 if i in (2, 5, 6) else 2}
+            one = case(file | keys, len(timesteps)) | {"timesteps": timesteps}
+            yield one | ({"eta": 0.4} if name == "TCD" and i % 2 else {})
+            if name in ("LCM", "TCD") and i % 3 == 0:
+                yield one | {"original": 20}
+        for keys in ({"interpolation_type": "log_linear"}, {"use_karras_sigmas": True},
+                     {"timestep_type": "continuous", "prediction_type": "v_prediction"},
+                     {"final_sigmas_type": "sigma_min"}, {"lambda_min_clipped": -2.0},
+                     {"use_lu_lambdas": True}, {"algorithm_type": "sde-dpmsolver++"},
+                     {"trained_betas": TRAINED, "num_train_timesteps": 60}):
+            if "trained_betas" not in keys:  # some classes then take what is out of range
+                yield case(file | keys, 4) | {"timesteps": [999, 759, 499, 259]}
+            yield case(file | keys, 4) | {"timesteps": [59, 40, 22, 3]}
+
+
+def random_case(name, rng):
+    """Any keys of the two distilled classes."""
+    train = rng.choice((1000, 1000, 500, 77))
+    pick = {"prediction_type": rng.choice(PREDICTIONS), "thresholding": rng.random() < 0.2,
+            "clip_sample": rng.random() < 0.3, "clip_sample_range": round(rng.uniform(0.3, 3), 2),
+            "dynamic_thresholding_ratio": round(rng.uniform(0.5, 1), 3),
+            "sample_max_value": round(rng.uniform(0.5, 5), 2), "num_train_timesteps": train,
+            "set_alpha_to_one": rng.random() < 0.5, "steps_offset": rng.randrange(3),
+            "original_inference_steps": rng.randrange(10, min(train, 200)),
+            "beta_schedule": rng.choice(("linear", "scaled_linear", "squaredcos_cap_v2")),
+            "timestep_scaling": round(rng.uniform(0.01, 20), 3)}
+    keys = rng.sample(sorted(pick), rng.randrange(2, len(pick)))
+    one = case({"_class_name": name + "Scheduler"} | {k: pick[k] for k in keys},
+               rng.randrange(1, 12), force=rng.random() < 0.5)
+    most = one["file"].get("num_train_timesteps", 1000)
+    if rng.random() < 0.3:
+        one["original"] = rng.randrange(5, most)
+    if rng.random() < 0.3:
+        one["timesteps"] = sorted(rng.sample(range(most), one["steps"]), reverse=True)
+    if name == "TCD":
+        one["eta"] = round(rng.random(), 3)
+    return one
 
 
 def all_cases():
     for name in VARIANTS:
         yield from cases_of(name)
+    rng = random.Random(11)
+    for name in VARIANTS:
+        yield from requests_of(name, rng)
+    for _ in range(80):
+        for name in ("LCM", "TCD"):
+            yield random_case(name, rng)
     for file in SWITCHES:
         for name in VARIANTS:
             yield case(file, 9, name, force=True)
-            if not name.startswith(("DD", "PNDM", "EulerA")):
+            if not name.startswith(WITHOUT_KARRAS):
                 yield case(file, 9, name, karras=1, force=True)
         yield case(file, 9, "DPMSolverMultistep", force=True, short="dpmpp-2m-sde")
         yield case(file, 20, "DPMSolverMultistep", force=True, short="dpmpp-2m-sde", karras=1)

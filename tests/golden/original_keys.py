@@ -15,7 +15,8 @@ RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_
 UNET = {"time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
         "conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2",
         "mid_block.resnets.0": "middle_block.0", "mid_block.attentions.0": "middle_block.1",
-        "mid_block.resnets.1": "middle_block.2"}
+        "mid_block.resnets.1": "middle_block.2", "add_embedding.linear_1": "label_emb.0.0",
+        "add_embedding.linear_2": "label_emb.0.2"}
 VAE = {"mid_block.resnets.0": "mid.block_1", "mid_block.attentions.0": "mid.attn_1",
        "mid_block.resnets.1": "mid.block_2", "conv_norm_out": "norm_out",
        "conv_shortcut": "nin_shortcut", "downsamplers.0": "downsample",
@@ -79,24 +80,24 @@ def original_vae(vae, prefix):
     return tensors
 
 
-def original_clip(text_encoder):
-    tensors = {f"cond_stage_model.transformer.{k}": v for k, v in text_encoder.state_dict().items()}
+def original_clip(text_encoder, prefix="cond_stage_model.transformer."):
+    tensors = {f"{prefix}{k}": v for k, v in text_encoder.state_dict().items()}
     context = text_encoder.config.max_position_embeddings
-    tensors["cond_stage_model.transformer.text_model.embeddings.position_ids"] = torch.arange(
-        context)[None]
+    tensors[f"{prefix}text_model.embeddings.position_ids"] = torch.arange(context)[None]
     return tensors
 
 
-def original_open_clip(text_encoder):
-    """With one layer more, and the projection behind it, which nobody uses: large numbers, so that
-    their use is noticed."""
+def original_open_clip(text_encoder, prefix="cond_stage_model.model."):
+    """With one layer more, which nobody uses, nor the projection where the text encoder has none:
+    large numbers, so that their use is noticed."""
     state = {k.removeprefix("text_model."): v for k, v in text_encoder.state_dict().items()}
     width, layers = text_encoder.config.hidden_size, text_encoder.config.num_hidden_layers
     tensors = {"token_embedding.weight": state["embeddings.token_embedding.weight"],
                "positional_embedding": state["embeddings.position_embedding.weight"],
                "ln_final.weight": state["final_layer_norm.weight"],
                "ln_final.bias": state["final_layer_norm.bias"],
-               "text_projection": torch.full((width, width), 100.0),
+               "text_projection": state["text_projection.weight"].T
+               if "text_projection.weight" in state else torch.full((width, width), 100.0),
                "logit_scale": torch.tensor(100.0)}
     for i in range(layers):
         for key, tensor in state.items():
@@ -109,7 +110,14 @@ def original_open_clip(text_encoder):
     for key in [k for k in tensors if k.startswith("transformer.resblocks.0.")]:
         unused = key.replace("resblocks.0", f"resblocks.{layers}")
         tensors[unused] = torch.full_like(tensors[key], 50.0)
-    return {f"cond_stage_model.model.{k}": v for k, v in tensors.items()}
+    return {f"{prefix}{k}": v for k, v in tensors.items()}
+
+
+# Which text encoder is where: (its name in the pipeline, OpenCLIP's naming, prefix)
+TEXT = {"clip": [("text_encoder", False, "cond_stage_model.transformer.")],
+        "open_clip": [("text_encoder", True, "cond_stage_model.model.")],
+        "xl": [("text_encoder", False, "conditioner.embedders.0.transformer."),
+               ("text_encoder_2", True, "conditioner.embedders.1.model.")]}
 
 
 def surplus():
@@ -122,22 +130,23 @@ def surplus():
 def check(tensors, pipe, spec):
     """diffusers' conversion gives back every tensor of every network."""
     convert = single_file_utils
-    unet = convert.convert_ldm_unet_checkpoint(dict(tensors), dict(pipe.unet.config))
-    vae = convert.convert_ldm_vae_checkpoint(dict(tensors), dict(pipe.vae.config))
-    if spec["single_file"]["open_clip"]:
-        text = convert.convert_open_clip_checkpoint(
-            pipe.text_encoder, dict(tensors), prefix="cond_stage_model.model.")
-    else:
-        text = convert.convert_ldm_clip_checkpoint(dict(tensors))
-    for network, found in ((pipe.unet, unet), (pipe.vae, vae), (pipe.text_encoder, text)):
+    found = [(pipe.unet, convert.convert_ldm_unet_checkpoint(dict(tensors), dict(pipe.unet.config))),
+             (pipe.vae, convert.convert_ldm_vae_checkpoint(dict(tensors), dict(pipe.vae.config)))]
+    for name, open_clip, prefix in TEXT[spec["single_file"]["text"]]:
+        network = getattr(pipe, name)
+        found.append((network, convert.convert_open_clip_checkpoint(
+            network, dict(tensors), prefix=prefix) if open_clip else
+            convert.convert_ldm_clip_checkpoint(dict(tensors))))
+    for network, converted in found:
         for key, tensor in network.state_dict().items():
-            assert torch.equal(found[key].reshape(tensor.shape), tensor), key
+            assert torch.equal(converted[key].reshape(tensor.shape), tensor), key
 
 
 def write(path, spec, pipe):
     tensors = original_unet(pipe.unet) | original_vae(pipe.vae, spec["single_file"]["vae_prefix"])
-    to_text = original_open_clip if spec["single_file"]["open_clip"] else original_clip
-    tensors |= to_text(pipe.text_encoder) | surplus()
+    for name, open_clip, prefix in TEXT[spec["single_file"]["text"]]:
+        tensors |= (original_open_clip if open_clip else original_clip)(getattr(pipe, name), prefix)
+    tensors |= surplus()
     check(tensors, pipe, spec)
     stored = {k: v.to(spec["single_file"]["dtype"]).contiguous() if v.is_floating_point() else v
               for k, v in tensors.items()}

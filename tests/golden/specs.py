@@ -15,7 +15,7 @@ SD1 = {
     "version": "0.6.0",
     "storage": {"dtype": torch.float32},
     "storage_of": {"text_encoder": {"dtype": torch.float16}},
-    "single_file": {"dtype": torch.float16, "open_clip": False,
+    "single_file": {"dtype": torch.float16, "text": "clip",
                     "vae_prefix": "first_stage_model."},
     "position_ids": True,
     "pad_token": "<|endoftext|>",
@@ -95,7 +95,7 @@ SD2 = {
     "text_weight": 0.3,
     "version": "0.8.0",
     "storage": {"dtype": torch.float16},
-    "single_file": {"dtype": torch.float16, "open_clip": True, "vae_prefix": "vae."},
+    "single_file": {"dtype": torch.float16, "text": "open_clip", "vae_prefix": "vae."},
     "pad_token": "!",
     "fit_sizes": [(8, 8), (8, 12), (9, 10)],
     "unet": {
@@ -355,10 +355,11 @@ ODD3 = {
 # different widths and paddings, the second's end token by the old rule, no attention in the finest
 # level, transformer layers by level.
 XL1 = {
+    "single_file": {"dtype": torch.float16, "text": "xl", "vae_prefix": "first_stage_model."},
     "pipeline": "StableDiffusionXLPipeline",
     "seed": 6,
-    "caution": 2.0,
-    "text_weight": 0.2,
+    "caution": 3.0,
+    "text_weight": 0.1,
     "version": "0.19.0.dev0",
     "storage": {"dtype": torch.float16},
     "pad_token": "<|endoftext|>",
@@ -504,5 +505,52 @@ XL2 = XL1 | {
     },
 }
 
+# A latent consistency model: the guidance embedding, of an odd width.
+LCM = {
+    "seed": 6,
+    "caution": 1.0,
+    "text_weight": 0.2,
+    "pipeline": "LatentConsistencyModelPipeline",
+    "version": "0.22.0.dev0",
+    "storage": {"dtype": torch.float16},
+    "pad_token": "<|endoftext|>",
+    "fit_sizes": [(8, 8), (7, 9)],
+    "unet": SD1["unet"] | {
+        "_diffusers_version": "0.22.0.dev0",
+        "attention_head_dim": [2, 4, 4],
+        "block_out_channels": [16, 24, 32],
+        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+        "layers_per_block": 1,
+        "time_cond_proj_dim": 21,
+        "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+    },
+    "vae": SD1["vae"] | {"block_out_channels": [8, 8, 8, 12], "layers_per_block": 1},
+    "text": SD1["text"] | {
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "max_position_embeddings": 20,
+    },
+    "scheduler": {
+        "_class_name": "LCMScheduler",
+        "_diffusers_version": "0.22.0.dev0",
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "clip_sample": False,
+        "clip_sample_range": 1.0,
+        "dynamic_thresholding_ratio": 0.995,
+        "num_train_timesteps": 1000,
+        "original_inference_steps": 50,
+        "prediction_type": "epsilon",
+        "rescale_betas_zero_snr": False,
+        "sample_max_value": 1.0,
+        "set_alpha_to_one": True,
+        "steps_offset": 0,
+        "thresholding": False,
+        "timestep_spacing": "leading",
+        "trained_betas": None,
+    },
+}
+
 SPECS = {"sd1": SD1, "sd2": SD2, "odd1": ODD1, "odd2": ODD2, "odd3": ODD3,
-         "xl1": XL1, "xl2": XL2}
+         "lcm": LCM, "xl1": XL1, "xl2": XL2}

@@ -32,14 +32,14 @@ typedef struct networks {
     tg__kernels kernels;
     tg__dnnl *dnnl;
     tg__dtype dtype;
-    tg__weights *weights[3];
-    tg__network *networks[3];
-    tg__context contexts[3];
+    tg__weights *weights[4];
+    tg__network *networks[4];
+    tg__context contexts[4];
     tg__safetensors *golden;
     int compared;
 } networks;
 
-enum { UNET, VAE, TEXT_ENCODER, NETWORKS };
+enum { UNET, VAE, TEXT_ENCODER, TEXT_ENCODER_2, NETWORKS };
 
 static void open_network(networks *n, int i, const char *role, const tg__network_class *class)
 {
@@ -67,6 +67,8 @@ static void open_networks(networks *n, const char *name, tg_cpu cap, tg__dtype d
     open_network(n, UNET, "unet", &tg__unet_class);
     open_network(n, VAE, "vae", &tg__autoencoder_kl_class);
     open_network(n, TEXT_ENCODER, "text_encoder", &tg__clip_text_class);
+    if (strncmp(name, "xl", 2) == 0)
+        open_network(n, TEXT_ENCODER_2, "text_encoder_2", &tg__clip_text_projection_class);
     for (int i = 0; i < NETWORKS; i++) {
         n->contexts[i].kernels = &n->kernels;
         n->contexts[i].dnnl = n->dnnl;
@@ -256,6 +258,38 @@ static void text_case(networks *n, json_t *c)
     free(copy);
 }
 
+/* Hidden states before the final norm and, where the network projects, what it pools. */
+static void states_case(networks *n, json_t *c)
+{
+    const char *prefix = text_of(c, "prefix");
+    int role = strcmp(text_of(c, "role"), "text_encoder") == 0 ? TEXT_ENCODER : TEXT_ENCODER_2;
+    const tg__facts *facts = &n->networks[role]->facts;
+    const tg__weight *ids = golden(n, prefix, "ids");
+    size_t tokens = ids->bytes / sizeof(int32_t), width = (size_t)facts->text_width;
+    size_t pooled = (size_t)facts->pooled_width, end = (size_t)int_of(c, "end");
+    int32_t *copy = malloc(ids->bytes);
+    memcpy(copy, ids->data, ids->bytes);
+    tg__pass pass = {
+        .kind = TG__PASS_STATES, .n = 1, .tokens = (int)tokens, .skip = int_of(c, "skip")};
+    tg__program *plan = lower(n, role, &pass);
+    void *workspace = finish_plan(n, plan);
+    float *out = tg__aligned(tokens * width * sizeof(float));
+    float *all = tg__aligned((tokens * pooled + 1) * sizeof(float));
+    tg__program_bind(plan, TG__CLIP_IDS, copy);
+    tg__program_bind(plan, TG__CLIP_OUTPUT, out);
+    if (pooled > 0)
+        tg__program_bind(plan, TG__CLIP_POOLED, all);
+    tg__program_run(plan, NULL);
+    compare_values(n, prefix, "hidden", out, tokens * width);
+    if (pooled > 0)
+        compare_values(n, prefix, "pooled", all + end * pooled, pooled);
+    tg__program_free(plan);
+    free(workspace);
+    free(out);
+    free(all);
+    free(copy);
+}
+
 static void unet_case(networks *n, json_t *c)
 {
     enum { SLOTS = 512 };
@@ -266,8 +300,10 @@ static void unet_case(networks *n, json_t *c)
     int tokens = (int)golden(n, prefix, "text")->shape[1];
     float *sample = golden_values(n, prefix, "sample", &size);
     float *text = golden_values(n, prefix, "text", NULL);
+    bool told = n->networks[UNET]->facts.guidance_width > 0;
+    float *guidance = told ? golden_values(n, prefix, "guidance", NULL) : NULL;
     void *slots[SLOTS] = {0};
-    float *out = malloc(size * sizeof *out);
+    float *out = malloc(size * sizeof *out), *pooled = NULL, *time_ids = NULL;
     tg__pass text_pass = {.kind = TG__PASS_TEXT, .n = count, .tokens = tokens};
     tg__pass run = {.n = count, .h = h, .w = w, .tokens = tokens};
     tg__program *keys = lower(n, UNET, &text_pass), *plan = lower(n, UNET, &run);
@@ -282,6 +318,14 @@ static void unet_case(networks *n, json_t *c)
     tg__program_bind(plan, TG__UNET_SAMPLE, sample);
     tg__program_bind(plan, TG__UNET_TIMESTEP, &timestep);
     tg__program_bind(plan, TG__UNET_OUTPUT, out);
+    if (told)
+        tg__program_bind(plan, TG__UNET_GUIDANCE, guidance);
+    if (n->networks[UNET]->facts.pooled_width > 0) {
+        pooled = golden_values(n, prefix, "text_embeds", NULL);
+        time_ids = golden_values(n, prefix, "time_ids", NULL);
+        tg__program_bind(plan, TG__UNET_POOLED, pooled);
+        tg__program_bind(plan, TG__UNET_TIME_IDS, time_ids);
+    }
     tg__program_run(keys, NULL);
     run_and_compare(n, plan, prefix, "", text_of(c, "blocks"));
     compare_values(n, prefix, "out", out, size);
@@ -293,7 +337,10 @@ static void unet_case(networks *n, json_t *c)
     free(workspaces[1]);
     free(sample);
     free(text);
+    free(guidance);
     free(out);
+    free(pooled);
+    free(time_ids);
 }
 
 static void vae_case(networks *n, json_t *c, bool decode)
@@ -344,6 +391,8 @@ static void compare_model(const char *model, tg_cpu cap, tg__dtype dtype, int wi
         const char *kind = text_of(c, "kind");
         if (strcmp(kind, "text") == 0)
             text_case(&n, c);
+        else if (strcmp(kind, "states") == 0)
+            states_case(&n, c);
         else if (strcmp(kind, "unet") == 0)
             unet_case(&n, c);
         else
@@ -354,7 +403,7 @@ static void compare_model(const char *model, tg_cpu cap, tg__dtype dtype, int wi
     json_decref(cases);
 }
 
-static const char *const models[] = {"sd1", "sd2", "odd1", "odd2", "odd3"};
+static const char *const models[] = {"sd1", "sd2", "odd1", "odd2", "odd3", "lcm", "xl1", "xl2"};
 
 /* winograd_positions: 0, or 1 for Winograd's convolutions wherever they can be. */
 static void compare_all(tg_cpu cap, tg__dtype dtype, int winograd_positions)

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "skip.h"
 #include "tgate.h"
@@ -32,7 +33,7 @@ static const char *text_of(json_t *c, const char *key)
 static const char *text_or_null(json_t *c, const char *key)
 {
     const char *text = text_of(c, key);
-    return *text ? text : NULL;
+    return text && *text ? text : NULL;
 }
 static int int_of(json_t *c, const char *key)
 {
@@ -94,28 +95,42 @@ typedef struct setting {
 
 static tg_model *open_model(json_t *c, const setting *s)
 {
-    char path[512], tokenizer[600], file[600];
+    char path[512], file[600];
     tg_model *model;
     tg_model_options options;
     tg_model_options_init(&options);
     options.scheduler = text_or_null(c, "scheduler");
     options.karras = int_of(c, "karras");
     options.prediction_type = text_or_null(c, "prediction");
+    options.timestep_spacing = text_or_null(c, "spacing");
     options.cpu = s->cpu;
     snprintf(path, sizeof path, TG_TEST_DATA "/golden/models/%s", text_of(c, "model"));
-    snprintf(tokenizer, sizeof tokenizer, "%s/tokenizer", path);
     snprintf(file, sizeof file, "%s.safetensors", path);
     if (s->single_file) {
         options.config_dir = path;
-        options.tokenizer_dir = tokenizer;
+        options.tokenizer_dir = path;
     }
     if (tg_model_open(&model, s->single_file ? file : path, &options) != TG_OK)
         fail_msg("%s: %s", text_of(c, "name"), tg_model_message(model));
     return model;
 }
 
-static tg_generate_options options_of(json_t *c, const tg_model *model)
+/* [original width, height, crop's top, left, target width, height]; of XL's cases alone. */
+static tg_sizes sizes_of(json_t *c, const char *key)
 {
+    const json_t *list = json_object_get(c, key);
+    int n[6] = {0};
+    for (size_t i = 0; i < 6; i++)
+        n[i] = (int)json_integer_value(json_array_get(list, i));
+    return (tg_sizes){n[0], n[1], n[2], n[3], n[4], n[5]};
+}
+
+enum { MOST_TIMESTEPS = 32 };
+
+/* timesteps: room for the case's own. */
+static tg_generate_options options_of(json_t *c, const tg_model *model, int *timesteps)
+{
+    const json_t *list = json_object_get(c, "timesteps");
     tg_generate_options o;
     tg_generate_options_init(&o, model);
     o.steps = int_of(c, "steps");
@@ -127,7 +142,16 @@ static tg_generate_options options_of(json_t *c, const tg_model *model)
     o.seed = (uint64_t)json_integer_value(json_object_get(c, "seed"));
     o.gate = (tg_gate){int_of(c, "gate_step"), int_of(c, "sp_interval"), int_of(c, "fi_interval"),
                        int_of(c, "warm_up")};
+    o.sizes = sizes_of(c, "sizes");
+    o.negative_sizes = sizes_of(c, "negative_sizes");
+    o.deepcache = (tg_deepcache){int_of(c, "deepcache_interval"), int_of(c, "deepcache_branch")};
     o.decode = text_or_null(c, "picture") != NULL;
+    o.eta = number_of(c, "eta");
+    o.original_steps = int_of(c, "original");
+    o.timestep_count = (int)json_array_size(list);
+    for (int i = 0; i < o.timestep_count && i < MOST_TIMESTEPS; i++)
+        timesteps[i] = (int)json_integer_value(json_array_get(list, (size_t)i));
+    o.timesteps = o.timestep_count > 0 ? timesteps : NULL;
     return o;
 }
 
@@ -144,7 +168,8 @@ static bool check_case(json_t *c, const setting *s)
     tg_session_options_init(&so);
     so.dtype = dtype;
     so.threads = 1; /* several tests run at once */
-    tg_generate_options o = options_of(c, model);
+    int timesteps[MOST_TIMESTEPS];
+    tg_generate_options o = options_of(c, model, timesteps);
     tg_array start = {0};
     if (text_or_null(c, "start")) {
         start = read_array(text_of(c, "start"));
@@ -153,6 +178,8 @@ static bool check_case(json_t *c, const setting *s)
     tg_prompt_options po;
     tg_prompt_options_init(&po);
     po.clip_skip = int_of(c, "clip_skip");
+    po.text_2 = text_of(c, "prompt_2");
+    po.negative_2 = text_of(c, "negative_2");
     if (tg_session_new(&session, model, &so) != TG_OK ||
         tg_prompt_encode(&prompt, session, text_of(c, "prompt"), text_of(c, "negative"), &po) !=
             TG_OK ||
@@ -176,6 +203,13 @@ static bool check_case(json_t *c, const setting *s)
     return good;
 }
 
+static bool has_single_file(const char *model)
+{
+    char file[600];
+    snprintf(file, sizeof file, TG_TEST_DATA "/golden/models/%s.safetensors", model);
+    return access(file, R_OK) == 0;
+}
+
 static void check_all(setting s)
 {
     json_error_t fault;
@@ -185,7 +219,7 @@ static void check_all(setting s)
     assert_true(json_array_size(cases) > 2);
     for (size_t i = 0; i < json_array_size(cases); i += s.every) {
         json_t *c = json_array_get(cases, i);
-        if (s.single_file && strncmp(text_of(c, "model"), "sd", 2) != 0)
+        if (s.single_file && !has_single_file(text_of(c, "model")))
             continue;
         off += !check_case(c, &s);
         tried++;

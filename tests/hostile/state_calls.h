@@ -193,6 +193,17 @@ static tg_status encode_bad_negative(const world *w, int i)
     return status;
 }
 
+/* This model has one text encoder. */
+static tg_status encode_second(const world *w, int i)
+{
+    tg_prompt_options o;
+    tg_prompt_options_init(&o);
+    *(i ? &o.negative_2 : &o.text_2) = "a fox";
+    tg_status status = encode_text(w, "a", &o);
+    about(w, tg_session_error(w->session), i ? "negative_2" : "text_2");
+    return status;
+}
+
 static tg_status encode_nowhere(const world *w, int i)
 {
     (void)i;
@@ -328,6 +339,19 @@ static tg_status generate_spoiled(const world *w, int i)
     apply(&o, &generate_spoils[i]);
     tg_status status = generate_with(w, &w->prompt, 1, &o);
     about(w, tg_session_error(w->session), generate_spoils[i].field);
+    return status;
+}
+
+/* This model is not told sizes. */
+static tg_status generate_with_sizes(const world *w, int i)
+{
+    tg_generate_options o = usual();
+    tg_sizes *sizes = i / 3 ? &o.negative_sizes : &o.sizes;
+    *(i % 3 == 0   ? &sizes->original_width
+      : i % 3 == 1 ? &sizes->crop_left
+                   : &sizes->target_height) = 64;
+    tg_status status = generate_with(w, &w->prompt, 1, &o);
+    about(w, tg_session_error(w->session), i / 3 ? "negative_sizes" : "sizes");
     return status;
 }
 

@@ -92,6 +92,13 @@ static void add_models_of_options(broken *b)
     add_model(b, "config_dir", GOLDEN, &o);
     o = usual_model(), o.tokenizer_dir = long_text;
     add_model(b, "tokenizer_dir", GOLDEN, &o);
+    static const tg_network_path nobodys = {"nobody", GOLDEN}, nowhere = {"vae", NO_FILE};
+    o = usual_model(), o.networks = &nobodys, o.network_count = 1;
+    add_model(b, "role of nobody", GOLDEN, &o);
+    o = usual_model(), o.networks = &nowhere, o.network_count = 1;
+    add_model(b, "network of nothing", GOLDEN, &o);
+    o = usual_model(), o.network_count = 1;
+    add_model(b, "networks NULL", GOLDEN, &o);
     o = usual_model(), o.progress = never;
     add_model(b, "cancelled", GOLDEN, &o);
 }

@@ -141,11 +141,15 @@ static tg_status tiled_run(const char *path, steps *s, tg_dtype dtype)
     return status;
 }
 
-static void check_loop(tg_dtype dtype)
+#define USUAL TG_TEST_DATA "/golden/models/sd1"
+#define XL TG_TEST_DATA "/golden/models/xl1"
+#define TOLD TG_TEST_DATA "/golden/models/lcm" /* the guidance; it draws noise at every step */
+
+static void check_loop(const char *path, tg_dtype dtype)
 {
     steps s = {0};
     fail_at = 0;
-    assert_int_equal(whole_run(TG_TEST_DATA "/golden/models/sd1", &s, dtype), TG_OK);
+    assert_int_equal(whole_run(path, &s, dtype), TG_OK);
     assert_true(s.seen > 6);
     assert_true(s.at_first > 100);
     assert_int_equal(s.at_last - s.at_first, 0);
@@ -154,21 +158,21 @@ static void check_loop(tg_dtype dtype)
 static void no_allocation_in_the_loop(void **state)
 {
     (void)state;
-    check_loop(TG_DTYPE_F32);
+    check_loop(USUAL, TG_DTYPE_F32);
+    check_loop(TOLD, TG_DTYPE_F32);
 }
 
 static void no_allocation_in_the_int8_loop(void **state)
 {
     (void)state;
     tg_skip_without_vnni();
-    check_loop(TG_DTYPE_INT8);
+    check_loop(USUAL, TG_DTYPE_INT8);
 }
 
 /* Every allocation from the first on, then ever fewer. */
-static void fail_each(tg_status (*run)(const char *, steps *, tg_dtype), tg_dtype dtype,
-                      bool from_work)
+static void fail_each(tg_status (*run)(const char *, steps *, tg_dtype), const char *path,
+                      tg_dtype dtype, bool from_work)
 {
-    const char *path = TG_TEST_DATA "/golden/models/sd1";
     steps s = {0};
     allocations = fail_at = 0;
     assert_int_equal(run(path, &s, dtype), TG_OK);
@@ -189,7 +193,23 @@ static void fail_each(tg_status (*run)(const char *, steps *, tg_dtype), tg_dtyp
 static void each_allocation_fails(void **state)
 {
     (void)state;
-    fail_each(whole_run, TG_DTYPE_F32, false);
+    fail_each(whole_run, USUAL, TG_DTYPE_F32, false);
+    fail_each(whole_run, TOLD, TG_DTYPE_F32, false);
+}
+
+/* Two text encoders, and conditions that the request adds. */
+static void each_allocation_of_xl_fails(void **state)
+{
+    (void)state;
+    fail_each(whole_run, XL, TG_DTYPE_F32, false);
+}
+
+/* A VAE that encodes in an f32 session of its own. */
+static void each_allocation_of_encoding_in_f32_fails(void **state)
+{
+    (void)state;
+    tg_skip_without_avx512();
+    fail_each(tiled_run, XL, TG_DTYPE_BF16, true);
 }
 
 /* A program of one Winograd convolution, for the models here have too small maps for it. */
@@ -244,13 +264,13 @@ static void each_allocation_of_int8_fails(void **state)
 {
     (void)state;
     tg_skip_without_vnni();
-    fail_each(whole_run, TG_DTYPE_INT8, false);
+    fail_each(whole_run, USUAL, TG_DTYPE_INT8, false);
 }
 
 static void each_allocation_of_tiles_fails(void **state)
 {
     (void)state;
-    fail_each(tiled_run, TG_DTYPE_F32, true);
+    fail_each(tiled_run, USUAL, TG_DTYPE_F32, true);
 }
 
 /* With a cache that is not there yet, and with one that is: a failed allocation fails the call, or
@@ -258,7 +278,7 @@ static void each_allocation_of_tiles_fails(void **state)
 static void each_allocation_fails_with_a_cache(void **state)
 {
     scratch *folder = *state;
-    const char *path = TG_TEST_DATA "/golden/models/sd1";
+    const char *path = USUAL;
     char cache[128];
     snprintf(cache, sizeof cache, "%s/cache", folder->folder);
     cache_dir = cache;
@@ -295,6 +315,8 @@ int main(void)
         cmocka_unit_test(no_allocation_in_the_int8_loop),
         cmocka_unit_test(each_allocation_fails),
         cmocka_unit_test(each_allocation_of_int8_fails),
+        cmocka_unit_test(each_allocation_of_xl_fails),
+        cmocka_unit_test(each_allocation_of_encoding_in_f32_fails),
         cmocka_unit_test(each_allocation_of_winograd_fails),
         cmocka_unit_test(each_allocation_of_tiles_fails),
         cmocka_unit_test_setup_teardown(each_allocation_fails_with_a_cache, scratch_make,

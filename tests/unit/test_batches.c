@@ -174,10 +174,50 @@ static void from_embeddings(void **state)
     end(&f);
 }
 
+/* ----------------------------------------------------------------------- the same prompt again */
+
+typedef struct wish {
+    int prompt;
+    double guidance;
+} wish;
+
+static tg_result *draw(fixture *f, wish w)
+{
+    tg_generate_options o = options_of(f, v1, w.guidance);
+    o.count = 1;
+    o.seeds = NULL;
+    return make_pictures(f->session, &f->prompts[w.prompt], 1, &o);
+}
+
+/* A session keeps what follows from a text for the next request of the same prompt, and for no
+ * other. */
+static void texts_stay(void **state)
+{
+    (void)state;
+    static const wish wishes[] = {{0, 5}, {0, 5}, {1, 5}, {0, 5}, {0, 1}, {0, 5}};
+    enum { WISHES = sizeof wishes / sizeof *wishes };
+    setting s = {SMALL, NULL, TG_CPU_C, TG_DTYPE_F32};
+    fixture f = begin(s);
+    double gmac[WISHES];
+    for (int i = 0; i < WISHES; i++) {
+        fixture fresh = begin(s);
+        tg_result *got = draw(&f, wishes[i]), *expected = draw(&fresh, wishes[i]);
+        assert_int_equal(compare(tg_result_latents(got), tg_result_latents(expected)).worst, 0);
+        gmac[i] = tg_result_gmac(got);
+        tg_result_free(got);
+        tg_result_free(expected);
+        end(&fresh);
+    }
+    assert_true(gmac[1] < gmac[0] && gmac[2] == gmac[0] && gmac[3] == gmac[0]);
+    assert_true(gmac[4] < gmac[0] && gmac[5] == gmac[0]);
+    end(&f);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(in_f32), cmocka_unit_test(in_bf16),
-                                       cmocka_unit_test(in_int8), cmocka_unit_test(in_plain_c),
-                                       cmocka_unit_test(from_embeddings)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(in_f32),          cmocka_unit_test(in_bf16),
+        cmocka_unit_test(in_int8),         cmocka_unit_test(in_plain_c),
+        cmocka_unit_test(from_embeddings), cmocka_unit_test(texts_stay)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

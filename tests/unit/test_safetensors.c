@@ -67,7 +67,7 @@ static void test_reads_what_the_library_writes(void **state)
         {"float32", "F32", TG__F32, 24},
         {"float16", "F16", TG__F16, 12},
         {"bfloat16", "BF16", TG__BF16, 12},
-        {"float64", "F64", TG__OTHER, 48},
+        {"float64", "F64", TG__F64, 48},
         {"complex64", "C64", TG__OTHER, 48},
         {"int64", "I64", TG__OTHER, 48},
         {"uint64", "U64", TG__OTHER, 48},
@@ -78,8 +78,8 @@ static void test_reads_what_the_library_writes(void **state)
         {"int8", "I8", TG__OTHER, 6},
         {"uint8", "U8", TG__OTHER, 6},
         {"bool", "BOOL", TG__OTHER, 6},
-        {"float8_e4m3fn", "F8_E4M3", TG__OTHER, 6},
-        {"float8_e5m2", "F8_E5M2", TG__OTHER, 6},
+        {"float8_e4m3fn", "F8_E4M3", TG__F8_E4M3, 6},
+        {"float8_e5m2", "F8_E5M2", TG__F8_E5M2, 6},
     };
     tg__error error = {0};
     tg__safetensors *file =
@@ -140,6 +140,32 @@ static void test_order_and_alignment(void **state)
     assert_int_equal(tg__safetensors_find(file, "d")->rank, 8);
     assert_null(tg__safetensors_metadata(file, "format"));
     tg__safetensors_close(file);
+}
+
+/* Numbers that a tensor beside them scales are told from plain ones. */
+static void test_scaled(void **state)
+{
+    static const char *const marks[] = {"scaled_fp8", "model.diffusion_model.scaled_fp8",
+                                        "a.scale_weight", "a.weight_scale", "a.bias"};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        char header[300];
+        tg__error error = {0};
+        bool scaled = i < 4;
+        snprintf(header, sizeof header,
+                 "{\"a.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[2],\"data_offsets\":[0,2]},"
+                 "\"b.weight\":{\"dtype\":\"F8_E5M2\",\"shape\":[2],\"data_offsets\":[2,4]},"
+                 "\"%s\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[4,6]}}",
+                 marks[i]);
+        tg__safetensors *file = open_header(*state, header, 6, &error);
+        assert_non_null(file);
+        const tg__weight *a = tg__safetensors_find(file, "a.weight");
+        const tg__weight *b = tg__safetensors_find(file, "b.weight");
+        assert_int_equal(a->dtype, scaled ? TG__OTHER : TG__F8_E4M3);
+        assert_int_equal(b->dtype, scaled ? TG__OTHER : TG__F8_E5M2);
+        assert_string_equal(a->dtype_name, scaled ? "scaled fp8" : "F8_E4M3");
+        assert_int_equal(tg__safetensors_find(file, marks[i])->dtype, TG__F16);
+        tg__safetensors_close(file);
+    }
 }
 
 static void test_no_tensors(void **state)
@@ -525,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_reads_what_the_library_writes),
         cmocka_unit_test(test_order_and_alignment),
         cmocka_unit_test(test_no_tensors),
+        cmocka_unit_test(test_scaled),
         cmocka_unit_test(test_many_tensors),
         cmocka_unit_test(test_no_file),
         cmocka_unit_test(test_lengths),

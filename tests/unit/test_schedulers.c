@@ -106,23 +106,45 @@ static double compare_samples(const float *found, const float *expected)
     return most / scale;
 }
 
+enum { MOST_TIMESTEPS = 64 };
+
+/* What a case asks for; timesteps: room for the list of it. */
+static tg__steps steps_of(tg__config *line, int *timesteps)
+{
+    tg__steps steps = {
+        .count = (int)tg__config_int(line, "steps", 1, 1000000, 1),
+        .original_steps = (int)tg__config_int(line, "original", 1, 1000000, 0),
+        .eta = tg__config_number(line, "eta", 0, 1, 0),
+    };
+    int count = tg__config_list(line, "timesteps", MOST_TIMESTEPS);
+    for (int i = 0; i < count; i++)
+        timesteps[i] = (int)tg__config_list_int(line, "timesteps", i, 0, 1000000);
+    if (count >= 0) {
+        steps.timesteps = timesteps;
+        steps.count = count;
+    }
+    return steps;
+}
+
 /* A case of the script; returns a scheduler that is prepared, or NULL. */
 static tg__scheduler *make(tg__config *line, tg__error *error, const char *short_name)
 {
     tg__config *file = tg__config_object(line, "file");
     const char *class_name = tg__config_string(line, "class", ""),
                *prediction = tg__config_string(line, "prediction", "");
+    int timesteps[MOST_TIMESTEPS];
     tg__scheduler_override override = {
         .class_name = *short_name   ? short_name
                       : *class_name ? class_name
                                     : NULL,
         .karras = (int)tg__config_int(line, "karras", -1, 1, -1),
         .prediction_type = *prediction ? prediction : NULL,
+        .timestep_spacing = tg__config_string(line, "spacing", NULL),
         .force_stable_diffusion = tg__config_bool(line, "force", false),
     };
     tg__scheduler *s = tg__scheduler_new(file, &override, error);
-    int steps = (int)tg__config_int(line, "steps", 1, 1000000, 1);
-    if (s && tg__scheduler_set_steps(s, steps, N, COUNT, error) != TG_OK) {
+    tg__steps steps = steps_of(line, timesteps);
+    if (s && tg__scheduler_set_steps(s, &steps, N, COUNT, error) != TG_OK) {
         tg__scheduler_free(s);
         return NULL;
     }
@@ -212,7 +234,7 @@ static const char *outcome(tg__error *error, const char *text, tg__scheduler_ove
     tg__config *config = tg__config_parse(text, strlen(text), "scheduler_config.json", error);
     tg__scheduler *s = config ? tg__scheduler_new(config, &override, error) : NULL;
     if (s)
-        tg__scheduler_set_steps(s, steps, N, COUNT, error);
+        tg__scheduler_set_steps(s, &(tg__steps){.count = steps}, N, COUNT, error);
     assert_true(s || error->status != TG_OK);
     tg__scheduler_free(s);
     tg__config_close(config);
@@ -242,7 +264,7 @@ static void test_refused_keys(void **state)
          TG_ERROR_UNSUPPORTED},
         {"FooScheduler", "",
          AT "_class_name \"FooScheduler\" is not implemented, expected ddim, ddpm, pndm, lms, "
-            "euler, euler-a, heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc or deis",
+            "euler, euler-a, heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc, deis, lcm or tcd",
          TG_ERROR_UNSUPPORTED},
         {"DDIMScheduler", "\"num_train_timesteps\": 1000000000000",
          AT "num_train_timesteps is 1000000000000, expected an integer from 1 to 100000",
@@ -388,12 +410,12 @@ static void test_overrides(void **state)
     assert_string_equal(
         outcome(&error, text, (tg__scheduler_override){.class_name = "fast", .karras = -1}, 4),
         "scheduler \"fast\" is not implemented, expected ddim, ddpm, pndm, lms, euler, euler-a, "
-        "heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc or deis");
+        "heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc, deis, lcm or tcd");
     assert_int_equal(error.status, TG_ERROR_ARGUMENT);
     assert_string_equal(
         outcome(&error, text, (tg__scheduler_override){.folder_class = "Own", .karras = -1}, 4),
         "model_index.json: scheduler \"Own\" is not implemented, expected ddim, ddpm, pndm, lms, "
-        "euler, euler-a, heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc or deis");
+        "euler, euler-a, heun, dpm2, dpmpp-2m, dpmpp-2m-sde, dpmpp-2s, unipc, deis, lcm or tcd");
     assert_int_equal(error.status, TG_ERROR_UNSUPPORTED);
     for (int karras = 0; karras < 2; karras++) {
         assert_string_equal(outcome(&error, text, (tg__scheduler_override){.karras = karras}, 4),
@@ -441,7 +463,7 @@ static void test_list(void **state)
             tg__config_close(config);
         }
     }
-    assert_int_equal(count, 13);
+    assert_int_equal(count, 15);
     assert_false(tg__scheduler_list(-1, &class_name, &short_name));
 }
 
@@ -456,14 +478,18 @@ static void test_again(void **state)
         tg__scheduler_override override = {.class_name = short_name, .karras = -1};
         tg__config *config = tg__config_parse("{}", 2, "x", &error);
         tg__scheduler *s = tg__scheduler_new(config, &override, &error);
-        assert_int_equal(tg__scheduler_set_steps(s, 6, N, COUNT, &error), TG_OK);
+        assert_int_equal(tg__scheduler_set_steps(s, &(tg__steps){.count = 6}, N, COUNT, &error),
+                         TG_OK);
         run(s, first);
-        assert_int_equal(tg__scheduler_set_steps(s, 1001, N, COUNT, &error), TG_ERROR_ARGUMENT);
+        assert_int_equal(tg__scheduler_set_steps(s, &(tg__steps){.count = 1001}, N, COUNT, &error),
+                         TG_ERROR_ARGUMENT);
         assert_int_equal(tg__scheduler_evaluations(s), 0);
         error = (tg__error){0};
-        assert_int_equal(tg__scheduler_set_steps(s, 9, N, COUNT, &error), TG_OK);
+        assert_int_equal(tg__scheduler_set_steps(s, &(tg__steps){.count = 9}, N, COUNT, &error),
+                         TG_OK);
         run(s, second);
-        assert_int_equal(tg__scheduler_set_steps(s, 6, N, COUNT, &error), TG_OK);
+        assert_int_equal(tg__scheduler_set_steps(s, &(tg__steps){.count = 6}, N, COUNT, &error),
+                         TG_OK);
         run(s, second);
         assert_memory_equal(first, second, sizeof first);
         tg__scheduler_free(s);
@@ -480,7 +506,8 @@ static void test_memory(void **state)
     tg__config *config = tg__config_parse("{}", 2, "x", &error);
     tg__scheduler *s = tg__scheduler_new(config, &override, &error);
     (void)state;
-    assert_int_equal(tg__scheduler_set_steps(s, 6, SIZE_MAX / 4, 1, &error), TG_ERROR_MEMORY);
+    assert_int_equal(tg__scheduler_set_steps(s, &(tg__steps){.count = 6}, SIZE_MAX / 4, 1, &error),
+                     TG_ERROR_MEMORY);
     assert_string_equal(error.message, "out of memory");
     tg__scheduler_free(s);
     tg__config_close(config);

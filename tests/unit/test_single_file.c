@@ -18,157 +18,11 @@
 #include "models/original_names.h"
 #include "pipeline/layouts.h"
 #include "pipeline/single_file.h"
-
-enum { MAX_TENSORS = 2048 };
+#include "unit/checkpoint.h"
 
 static const char *const network_names[] = {"unet", "vae", "text_encoder"};
 static const tg__network_class *const network_classes[] = {
     &tg__unet_class, &tg__autoencoder_kl_class, &tg__clip_text_class};
-
-/* ------------------------------------------------------------------------- writing checkpoints */
-
-typedef struct shape {
-    int rank;
-    int64_t dims[4];
-} shape;
-
-typedef struct entry {
-    char name[128];
-    shape shape;
-} entry;
-
-typedef struct checkpoint {
-    entry tensors[MAX_TENSORS];
-    int count;
-    const char *metadata; /* JSON, or NULL */
-} checkpoint;
-
-static char folder[] = "/tmp/tg_single_file_XXXXXX";
-static char path[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(path, sizeof path, "%s/model.safetensors", folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    unlink(path);
-    return rmdir(folder);
-}
-
-/* "4,3" or "-" for a scalar. */
-static shape parse_shape(const char *text)
-{
-    shape s = {0};
-    if (strcmp(text, "-") == 0)
-        return s;
-    for (;;) {
-        char *end;
-        assert_true(s.rank < 4);
-        s.dims[s.rank++] = strtoll(text, &end, 10);
-        if (*end != ',')
-            return s;
-        text = end + 1;
-    }
-}
-
-static int64_t bytes_of(shape s)
-{
-    int64_t bytes = 2;
-    for (int i = 0; i < s.rank; i++)
-        bytes *= s.dims[i];
-    return bytes;
-}
-
-static void add(checkpoint *c, const char *name, const char *dims)
-{
-    entry *e = &c->tensors[c->count++];
-    assert_true(c->count <= MAX_TENSORS);
-    snprintf(e->name, sizeof e->name, "%s", name);
-    e->shape = parse_shape(dims);
-}
-
-static entry *entry_of(checkpoint *c, const char *name)
-{
-    for (int i = 0; i < c->count; i++)
-        if (strcmp(c->tensors[i].name, name) == 0)
-            return &c->tensors[i];
-    return NULL;
-}
-
-/* The file at path, all of it f16 zeros. */
-static void write_checkpoint(const checkpoint *c)
-{
-    int64_t at = 0;
-    unsigned char size[8];
-    char *header = NULL;
-    FILE *text = open_memstream(&header, &(size_t){0}), *file = fopen(path, "wb");
-    assert_true(text && file);
-    fprintf(text, "{\"__metadata__\":%s", c->metadata ? c->metadata : "{}");
-    for (int i = 0; i < c->count; i++) {
-        const entry *e = &c->tensors[i];
-        fprintf(text, ",\"%s\":{\"dtype\":\"F16\",\"shape\":[", e->name);
-        for (int j = 0; j < e->shape.rank; j++)
-            fprintf(text, "%s%lld", j ? "," : "", (long long)e->shape.dims[j]);
-        fprintf(text, "],\"data_offsets\":[%lld,", (long long)at);
-        at += bytes_of(e->shape);
-        fprintf(text, "%lld]}", (long long)at);
-    }
-    fputc('}', text);
-    uint64_t length = (uint64_t)ftell(text);
-    assert_int_equal(fclose(text), 0);
-    for (int i = 0; i < 8; i++)
-        size[i] = (unsigned char)(length >> 8 * i);
-    assert_int_equal(fwrite(size, 1, 8, file), 8);
-    assert_int_equal(fwrite(header, 1, length, file), length);
-    assert_int_equal(fflush(file), 0);
-    assert_int_equal(ftruncate(fileno(file), (off_t)(8 + (int64_t)length + at)), 0);
-    assert_int_equal(fclose(file), 0);
-    free(header);
-}
-
-static tg__safetensors *open_checkpoint(const checkpoint *c)
-{
-    tg__error error = {0};
-    write_checkpoint(c);
-    tg__safetensors *file = tg__safetensors_open(path, &error);
-    assert_string_equal(error.message, "");
-    return file;
-}
-
-#define UNET "model.diffusion_model."
-#define CONV_IN UNET "input_blocks.0.0.weight"
-#define CONV_OUT UNET "out.2.weight"
-#define TO_K UNET "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
-#define CLIP "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"
-#define OPEN_CLIP_TOKENS "cond_stage_model.model.token_embedding.weight"
-#define VAE "first_stage_model.decoder.conv_in.weight"
-
-/* The least that passes for Stable Diffusion 1.x. */
-static checkpoint *least(void)
-{
-    checkpoint *c = calloc(1, sizeof *c);
-    assert_non_null(c);
-    add(c, CONV_IN, "8,4,3,3");
-    add(c, CONV_OUT, "4,8,3,3");
-    add(c, TO_K, "8,768");
-    add(c, CLIP, "9,768");
-    add(c, VAE, "8,4,3,3");
-    return c;
-}
-
-static void take_away(checkpoint *c, const char *name)
-{
-    entry *e = entry_of(c, name);
-    assert_non_null(e);
-    *e = c->tensors[--c->count];
-}
 
 /* ------------------------------------------------------------------------------------- goldens */
 
@@ -282,7 +136,10 @@ static tg__original names_of(const tg__single_file *single, const tg__network_cl
     class->read_config(network, config);
     assert_string_equal(error.message, "");
     tg__config_close(config);
-    return (tg__original){single->file, network, tg__single_file_prefix(single, role)};
+    tg__original names = {.file = single->file, .network = network};
+    tg__place_in_checkpoint(&names.place, single, class, role, &error);
+    assert_string_equal(error.message, "");
+    return names;
 }
 
 static void free_names(const tg__original *names)
@@ -562,7 +419,7 @@ static void test_through_weights(void **state)
     tg__single_file single = open_single(file, false);
     tg__original names = names_of(&single, &tg__unet_class, NULL);
     tg__weights *weights =
-        tg__weights_from(tg__original_lookup, &names, "model.safetensors", &error);
+        tg__weights_in_file(file, tg__original_lookup, &names, "model.safetensors", &error);
     (void)state;
     assert_non_null(weights);
     tg__weights_get(weights, "conv_in.weight", 4, wrong, &error);
@@ -603,6 +460,10 @@ static void check_refusal(const refusal *r)
         add(c, r->with, r->dims);
     tg__safetensors *file = open_checkpoint(c);
     tg__single_file_open(&single, file, "model.safetensors", r->own_configs, &error);
+    for (int i = 0; i < 3 && error.status == TG_OK; i++) {
+        tg__place place;
+        tg__place_in_checkpoint(&place, &single, network_classes[i], network_names[i], &error);
+    }
     if (error.status != r->status || !strstr(error.message, r->message))
         fail_msg("%d \"%s\", expected %d \"%s\"", error.status, error.message, r->status,
                  r->message);
@@ -621,9 +482,11 @@ static void test_refusals(void **state)
         {NULL, "lora_unet.alpha", "-", false, TG_OK, ""},
         {NULL, "embedding_manager.embedder.transformer.text_model.x", "4", false, TG_OK, ""},
         /* Other models. */
-        {NULL, "conditioner.embedders.1.model.ln_final.bias", "4", false, NO, "XL"},
-        {CLIP, "conditioner.embedders.0.model.ln_final.bias", "4", false, NO, "XL"},
-        {NULL, "model.diffusion_model.label_emb.0.0.weight", "4,4", false, NO, "unCLIP"},
+        {NULL, "conditioner.embedders.1.model.ln_final.bias", "4", false, NO,
+         "text 768 wide, expected 2048 (XL)"},
+        {NULL, "conditioner.embedders.1.model.ln_final.bias", "4", true, TG_OK, ""},
+        {TO_K, LABEL, "4,4", false, NO, "a UNet that takes a class"},
+        {NULL, LABEL, "4,4", false, NO, "a UNet that takes a class besides the text, as " LABEL},
         {NULL, "model.diffusion_model.input_blocks.1.0.time_stack.in_layers.0.weight", "4", false,
          NO, "Video"},
         {CONV_IN, "model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight", "4", false, NO,
@@ -656,9 +519,13 @@ static void test_refusals(void **state)
         {"all", NULL, NULL, false, BAD, "there is no " CONV_IN},
         {"all", "weight", "8", false, BAD, "there is no " CONV_IN},
         {"all", "diffusion_model.input_blocks.0.0.weight", "8", false, BAD, "there is no "},
-        {CLIP, NULL, NULL, false, BAD, "there is no text encoder"},
-        {CLIP, NULL, NULL, true, BAD, "there is no text encoder"},
-        {VAE, NULL, NULL, false, BAD, "there is no VAE"},
+        {CLIP, NULL, NULL, false, BAD,
+         "there is no text_encoder; expected cond_stage_model.…embeddings.token_embedding.weight "
+         "or conditioner.embedders.0.…token_embedding.weight"},
+        {CLIP, NULL, NULL, true, BAD, "there is no text_encoder"},
+        {VAE, NULL, NULL, false, BAD,
+         "there is no vae; expected first_stage_model.decoder.conv_in.weight or "
+         "vae.decoder.conv_in.weight"},
         {CONV_OUT, NULL, NULL, false, BAD, "out.2.weight"},
         /* Pictures as input. */
         {NULL, CONV_IN, "8,9,3,3", false, NO, "9 input channels (an inpainting model), expected 4"},
@@ -670,10 +537,8 @@ static void test_refusals(void **state)
         {NULL, CONV_IN, "8", false, BAD, "4 dimensions"},
         {NULL, CONV_OUT, "-", false, BAD, "4 dimensions"},
         /* Neither one nor the other. */
-        {NULL, TO_K, "8,1024", false, NO, "that of Stable Diffusion 2.x (it attends to text 1024"},
-        {CLIP, OPEN_CLIP_TOKENS, "9,768", false, NO,
-         "768 wide), but the text encoder is that of Stable Diffusion 2.x"},
-        {NULL, TO_K, "8,24", false, NO, "text 24 wide, expected 768 (1.x) or 1024 (2.x)"},
+        {NULL, TO_K, "8,24", false, NO,
+         "text 24 wide, expected 768 (1.x), 1024 (2.x) or 2048 (XL)"},
         {NULL, TO_K, "8,24", true, TG_OK, ""},
         {NULL, TO_K, "768", false, NO, "text 0 wide"},
         {TO_K, NULL, NULL, false, NO, "text 0 wide"},
@@ -681,6 +546,39 @@ static void test_refusals(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
         check_refusal(&refusals[i]);
+}
+
+/* What is said of a UNet with an embedding of labels by the width of its text. */
+static void test_labels(void **state)
+{
+    static const struct {
+        const char *width, *second; /* a tensor of the second text encoder, or NULL */
+        const char *message, *layout;
+    } all[] = {
+        {"8,2048", NULL, "", "sdxl"},
+        {"8,2048", "conditioner.embedders.1.model.ln_final.bias", "", "sdxl"},
+        {"8,1280", NULL, "holds the refiner of Stable Diffusion XL, as " LABEL " tells", NULL},
+        {"8,1024", NULL, "holds an unCLIP model, as " LABEL " tells", NULL},
+        {"8,768", NULL, "holds a UNet that takes a class besides the text", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        checkpoint *c = least();
+        tg__error error = {0};
+        tg__single_file single;
+        entry_of(c, TO_K)->shape = parse_shape(all[i].width);
+        add(c, LABEL, "4,4");
+        if (all[i].second)
+            add(c, all[i].second, "4");
+        tg__safetensors *file = open_checkpoint(c);
+        tg__single_file_open(&single, file, "model.safetensors", false, &error);
+        assert_int_equal(error.status, all[i].layout ? TG_OK : NO);
+        assert_non_null(strstr(error.message, all[i].message));
+        if (all[i].layout)
+            assert_string_equal(single.kind->layout, all[i].layout);
+        tg__safetensors_close(file);
+        free(c);
+    }
 }
 
 /* An error that is there already stays, and nothing follows from it. */
@@ -706,12 +604,20 @@ typedef struct fact {
     const char *prediction;
     int size;
     const char *unknown;
+    const char *mark; /* a tensor that is there, too */
 } fact;
+
+static bool says_prediction(const fact *f)
+{
+    return f->metadata && !f->unknown && !strstr(f->metadata, "unclip") &&
+           (strstr(f->metadata, "predict") || strstr(f->metadata, "architecture"));
+}
 
 static void check_fact(const fact *f)
 {
     checkpoint *c = least();
-    const char *unknown;
+    if (f->mark)
+        add(c, f->mark, "-");
     if (f->version2) {
         take_away(c, CLIP);
         take_away(c, TO_K);
@@ -724,11 +630,12 @@ static void check_fact(const fact *f)
     assert_string_equal(single.kind->layout, f->version2 ? "sd21" : "sd15");
     assert_string_equal(tg__single_file_part_of(&single, "text_encoder")->pad_token,
                         f->version2 ? "!" : "<|endoftext|>");
-    const char *prediction = tg__single_file_prediction(&single, &unknown);
-    assert_string_equal(prediction, f->prediction);
-    assert_ptr_equal(tg__single_file_prediction(&single, NULL), prediction);
-    assert_string_equal(unknown ? unknown : "", f->unknown ? f->unknown : "");
-    assert_int_equal(tg__single_file_size(&single, prediction), f->size);
+    tg__prediction found = tg__single_file_prediction(&single);
+    assert_string_equal(found.type, f->prediction);
+    assert_string_equal(found.unknown ? found.unknown : "", f->unknown ? f->unknown : "");
+    assert_int_equal(found.zero_snr, f->mark && strcmp(f->mark, "ztsnr") == 0);
+    assert_int_equal(found.assumed, f->version2 && !f->mark && !says_prediction(f));
+    assert_int_equal(tg__single_file_size(&single, found.type), f->size);
     if (!f->metadata && f->version2)
         assert_int_equal(tg__single_file_size(&single, "epsilon"), 512);
     tg__safetensors_close(file);
@@ -740,24 +647,29 @@ static void check_fact(const fact *f)
 static void test_facts(void **state)
 {
     static const fact facts[] = {
-        {false, NULL, "epsilon", 512, NULL},
-        {true, NULL, "v_prediction", 768, NULL},
-        {false, SPEC("prediction_type", "v"), "v_prediction", 512, NULL},
-        {true, SPEC("prediction_type", "epsilon"), "epsilon", 512, NULL},
-        {true, SPEC("prediction_type", "v"), "v_prediction", 768, NULL},
-        {true, SPEC("predict_key", "epsilon"), "epsilon", 512, NULL},
-        {true, SPEC("architecture", "stable-diffusion-v2-512"), "epsilon", 512, NULL},
-        {true, SPEC("architecture", "stable-diffusion-v2-768-v"), "v_prediction", 768, NULL},
-        {true, SPEC("architecture", "stable-diffusion-v2-unclip-h"), "v_prediction", 768, NULL},
-        {true, SPEC("prediction_type", "flow"), "v_prediction", 768, "flow"},
+        {false, NULL, "epsilon", 512, NULL, NULL},
+        {true, NULL, "v_prediction", 768, NULL, NULL},
+        {false, NULL, "v_prediction", 512, NULL, "v_pred"},
+        {false, NULL, "v_prediction", 512, NULL, "ztsnr"},
+        {true, NULL, "v_prediction", 768, NULL, "v_pred"},
+        {true, SPEC("prediction_type", "epsilon"), "epsilon", 512, NULL, "v_pred"},
+        {false, SPEC("prediction_type", "v"), "v_prediction", 512, NULL, NULL},
+        {true, SPEC("prediction_type", "epsilon"), "epsilon", 512, NULL, NULL},
+        {true, SPEC("prediction_type", "v"), "v_prediction", 768, NULL, NULL},
+        {true, SPEC("predict_key", "epsilon"), "epsilon", 512, NULL, NULL},
+        {true, SPEC("architecture", "stable-diffusion-v2-512"), "epsilon", 512, NULL, NULL},
+        {true, SPEC("architecture", "stable-diffusion-v2-768-v"), "v_prediction", 768, NULL, NULL},
+        {true, SPEC("architecture", "stable-diffusion-v2-unclip-h"), "v_prediction", 768, NULL,
+         NULL},
+        {true, SPEC("prediction_type", "flow"), "v_prediction", 768, "flow", NULL},
         {true,
          "{\"modelspec.architecture\":\"stable-diffusion-v2-512\","
          "\"modelspec.prediction_type\":\"v\",\"modelspec.resolution\":\"512x512\"}",
-         "v_prediction", 512, NULL},
+         "v_prediction", 512, NULL, NULL},
         {true, "{\"modelspec.prediction_type\":\"epsilon\",\"modelspec.resolution\":\"768x768\"}",
-         "epsilon", 768, NULL},
-        {true, SPEC("resolution", "1e9x1e9"), "v_prediction", 768, NULL},
-        {false, SPEC("resolution", "768x768"), "epsilon", 512, NULL},
+         "epsilon", 768, NULL, NULL},
+        {true, SPEC("resolution", "1e9x1e9"), "v_prediction", 768, NULL, NULL},
+        {false, SPEC("resolution", "768x768"), "epsilon", 512, NULL, NULL},
     };
     (void)state;
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
@@ -771,7 +683,11 @@ static void test_vae_prefixes(void **state)
     add(c, "vae.decoder.conv_in.weight", "8,4,3,3");
     tg__safetensors *file = open_checkpoint(c);
     tg__single_file single = open_single(file, false);
-    assert_string_equal(tg__single_file_prefix(&single, "vae"), "vae."); /* as diffusers */
+    tg__place place;
+    tg__error error = {0};
+    assert_int_equal(
+        tg__place_in_checkpoint(&place, &single, &tg__autoencoder_kl_class, "vae", &error), TG_OK);
+    assert_string_equal(place.prefix, "vae."); /* as diffusers */
     tg__safetensors_close(file);
     free(c);
 }
@@ -789,6 +705,7 @@ int main(void)
         cmocka_unit_test(test_views),
         cmocka_unit_test(test_through_weights),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_labels),
         cmocka_unit_test(test_first_error_sticks),
         cmocka_unit_test(test_facts),
         cmocka_unit_test(test_vae_prefixes),

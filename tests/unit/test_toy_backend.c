@@ -133,8 +133,9 @@ static void compare_requests(tg_session *toy_session, tg_session *cpu, tg_gate g
 static void draws_as_the_cpu(void **state)
 {
     (void)state;
-    static const char *const models[] = {GOLDEN("sd1"), GOLDEN("sd2"), GOLDEN("odd1"),
-                                         GOLDEN("odd2"), GOLDEN("odd3")};
+    static const char *const models[] = {GOLDEN("sd1"),  GOLDEN("sd2"),  GOLDEN("odd1"),
+                                         GOLDEN("odd2"), GOLDEN("odd3"), GOLDEN("xl1"),
+                                         GOLDEN("xl2")};
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         tg_model *model = open_model(models[i]);
         tg_session *s = open_session(model, &toy_opener);
@@ -396,7 +397,9 @@ static void stops_half_way(void **state)
     tg_session_set_progress(s, stop_there, &loading);
     assert_int_equal(tg_generate(&before, s, &prompt, 1, &o), TG_ERROR_CANCELLED);
     assert_null(before);
-    assert_true(opened->programs[UNET] == 0 && packed_bytes(s->backend, UNET) > 0);
+    assert_int_equal(opened->programs[UNET] + opened->programs[tg__text_group(UNET)], 0);
+    assert_true(packed_bytes(s->backend, UNET) + packed_bytes(s->backend, tg__text_group(UNET)) >
+                0);
     tg_session_set_progress(s, NULL, NULL);
     before = request(s, gated);
 

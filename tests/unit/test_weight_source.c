@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Where weights come from: a caller's memory and patched weights, read from anywhere to anywhere,
  * and what names them. Mapped files are test_safetensors.c's. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "io/gather.h"
@@ -100,6 +101,64 @@ static void test_memory(void **state)
             munmap(memory.map, memory.map_bytes);
         }
     free(values);
+}
+
+/* All codes of the two formats of 8 bits, by what their bits mean. */
+static void test_fp8(void **state)
+{
+    (void)state;
+    static const struct {
+        tg__dtype dtype;
+        int mantissa, bias; /* bits; of the exponent */
+        bool infinities;
+    } formats[] = {{TG__F8_E4M3, 3, 7, false}, {TG__F8_E5M2, 2, 15, true}};
+    uint8_t codes[256];
+    for (int i = 0; i < 256; i++)
+        codes[i] = (uint8_t)i;
+    for (size_t f = 0; f < COUNT(formats); f++) {
+        int m = formats[f].mantissa, top = (1 << (7 - m)) - 1;
+        tg__weight weight = tg__weight_in_memory("w", codes, formats[f].dtype, 1, (int64_t[]){256});
+        tg__conversions c = conversions(tg__cpu_level());
+        float wide[256];
+        tg__bf16 narrow[256];
+        tg__weight_read(&weight, wide, TG__F32, 0, 256, &c);
+        tg__weight_read(&weight, narrow, TG__BF16, 0, 256, &c);
+        for (int i = 0; i < 256; i++) {
+            int exponent = (i & 0x7F) >> m, fraction = i & ((1 << m) - 1);
+            double value = ldexp(exponent ? fraction + (1 << m) : fraction,
+                                 (exponent ? exponent : 1) - formats[f].bias - m);
+            if (formats[f].infinities && exponent == top)
+                value = fraction ? NAN : INFINITY;
+            if (!formats[f].infinities && (i & 0x7F) == 0x7F)
+                value = NAN;
+            if (isnan(value)) {
+                assert_true(isnan(wide[i]) && isnan(tg__from_bf16(narrow[i])));
+                continue;
+            }
+            assert_true((double)wide[i] == (i & 0x80 ? -value : value));
+            assert_int_equal(signbit(wide[i]) != 0, i >= 0x80);
+            assert_true(tg__from_bf16(narrow[i]) == wide[i]);
+        }
+    }
+}
+
+static void test_f64(void **state)
+{
+    (void)state;
+    static const double values[] = {0.1, -1e-300, 1 + 0x1p-24, 1 + 0x1.8p-24, 1e300, -0.0, 65504.3};
+    tg__conversions c = conversions(tg__cpu_level());
+    char memory[sizeof values + 1];
+    memcpy(memory + 1, values, sizeof values); /* unaligned */
+    tg__weight weight =
+        tg__weight_in_memory("w", memory + 1, TG__F64, 1, (int64_t[]){COUNT(values)});
+    for (size_t i = 0; i < COUNT(values); i++) {
+        float wide;
+        tg__bf16 narrow;
+        tg__weight_read(&weight, &wide, TG__F32, i, 1, &c);
+        tg__weight_read(&weight, &narrow, TG__BF16, i, 1, &c);
+        assert_true(wide == (float)values[i]);
+        assert_int_equal(narrow, tg__to_bf16((float)values[i]));
+    }
 }
 
 static void test_parts(void **state)
@@ -261,7 +320,7 @@ static void test_refused(void **state)
     check_refused(&vector, up, down, TG_ERROR_FORMAT,
                   "memory: v? is [8], expected two dimensions or more");
     check_refused(&base, strange, down, TG_ERROR_UNSUPPORTED,
-                  "memory: up is I64, expected F32, F16 or BF16");
+                  "memory: up is I64, expected F64, F32, F16, BF16 or plain F8");
 }
 
 /* ---------------------------------------------------------------------------------- identities */
@@ -333,7 +392,8 @@ static void test_file_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory),     cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_memory),     cmocka_unit_test(test_fp8),
+        cmocka_unit_test(test_f64),        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_patched),    cmocka_unit_test(test_no_patch),
         cmocka_unit_test(test_refused),    cmocka_unit_test(test_convolution_shapes),
         cmocka_unit_test(test_identities), cmocka_unit_test(test_file_again),

@@ -318,7 +318,7 @@ static void test_get(void **state)
          1,
          {1},
          TG_ERROR_UNSUPPORTED,
-         "position_ids is I64, expected F32, F16 or BF16"},
+         "position_ids is I64, expected F64, F32, F16, BF16 or plain F8"},
         {"a", 2, {1, 2}, TG_ERROR_FORMAT, "a is [2,1], expected [1,2]"},
         {"a", 1, {2}, TG_ERROR_FORMAT, "a is [2,1], expected [2]"},
         {"a", 0, {0}, TG_ERROR_FORMAT, "a is [2,1], expected []"},

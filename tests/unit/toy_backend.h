@@ -170,15 +170,15 @@ static tg__program *lower(tg__backend *backend, const tg__plan *plan, const tg__
                           const tg__hooks *hooks, tg__error *error)
 {
     toy *t = toy_of(backend);
-    tg__program *p = shape(t, plan, how->network, error);
+    tg__program *p = shape(t, plan, how->group, error);
     if (!p)
         return NULL;
-    count_program(t, how->network, 1);
+    count_program(t, how->group, 1);
     for (int i = 0; i < p->count && !tg__failed(error); i++) {
         if (!asks_on(hooks))
             tg__fail(error, TG_ERROR_CANCELLED, "cancelled");
         pthread_mutex_lock(&t->packing);
-        pack_operation(t, how->network, &p->operations[i], error);
+        pack_operation(t, how->group, &p->operations[i], error);
         pthread_mutex_unlock(&t->packing);
     }
     if (!tg__failed(error))
@@ -195,7 +195,7 @@ static tg__needs needs(const tg__program *p)
 static tg_status measure(tg__backend *backend, const tg__plan *plan, const tg__lowering *how,
                          tg__needs *result, tg__error *error)
 {
-    tg__program *p = shape(toy_of(backend), plan, how->network, error);
+    tg__program *p = shape(toy_of(backend), plan, how->group, error);
     *result = p ? needs(p) : (tg__needs){0};
     if (p)
         free_memory(p);
@@ -280,7 +280,7 @@ static bool describe(const tg__program *p, int index, tg__operator *op)
 static void close_toy(tg__backend *backend)
 {
     toy *t = toy_of(backend);
-    for (int i = 0; i < TG__MAX_NETWORKS; i++) {
+    for (int i = 0; i < TG__MAX_GROUPS; i++) {
         if (t->programs[i] != 0)
             die("%d programs of network %d are left", t->programs[i], i);
         free_packed(t, i);

@@ -39,7 +39,7 @@ typedef struct toy {
     int block_count, live;
     pthread_mutex_t packing; /* of what follows; never held while a hook is asked */
     packed *packed;
-    int programs[TG__MAX_NETWORKS];
+    int programs[TG__MAX_GROUPS];
 } toy;
 
 /* What the tests see of the backend that is open. */

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Latent consistency models, arXiv 2310.04378: each evaluation predicts the clean sample, which is
+ * noised anew for the next. The timesteps are taken evenly from those of the distillation. */
+#include <math.h>
+
+#include "samplers/class.h"
+
+/* CLEAN_* make the clean sample, NEXT_* the next sample from it. */
+enum { CLEAN_SAMPLE, CLEAN_OUTPUT, NEXT_CLEAN, NEXT_SAMPLE, NEXT_NOISE, ROW };
+
+static tg_status prepare(tg__scheduler *s, tg__error *error)
+{
+    s->row_size = ROW;
+    s->slot_count = 1;
+    int original = tg__original_steps(s), most = s->keys.train_steps;
+    if (original > most)
+        return tg__fail_about(error, TG_ERROR_ARGUMENT, "original_steps",
+                              "%s: original_inference_steps is %d, expected 1 to %d as "
+                              "num_train_timesteps",
+                              s->sampler->name, original, most);
+    return tg__prepare_distilled(s, original, most / original, error);
+}
+
+static bool is_last(const tg__scheduler *s, int i) { return i == s->evaluations - 1; }
+
+static bool wants_noise(const tg__scheduler *s, int i) { return !is_last(s, i); }
+
+/* How much of the clean sample and of the noisy one makes the denoised: at timestep 0 it is the
+ * noisy one. In f32, as diffusers. */
+static void boundary_of(const tg__scheduler *s, int t, float *clean, float *noisy)
+{
+    float scaled = (float)t * (float)s->keys.timestep_scaling, sum = scaled * scaled + 0.25f;
+    *clean = scaled / sqrtf(sum);
+    *noisy = 0.25f / sum;
+}
+
+static void fill_row(const tg__scheduler *s, int i, double *row)
+{
+    float clean, noisy, alpha = tg__alpha(s, (int)s->timesteps[i]), next = 1;
+    tg__mix mix = tg__clean_of(s->keys.prediction, tg__signal(s, alpha), sqrt((double)(1 - alpha)));
+    boundary_of(s, (int)s->timesteps[i], &clean, &noisy);
+    if (!is_last(s, i))
+        next = tg__alpha(s, (int)s->timesteps[i + 1]);
+    row[CLEAN_SAMPLE] = mix.sample;
+    row[CLEAN_OUTPUT] = mix.output;
+    row[NEXT_CLEAN] = sqrt((double)next) * (double)clean;
+    row[NEXT_SAMPLE] = sqrt((double)next) * (double)noisy;
+    row[NEXT_NOISE] = sqrt((double)(1 - next));
+}
+
+static void step(tg__scheduler *s, int i, const double *row, const float *output, float *sample,
+                 const float *noise)
+{
+    float *clean = tg__slot(s, 0);
+    (void)i;
+    TG__COMBINE(clean, s->n, {row[CLEAN_SAMPLE], sample}, {row[CLEAN_OUTPUT], output});
+    tg__restrain(s, clean);
+    TG__COMBINE(sample, s->n, {row[NEXT_CLEAN], clean}, {row[NEXT_SAMPLE], sample},
+                {row[NEXT_NOISE], noise});
+}
+
+/* steps_offset, timestep_spacing and set_alpha_to_one are keys of diffusers' class that change
+ * nothing. */
+const tg__sampler tg__lcm = {
+    .name = "LCMScheduler",
+    .keys = TG__HAS_SPACING | TG__HAS_ZERO_SNR | TG__HAS_CLIP | TG__HAS_THRESHOLDING |
+            TG__HAS_ALPHA_TO_ONE | TG__HAS_ORIGINAL_STEPS | TG__HAS_TIMESTEP_SCALING,
+    .betas = TG__COMMON_BETAS,
+    .predictions = TG__ALL_PREDICTIONS,
+    .beta_schedule = TG__BETAS_SCALED_LINEAR,
+    .beta_start = 0.00085,
+    .beta_end = 0.012,
+    .spacing = TG__LEADING,
+    .set_alpha_to_one = true,
+    .custom_timesteps = true,
+    .usual_steps = 4,
+    .order = 1,
+    .prepare = prepare,
+    .row = fill_row,
+    .step = step,
+    .wants_noise = wants_noise,
+};
