@@ -26,9 +26,9 @@ enum { NOT_HERE = 3 };    /* the workload's exit code where the dtype is not sup
 enum { F32, BF16, INT8, DTYPES };
 static const char *const dtypes[DTYPES] = {"f32", "bf16", "int8"};
 
-enum { WHATS = 5, FIRST_LOOP = 3 };
-static const char *const whats[WHATS] = {"unet_step", "vae_decode", "text_encoder", "loop_plain",
-                                         "loop_gated"};
+enum { WHATS = 6, FIRST_LOOP = 3 };
+static const char *const whats[WHATS] = {"unet_step",  "vae_decode", "text_encoder",
+                                         "loop_plain", "loop_gated", "loop_deepcache"};
 
 enum { PEERS = 4, OPENVINO = 3 };
 static const char *const peers[PEERS] = {"diffusers", "diffusers-channels-last",
@@ -37,7 +37,8 @@ static const char *const peers[PEERS] = {"diffusers", "diffusers-channels-last",
 static const char usage[] =
     "usage: bench [--rounds N] [--only WHAT,...] [--dtype DTYPE,...] [--peers PEER,...] MODEL\n"
     "  --rounds N   1 to 100, default 5\n"
-    "  --only       unet_step, vae_decode, text_encoder, loop_plain, loop_gated; default all\n"
+    "  --only       unet_step, vae_decode, text_encoder, loop_plain, loop_gated, loop_deepcache;\n"
+    "               default all\n"
     "  --dtype      f32, bf16, int8; default all\n"
     "  --peers      diffusers, diffusers-channels-last, diffusers-compiled, openvino; default all\n"
     "Peers need a Python that has them (bench/peers/requirements.txt) in the environment's "
@@ -165,7 +166,7 @@ static void keep(process *p, const char *what, int dtype, double gmac)
     double peak = peak_of(dtypes[dtype]);
     r->share = peak > 0 ? gmac / r->best / peak : 0;
     r->rss_mib = p->rss_kib / 1024;
-    printf("%-24s %-13s %-5s %8.3f %8.3f %9.1f ", r->program, r->what, dtypes[r->dtype], r->best,
+    printf("%-24s %-14s %-5s %8.3f %8.3f %9.1f ", r->program, r->what, dtypes[r->dtype], r->best,
            r->median, r->gmac);
     if (r->share > 0)
         printf("%6.1f %% %6ld\n", 100 * r->share, r->rss_mib);
@@ -258,6 +259,20 @@ static void compare(const settings *s, int what, int dtype)
     finish(&all[0]);
     for (int i = 0; i < count; i++)
         keep(&all[i], whats[what], dtype, all[i].gmac);
+}
+
+/* What an acceleration gains in time beside what it saves in multiplications. */
+static void print_ratios(void)
+{
+    for (int i = 0; i < run_count; i++)
+        for (int j = 0; j < run_count; j++) {
+            const run *loop = &runs[i], *plain = &runs[j];
+            if (strcmp(plain->what, whats[FIRST_LOOP]) == 0 && loop->dtype == plain->dtype &&
+                strncmp(loop->what, "loop", 4) == 0 && loop != plain)
+                printf("%-24s %-14s %-5s %.3f of the time, %.3f of the multiplications\n",
+                       loop->program, loop->what, dtypes[loop->dtype], loop->median / plain->median,
+                       loop->gmac / plain->gmac);
+        }
 }
 
 /* -------------------------------------------------------------------------------------- peaks */
@@ -447,13 +462,14 @@ int main(int argc, char **argv)
         return code;
     signal(SIGPIPE, SIG_IGN);
     measure_peaks(&s);
-    printf("%-24s %-13s %-5s %8s %8s %9s %8s %6s\n", "program", "what", "dtype", "best s",
+    printf("%-24s %-14s %-5s %8s %8s %9s %8s %6s\n", "program", "what", "dtype", "best s",
            "median s", "GMAC", "of peak", "MiB");
     fflush(stdout);
     for (int what = 0; what < WHATS; what++)
         for (int dtype = DTYPES - 1; dtype >= 0; dtype--)
             if ((s.only >> what & 1) && (s.dtype >> dtype & 1))
                 compare(&s, what, dtype);
+    print_ratios();
     snprintf(json, sizeof json, "%s/bench.json", s.folder);
     if (!write_json(json)) {
         fprintf(stderr, "bench: %s: %s\n", json, strerror(errno));

@@ -3,15 +3,15 @@
  *
  * Prints "ready GMAC" when it is warm, then for each line on standard input does the work once and
  * prints the seconds it took; ends at the end of input. bench/peers/peer.py speaks the same. WHAT:
- * unet_step, vae_decode, text_encoder, loop_plain, loop_gated. Exit code 3: the dtype is not
- * supported. */
+ * unet_step, vae_decode, text_encoder, loop_plain, loop_gated, loop_deepcache (every third step in
+ * full, branch 0). Exit code 3: the dtype is not supported. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tgate_profile.h>
 #include <time.h>
 
-enum { LOOP_STEPS = 10, LOOP_GATE = 5, NOT_HERE = 3 };
+enum { LOOP_STEPS = 10, LOOP_GATE = 5, DEEPCACHE = 3, NOT_HERE = 3 };
 
 typedef struct work {
     const char *what;
@@ -95,10 +95,13 @@ static void steps(work *w)
         die(tg_session_message(w->session));
 }
 
-static double loop(work *w, int gate, double *gmac)
+static double loop(work *w, double *gmac)
 {
     tg_result *result;
-    tg_generate_options o = loop_options(w, LOOP_STEPS, gate);
+    bool gated = strcmp(w->what, "loop_gated") == 0;
+    tg_generate_options o = loop_options(w, LOOP_STEPS, gated ? LOOP_GATE : 0);
+    if (strcmp(w->what, "loop_deepcache") == 0)
+        o.deepcache.interval = DEEPCACHE;
     if (tg_generate(&result, w->session, &w->prompt, 1, &o) != TG_OK)
         die(tg_session_message(w->session));
     double seconds = tg_result_seconds(result)->denoise;
@@ -146,7 +149,7 @@ static double once(work *w, double *gmac)
         return decode(w, gmac);
     if (strcmp(w->what, "text_encoder") == 0)
         return encode(w, gmac);
-    return loop(w, strcmp(w->what, "loop_gated") == 0 ? LOOP_GATE : 0, gmac);
+    return loop(w, gmac);
 }
 
 static tg_dtype dtype_named(const char *name)

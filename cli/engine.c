@@ -42,7 +42,7 @@ static int read_cpu(enum command command, tg_cpu *cpu)
 }
 
 /* The options that put a network in the place of the model's, by role. */
-#define NETWORK_OPTIONS(F) F(unet) F(vae) F(text_encoder) F(text_encoder_2)
+#define NETWORK_OPTIONS(F) F(unet) F(transformer) F(vae) F(text_encoder) F(text_encoder_2)
 
 static const struct network_option {
     const char *role;

@@ -147,8 +147,8 @@ static int take_size_of_latents(struct run *run)
 {
     const struct options *o = run->options;
     const tg_array *latents = &run->latents;
-    int64_t width = (int64_t)latents->width * run->info->size_multiple;
-    int64_t height = (int64_t)latents->height * run->info->size_multiple;
+    int64_t width = (int64_t)latents->width * run->info->latent_size;
+    int64_t height = (int64_t)latents->height * run->info->latent_size;
     int code = agree(run, "width", GIVEN(o, width), o->width, width);
     if (code == EXIT_DONE)
         code = agree(run, "height", GIVEN(o, height), o->height, height);
@@ -210,6 +210,7 @@ static void merge_options(struct run *run)
     MERGE(g->eta, eta)
     MERGE(g->original_steps, original_steps)
 #undef MERGE
+    g->no_resolution_binning = o->no_resolution_binning;
     g->timesteps = run->timesteps;
     g->timestep_count = run->timestep_count;
     if (run->timesteps)
@@ -228,6 +229,7 @@ static int settle(struct run *run)
     int code = EXIT_DONE;
     tg_prompt_options_init(&run->prompt);
     run->prompt.clip_skip = options->clip_skip;
+    run->prompt.clean_caption = options->clean_caption == 1;
     run->prompt.text_2 = options->prompt_2;
     run->prompt.negative_2 = options->negative_2;
     tg_generate_options_init(&run->generate, run->engine.model);

@@ -233,8 +233,8 @@ typedef struct tg_model_options {
     void *log_user;
     tg_progress_function progress; /* of opening; NULL: none */
     void *progress_user;
-    const char *timestep_spacing; /* "leading", "linspace", "trailing" (which models distilled to
-                                   * few steps want); NULL: the model's */
+    const char *timestep_spacing;    /* "leading", "linspace", "trailing" (which models distilled to
+                                      * few steps want); NULL: the model's */
     const tg_network_path *networks; /* that take the place of the model's own, each role at most
                                       * once; a role that the pipeline does not have is
                                       * TG_ERROR_ARGUMENT about its name */
@@ -276,7 +276,7 @@ typedef struct tg_model_info {
     const char *scheduler; /* diffusers' class name */
     const char *prediction_type;
     int width, height; /* default size in pixels */
-    int size_multiple; /* width and height must be multiples of this */
+    int size_multiple; /* width and height must be multiples of this, unless they go by bins */
     int latent_channels;
     double guidance;    /* default guidance scale */
     int context;        /* text tokens, begin and end included */
@@ -284,6 +284,7 @@ typedef struct tg_model_info {
     int64_t memory_bf16;
     int64_t memory_int8;
     double step_gmac; /* 10^9 multiplications of a step in f32 at that size with guidance */
+    int latent_size;  /* pixels on a side of a latent */
 } tg_model_info;
 
 /* What there is to know of an open model; lives as long as it. Of one that is not open: all zero,
@@ -398,6 +399,11 @@ typedef struct tg_prompt_options {
                     * penultimate with 0, the one before it with 1 */
     /* For the second text encoder of a model that has two; NULL or "": the same as the first. */
     const char *text_2, *negative_2;
+    /* false: PixArt's texts are put in lower case alone, as diffusers does without its optional
+     * packages. true: they are cleaned as it does with them, of addresses, markup, file names and
+     * what else captions from the web are full of, up to 4096 characters. TG_ERROR_ARGUMENT for
+     * other models. */
+    bool clean_caption;
 } tg_prompt_options;
 
 #define tg_prompt_options_init(options) tg_prompt_options_init_sized(options, sizeof *(options))
@@ -470,7 +476,7 @@ typedef struct tg_generate_options {
                               * instead, whatever it is (8.5; XL 5): then there is no negative side
                               */
     double guidance_rescale; /* 0; 0 to 1, arXiv 2305.08891 section 3.4 */
-    int width, height;       /* the model's; multiples of its size_multiple */
+    int width, height;       /* the model's; multiples of its size_multiple, any for PixArt */
     int count;               /* 1; pictures, made as one batch */
     uint64_t seed;           /* 0; of one generator for the whole batch */
     const uint64_t *seeds;   /* NULL; else count of them: picture i has a generator of its own, and
@@ -504,6 +510,10 @@ typedef struct tg_generate_options {
                              * num_train_timesteps - 1, in place of the scheduler's own; they set
                              * steps. For DDPM, Euler, Heun, DPM++ 2M and 2S, LCM and TCD */
     int timestep_count;
+    bool no_resolution_binning; /* false: PixArt makes its picture in the size that it has been
+                                   trained with whose aspect ratio is nearest to the one asked for,
+                                   then scales and cuts it. true, or with latents: the size itself.
+                                   TG_ERROR_ARGUMENT for a model without bins */
 } tg_generate_options;
 
 typedef struct tg_result tg_result;

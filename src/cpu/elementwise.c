@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
+#include <string.h>
 
 #include "cpu/record.h"
 
@@ -12,6 +13,8 @@ typedef struct elementwise_state {
     formats formats;
     int gate_first; /* gated_add */
     tg__activation activation;
+    const tg__weight *table; /* add_table */
+    const float *values;     /* the same in f32 */
 } elementwise_state;
 
 typedef struct job {
@@ -193,6 +196,60 @@ tg__tensor tg__cpu_mean_halves(tg__program *program, const char *name, tg__tenso
     if (tg__program_failed(program) || !x.id || !into.id)
         return (tg__tensor){0};
     return record(program, &mean_op, name, into, x, (tg__tensor){0}) ? into : (tg__tensor){0};
+}
+
+/* -------------------------------------------------------------------------- tables and vectors */
+
+static void table_prepare(tg__program *program, tg__task *task)
+{
+    elementwise_state *state = task->state;
+    state->values = tg__program_values(program, state->table);
+}
+
+static void table_run(const tg__program *program, const tg__task *task)
+{
+    const elementwise_state *state = task->state;
+    const float *x = tg__program_data(program, task->src[0]);
+    float *dst = tg__program_data(program, task->dst);
+    size_t values = (size_t)task->dst.c, c = (size_t)task->src[0].c;
+    for (size_t n = 0; n < (size_t)task->dst.n; n++)
+        for (size_t i = 0; i < values; i++)
+            dst[n * values + i] = state->values[i] + x[n * c + i % c];
+}
+
+static const tg__op table_op = {"add_table", table_prepare, table_run, NULL};
+
+tg__tensor tg__cpu_add_table(tg__program *program, const char *name, tg__tensor x,
+                             const tg__weight *table, int values)
+{
+    if (tg__program_failed(program) || !x.id)
+        return (tg__tensor){0};
+    tg__tensor dst = tg__program_tensor(program, TG__F32, x.n, 1, 1, values);
+    tg__task *task = record(program, &table_op, name, dst, x, (tg__tensor){0});
+    if (!task)
+        return (tg__tensor){0};
+    ((elementwise_state *)task->state)->table = table;
+    return dst;
+}
+
+static void join_run(const tg__program *program, const tg__task *task)
+{
+    job j = job_of(program, task);
+    size_t a = (size_t)task->src[0].c * j.size, b = (size_t)task->src[1].c * j.size;
+    for (size_t n = 0; n < (size_t)task->dst.n; n++) {
+        memcpy(j.dst + n * (a + b), j.a + n * a, a);
+        memcpy(j.dst + n * (a + b) + a, j.b + n * b, b);
+    }
+}
+
+static const tg__op join_op = {"join", NULL, join_run, NULL};
+
+tg__tensor tg__cpu_join(tg__program *program, const char *name, tg__tensor a, tg__tensor b)
+{
+    if (tg__program_failed(program) || !a.id || !b.id)
+        return (tg__tensor){0};
+    tg__tensor dst = tg__program_tensor(program, a.dtype, a.n, 1, 1, (int64_t)a.c + b.c);
+    return record(program, &join_op, name, dst, a, b) ? dst : (tg__tensor){0};
 }
 
 /* -------------------------------------------------------------------------------------- scale */

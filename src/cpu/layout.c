@@ -8,7 +8,8 @@
 typedef struct layout_state {
     float factor, offset; /* from_nchw */
     bool flip;            /* timestep_embedding */
-    float shift;
+    float shift;          /* timestep_embedding; a grid's scale */
+    int base;             /* grid_embedding */
     const tg__weight *table, *positions; /* embed_tokens; relative_bias */
     tg__relative_buckets buckets;
     const float *biases; /* the table's values */
@@ -66,16 +67,21 @@ tg__tensor tg__cpu_from_nchw(tg__program *program, tg__tensor x, int copies, flo
     return record(program, &from_nchw_op, "input", dst, x, state) ? dst : (tg__tensor){0};
 }
 
+/* A position of x is p x p pixels of y, each with all of its channels. */
 static void to_nchw_run(const tg__program *program, const tg__task *task)
 {
     tg__tensor x = task->src[0], y = task->dst;
     const float *src = tg__program_data(program, x);
     float *dst = tg__program_data(program, y);
-    size_t plane = (size_t)x.h * (size_t)x.w, c = (size_t)y.c;
+    size_t h = (size_t)y.h, w = (size_t)y.w, p = w / (size_t)x.w, pixel = (size_t)x.c / (p * p);
     for (size_t n = 0; n < (size_t)x.n; n++)
-        for (size_t j = 0; j < c; j++)
-            for (size_t i = 0; i < plane; i++)
-                dst[(n * c + j) * plane + i] = src[(n * plane + i) * (size_t)x.c + j];
+        for (size_t c = 0; c < (size_t)y.c; c++)
+            for (size_t i = 0; i < h; i++)
+                for (size_t j = 0; j < w; j++) {
+                    size_t position = (n * (size_t)x.h + i / p) * (size_t)x.w + j / p;
+                    size_t inside = i % p * p + j % p;
+                    *dst++ = src[position * (size_t)x.c + inside * pixel + c];
+                }
 }
 
 static const tg__op to_nchw_op = {"to_nchw", NULL, to_nchw_run, NULL};
@@ -217,6 +223,65 @@ tg__tensor tg__cpu_timestep_embedding(tg__program *program, tg__tensor numbers, 
                                         (int64_t)numbers.c * c);
     layout_state state = {.flip = flip_sin_to_cos, .shift = freq_shift};
     return record(program, &timestep_op, "time_proj", dst, numbers, state) ? dst : (tg__tensor){0};
+}
+
+/* Half of a position's channels: sines, then cosines, of place i of `count`. */
+static void put_place(void *dst, tg__dtype dtype, size_t half, size_t i, size_t count,
+                      const layout_state *state)
+{
+    float place = (float)i / (float)((double)count / state->base) / state->shift;
+    size_t quarter = half / 2;
+    for (size_t j = 0; j < quarter; j++) {
+        double angle = place * (1 / pow(10000, (double)j / (double)quarter));
+        put(dst, j, (float)sin(angle), dtype);
+        put(dst, quarter + j, (float)cos(angle), dtype);
+    }
+}
+
+typedef struct grid_job {
+    const layout_state *state;
+    tg__tensor y;
+    char *dst;
+} grid_job;
+
+/* Rows of the map: the columns' half is the same in all of them, the rows' in each of its
+ * positions. */
+static void grid_rows(void *context, size_t row, size_t rows)
+{
+    const grid_job *job = context;
+    tg__tensor y = job->y;
+    size_t w = (size_t)y.w, half = (size_t)y.c / 2, bytes = half * tg__dtype_size(y.dtype);
+    for (size_t r = row; r < row + rows; r++) {
+        char *dst = job->dst + r * w * 2 * bytes;
+        put_place(dst + bytes, y.dtype, half, r, (size_t)y.h, job->state);
+        for (size_t i = 0; i < w; i++) {
+            if (r > 0)
+                memcpy(dst + i * 2 * bytes, job->dst + i * 2 * bytes, bytes);
+            if (i > 0)
+                memcpy(dst + i * 2 * bytes + bytes, dst + bytes, bytes);
+        }
+    }
+}
+
+static void grid_run(const tg__program *program, const tg__task *task)
+{
+    grid_job job = {task->state, task->dst, tg__program_data(program, task->dst)};
+    size_t w = (size_t)job.y.w, half = (size_t)job.y.c / 2;
+    size_t bytes = 2 * half * tg__dtype_size(job.y.dtype);
+    for (size_t i = 0; i < w; i++)
+        put_place(job.dst + i * bytes, job.y.dtype, half, i, w, job.state);
+    tg__parallel_rows((size_t)job.y.h, 1, grid_rows, &job);
+}
+
+static const tg__op grid_op = {"grid_embedding", NULL, grid_run, NULL};
+
+tg__tensor tg__cpu_grid_embedding(tg__program *program, int h, int w, int c, int base, float scale)
+{
+    tg__tensor dst = tg__program_tensor(program, tg__program_dtype(program), 1, h, w, c);
+    layout_state state = {.base = base, .shift = scale};
+    return record(program, &grid_op, "pos_embed.pos_embed", dst, (tg__tensor){0}, state)
+               ? dst
+               : (tg__tensor){0};
 }
 
 /* One token's row. */

@@ -126,6 +126,12 @@ static tg__tensor elementwise(const lowering *l, const tg__node *node)
     case TG__SCALE:
         return tg__cpu_scale(l->program, node->name, x,
                              ((const tg__scale_parameters *)node->parameters)->factor);
+    case TG__ADD_TABLE:
+        return tg__cpu_add_table(l->program, node->name, x,
+                                 ((const tg__table_parameters *)node->parameters)->table,
+                                 node->dst.c);
+    case TG__JOIN:
+        return tg__cpu_join(l->program, node->name, x, lowered(l, node->src[TG__Y]));
     case TG__MEAN_HALVES:
         return tg__cpu_mean_halves(l->program, node->name, x, lowered(l, node->dst));
     case TG__CONVERT:
@@ -144,6 +150,7 @@ static tg__tensor layout(const lowering *l, const tg__node *node)
     const tg__from_nchw_parameters *from = parameters;
     const tg__timestep_parameters *time = parameters;
     const tg__embed_parameters *embed = parameters;
+    const tg__grid_parameters *grid = parameters;
     const tg__relative_bias_parameters *relative = parameters;
     switch (node->kind) {
     case TG__FROM_NCHW:
@@ -155,6 +162,9 @@ static tg__tensor layout(const lowering *l, const tg__node *node)
     case TG__TIMESTEP_EMBEDDING:
         return tg__cpu_timestep_embedding(l->program, x, node->dst.c / x.c, time->flip_sin_to_cos,
                                           time->freq_shift);
+    case TG__GRID_EMBEDDING:
+        return tg__cpu_grid_embedding(l->program, node->dst.h, node->dst.w, node->dst.c, grid->base,
+                                      grid->scale);
     case TG__RELATIVE_BIAS:
         return tg__cpu_relative_bias(l->program, relative->table, relative->buckets, node->dst.n,
                                      node->dst.c);
@@ -176,6 +186,8 @@ static tg__tensor lower_node(lowering *l, const tg__node *node)
         return attention(l, node);
     case TG__ADD:
     case TG__GATED_ADD:
+    case TG__ADD_TABLE:
+    case TG__JOIN:
     case TG__SCALE:
     case TG__ACTIVATE:
     case TG__CONVERT:

@@ -50,6 +50,11 @@ tg__tensor tg__cpu_add(tg__program *program, const char *name, tg__tensor a, tg_
 /* residual + x * gate. */
 tg__tensor tg__cpu_gated_add(tg__program *program, const char *name, tg__tensor residual,
                              tg__tensor x, tg__slice gate);
+/* A vector for each picture added to each row of the table. */
+tg__tensor tg__cpu_add_table(tg__program *program, const char *name, tg__tensor x,
+                             const tg__weight *table, int values);
+/* Vectors side by side. */
+tg__tensor tg__cpu_join(tg__program *program, const char *name, tg__tensor a, tg__tensor b);
 /* x * factor; x itself where factor is 1. */
 tg__tensor tg__cpu_scale(tg__program *program, const char *name, tg__tensor x, float factor);
 /* into = (first half of x's images + second half) / 2. */
@@ -69,7 +74,8 @@ tg__tensor tg__cpu_activate(tg__program *program, const char *name, tg__tensor x
  * follow one another. */
 tg__tensor tg__cpu_from_nchw(tg__program *program, tg__tensor x, int copies, float factor,
                              float offset);
-/* x (f32) -> into, an external f32 tensor given as (n, c, h, w). */
+/* x (f32) -> into, an external f32 tensor given as (n, c, h, w), which may
+ * be p times as large: a position of x holds p x p pixels then. */
 tg__tensor tg__cpu_to_nchw(tg__program *program, tg__tensor x, tg__tensor into);
 /* Nearest neighbour to h x w. */
 tg__tensor tg__cpu_upsample(tg__program *program, const char *name, tg__tensor x, int h, int w);
@@ -84,6 +90,8 @@ tg__tensor tg__cpu_interleave(tg__program *program, const char *name, const tg__
  * Nichol, as diffusers' get_timestep_embedding with max_period 10000. */
 tg__tensor tg__cpu_timestep_embedding(tg__program *program, tg__tensor numbers, int c,
                                       bool flip_sin_to_cos, float freq_shift);
+/* Sines and cosines of each position: (1, h, w, c). */
+tg__tensor tg__cpu_grid_embedding(tg__program *program, int h, int w, int c, int base, float scale);
 /* ids: external (n, 1, tokens, 1) int32 bound as f32's size; table
  * (entries, c), positions
  * (>= tokens, c) -> (n, 1, tokens, c) = table[id] + positions[i]. Ids are

@@ -113,6 +113,11 @@ tg__norm tg__load_norm(const tg__scope *scope, const char *key, int c)
     return norm;
 }
 
+tg__norm tg__bare_norm(const tg__scope *scope, const char *key, int c)
+{
+    return (tg__norm){.name = full_name(scope, key), .c = c};
+}
+
 tg__weight tg__load_table(const tg__scope *scope, const char *key, int rows, int columns)
 {
     return get(scope, key, "", 2, (int64_t[]){rows, columns});

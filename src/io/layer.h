@@ -57,6 +57,7 @@ tg__layer tg__load_stacked(const tg__scope *scope, const char *const *keys, int 
                            int out, bool bias);
 tg__norm tg__load_norm(const tg__scope *scope, const char *key, int c);
 tg__norm tg__load_rms_norm(const tg__scope *scope, const char *key, int c); /* no bias */
+tg__norm tg__bare_norm(const tg__scope *scope, const char *key, int c);     /* without weights */
 tg__weight tg__load_table(const tg__scope *scope, const char *key, int rows, int columns);
 
 /* Zeroed memory from the scope's arena; NULL is an error that sticks. */

@@ -52,6 +52,7 @@ enum { TG__SLOT_KEPT = 16 };
 /* What others must know of a network. */
 typedef struct tg__facts {
     int in_channels, out_channels; /* a denoiser's latents; an autoencoder's pictures */
+    int patch;                     /* a denoiser's: its latents' sides are multiples of it; 0: 1 */
     int sample_size;               /* a side in training: latents', pixels of an autoencoder; 0: not
                                     * said */
     int text_width;                /* that a denoiser attends to or a text encoder makes */
@@ -125,6 +126,6 @@ tg__plan *tg__network_plan(const tg__network *network, const tg__pass *pass, tg_
 void tg__latent_size(const tg__network *autoencoder, int h, int w, int *latent_h, int *latent_w);
 
 extern const tg__network_class tg__unet_class, tg__autoencoder_kl_class, tg__clip_text_class,
-    tg__clip_text_projection_class, tg__t5_encoder_class;
+    tg__clip_text_projection_class, tg__t5_encoder_class, tg__pixart_class;
 
 #endif

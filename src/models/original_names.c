@@ -112,6 +112,10 @@ static void apply_view(tg__weight *tensor, tg__view how)
     case TG__THIRD_2:
         tg__weight_take_part(tensor, (int)(how - TG__THIRD_0), 3);
         return;
+    case TG__HALF_0:
+    case TG__HALF_1:
+        tg__weight_take_part(tensor, (int)(how - TG__HALF_0), 2);
+        return;
     case TG__TRANSPOSED:
         tg__weight_transpose(tensor);
         return;

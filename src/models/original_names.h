@@ -18,6 +18,8 @@ typedef enum tg__view {
     TG__THIRD_0,        /* of a fused projection */
     TG__THIRD_1,
     TG__THIRD_2,
+    TG__HALF_0,
+    TG__HALF_1,
     TG__TRANSPOSED, /* a matrix that its user multiplies from the other side */
 } tg__view;
 

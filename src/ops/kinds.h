@@ -29,14 +29,19 @@ typedef enum tg__kind {
     TG__GATED_ADD,   /* tg__gated_add_parameters; X, RESIDUAL, GATE (1 or n, k) f32 */
     TG__SCALE,       /* tg__scale_parameters; X */
     TG__ACTIVATE,    /* tg__activate_parameters; X */
+    TG__ADD_TABLE,   /* tg__table_parameters; X (n, c) f32: dst (n, k) = the table's k values, which
+                      * are rows of c, + X in each row */
+    TG__JOIN,        /* X, Y: vectors (n, a) and (n, b) side by side */
     TG__CONVERT,     /* X in dst's format */
     TG__MEAN_HALVES, /* X: (first half of its images + second half) / 2 */
     TG__FROM_NCHW,   /* tg__from_nchw_parameters; X external f32, in memory (n, c, h, w) */
-    TG__TO_NCHW, /* X (f32); dst external f32, in memory (n, c, h, w), has the first of X's channels
-                  */
+    /* X (f32); dst external f32, in memory (n, c, p h, p w), has the first of X's channels. p above
+     * 1: X's channels are those of p x p pixels, row by row. */
+    TG__TO_NCHW,
     TG__UPSAMPLE, /* X: nearest neighbour to dst's size */
     /* tg__timestep_parameters; X external f32 (n, k): for each number dst.c / X.c sinusoids */
     TG__TIMESTEP_EMBEDDING,
+    TG__GRID_EMBEDDING, /* tg__grid_parameters; no sources: dst (1, h, w, c) */
     TG__EMBED_TOKENS,  /* tg__embed_parameters; X external: int32 (n, tokens) */
     TG__RELATIVE_BIAS, /* tg__relative_bias_parameters; no source. dst (heads, 1, q, k) f32 */
     TG__KINDS,
@@ -94,6 +99,15 @@ typedef struct tg__timestep_parameters {
     bool flip_sin_to_cos;
     float freq_shift;
 } tg__timestep_parameters;
+
+typedef struct tg__table_parameters {
+    const tg__weight *table;
+} tg__table_parameters;
+
+typedef struct tg__grid_parameters {
+    int base;
+    float scale;
+} tg__grid_parameters;
 
 typedef struct tg__embed_parameters {
     const tg__weight *table, *positions; /* positions NULL: none are added */

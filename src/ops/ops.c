@@ -240,6 +240,32 @@ tg__tensor tg__gated_add(tg__plan *plan, const char *name, tg__tensor residual, 
     return node->dst;
 }
 
+tg__tensor tg__add_table(tg__plan *plan, const char *name, tg__tensor x, const tg__weight *table,
+                         int values)
+{
+    if (unusable(plan, x))
+        return null_tensor;
+    if (x.dtype != TG__F32 || x.h != 1 || x.w != 1 || values % x.c != 0)
+        shape_error(plan, name, x, (tg__tensor){.c = values});
+    tg__table_parameters p = {table};
+    tg__tensor dst = tg__plan_tensor(plan, TG__F32, x.n, 1, 1, values);
+    return record(plan, TG__ADD_TABLE, name, &p, sizeof p, dst, x) ? dst : null_tensor;
+}
+
+tg__tensor tg__join(tg__plan *plan, const char *name, tg__tensor a, tg__tensor b)
+{
+    if (unusable(plan, a) || !b.id)
+        return null_tensor;
+    if (a.n != b.n || a.h * a.w != 1 || b.h * b.w != 1 || a.dtype != b.dtype)
+        shape_error(plan, name, a, b);
+    tg__tensor dst = tg__plan_tensor(plan, a.dtype, a.n, 1, 1, (int64_t)a.c + b.c);
+    tg__node *node = record(plan, TG__JOIN, name, NULL, 0, dst, a);
+    if (!node)
+        return null_tensor;
+    node->src[TG__Y] = b;
+    return dst;
+}
+
 tg__tensor tg__scale(tg__plan *plan, const char *name, tg__tensor x, float factor)
 {
     if (unusable(plan, x) || factor == 1.f)
@@ -315,7 +341,9 @@ tg__tensor tg__to_nchw(tg__plan *plan, tg__tensor x, tg__tensor into)
 {
     if (unusable(plan, x) || !into.id)
         return null_tensor;
-    if (x.dtype != TG__F32 || x.n != into.n || x.h != into.h || x.w != into.w || x.c < into.c)
+    int p = into.w / x.w;
+    if (x.dtype != TG__F32 || x.n != into.n || p < 1 || into.h != p * x.h || into.w != p * x.w ||
+        x.c % (p * p) != 0 || x.c / (p * p) < into.c)
         shape_error(plan, "output", x, into);
     return record(plan, TG__TO_NCHW, "output", NULL, 0, into, x) ? into : null_tensor;
 }
@@ -341,6 +369,21 @@ tg__tensor tg__timestep_embedding(tg__plan *plan, tg__tensor numbers, int c, boo
     return record(plan, TG__TIMESTEP_EMBEDDING, "time_proj", &p, sizeof p, dst, numbers)
                ? dst
                : null_tensor;
+}
+
+tg__tensor tg__grid_embedding(tg__plan *plan, int h, int w, int c, int base, float scale)
+{
+    tg__grid_parameters p = {base, scale};
+    tg__tensor dst = tg__plan_tensor(plan, TG__ACTIVATIONS, 1, h, w, c);
+    if (!dst.id)
+        return null_tensor;
+    if (c % 4 != 0)
+        shape_error(plan, "grid", dst, (tg__tensor){.c = 4});
+    tg__node *node = tg__plan_record(plan, TG__GRID_EMBEDDING, "pos_embed.pos_embed", &p, sizeof p);
+    if (!node)
+        return null_tensor;
+    node->dst = dst;
+    return dst;
 }
 
 tg__tensor tg__embed_tokens(tg__plan *plan, tg__tensor ids, const tg__weight *table,
@@ -380,12 +423,15 @@ const char *tg__kind_name(const tg__node *node)
         [TG__GATED_ADD] = "gated_add",
         [TG__SCALE] = "scale",
         [TG__ACTIVATE] = "activation",
+        [TG__ADD_TABLE] = "add_table",
+        [TG__JOIN] = "join",
         [TG__CONVERT] = "convert",
         [TG__MEAN_HALVES] = "mean",
         [TG__FROM_NCHW] = "from_nchw",
         [TG__TO_NCHW] = "to_nchw",
         [TG__UPSAMPLE] = "upsample",
         [TG__TIMESTEP_EMBEDDING] = "timestep_embedding",
+        [TG__GRID_EMBEDDING] = "grid_embedding",
         [TG__EMBED_TOKENS] = "embedding",
         [TG__RELATIVE_BIAS] = "relative_bias",
     };

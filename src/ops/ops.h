@@ -88,6 +88,12 @@ tg__tensor tg__add(tg__plan *plan, const char *name, tg__tensor a, tg__tensor b)
 /* residual + x * gate; gate (1 or n, k) f32. */
 tg__tensor tg__gated_add(tg__plan *plan, const char *name, tg__tensor residual, tg__tensor x,
                          tg__slice gate);
+/* A vector for each picture (n, 1, 1, c), f32, added to each of the table's rows of c values:
+ * (n, 1, 1, values). */
+tg__tensor tg__add_table(tg__plan *plan, const char *name, tg__tensor x, const tg__weight *table,
+                         int values);
+/* Vectors (n, 1, 1, a) and (n, 1, 1, b) side by side. */
+tg__tensor tg__join(tg__plan *plan, const char *name, tg__tensor a, tg__tensor b);
 /* x * factor; x itself where factor is 1. */
 tg__tensor tg__scale(tg__plan *plan, const char *name, tg__tensor x, float factor);
 /* into = (first half of x's images + second half) / 2. */
@@ -108,7 +114,8 @@ tg__tensor tg__external_nchw(tg__plan *plan, int slot, int64_t n, int64_t c, int
 /* f32 (n, c, h, w) -> (copies * n, h, w, c) in the format of activations, x * factor + offset; the
  * copies follow one another. */
 tg__tensor tg__from_nchw(tg__plan *plan, tg__tensor x, int copies, float factor, float offset);
-/* The first of x's channels (f32) -> into. */
+/* The first of x's channels (f32) -> into. Where into has p times as many rows and columns, a
+ * position of x holds p x p pixels, row by row, with all their channels. */
 tg__tensor tg__to_nchw(tg__plan *plan, tg__tensor x, tg__tensor into);
 /* Nearest neighbour to h x w. */
 tg__tensor tg__upsample(tg__plan *plan, const char *name, tg__tensor x, int h, int w);
@@ -120,6 +127,11 @@ tg__tensor tg__upsample(tg__plan *plan, const char *name, tg__tensor x, int h, i
  * 10000. */
 tg__tensor tg__timestep_embedding(tg__plan *plan, tg__tensor numbers, int c, bool flip_sin_to_cos,
                                   float freq_shift);
+/* Where each position of an h x w map is, in sines and cosines: (1, h, w, c), c a multiple of 4;
+ * the first half of the channels by column, the second by row. As diffusers'
+ * get_2d_sincos_pos_embed: positions run from 0 to base (less one step) over either side, divided
+ * by scale. */
+tg__tensor tg__grid_embedding(tg__plan *plan, int h, int w, int c, int base, float scale);
 /* ids: external (n, 1, tokens, 1) int32 bound as f32's size; table (entries, c), positions
  * (>= tokens, c; NULL: none) -> (n, 1, tokens, c) = table[id] + positions[i]. Ids are checked by
  * the caller. */

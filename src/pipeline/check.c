@@ -6,12 +6,20 @@
 #include <string.h>
 
 #include "core/options.h"
+#include "pipeline/bins.h"
 
 enum { MAX_COUNT = 4096, USUAL_SIZE = 512, DISTILLED_STEPS = 4 };
 
 /* Of a loop that is over after a few steps: nothing but cross-attention, from the first step on. */
 static const tg_gate distilled_gate = {
     .gate_step = 1, .sp_interval = 1, .fi_interval = 1, .warm_up = 0};
+
+double tg__usual_guidance(const tg_model *m)
+{
+    if (tg__denoiser(m)->facts.guidance_width > 0)
+        return m->class->embedded_guidance;
+    return m->usual_steps > 0 && m->class->distilled_unguided ? 1 : m->class->guidance;
+}
 
 static tg_generate_options defaults_of(const tg_model *m)
 {
@@ -20,15 +28,13 @@ static tg_generate_options defaults_of(const tg_model *m)
     int size = open ? m->default_size : USUAL_SIZE;
     tg_generate_options o = {.size = sizeof o,
                              .steps = class->steps,
-                             .guidance = class->guidance,
+                             .guidance = open ? tg__usual_guidance(m) : class->guidance,
                              .width = size,
                              .height = size,
                              .count = 1,
                              .gate = class->gate,
                              .decode = true};
     bool told = open && tg__denoiser(m)->facts.guidance_width > 0;
-    if (told)
-        o.guidance = class->embedded_guidance;
     if (told || (open && m->usual_steps > 0)) {
         o.steps = m->usual_steps > 0 ? m->usual_steps : DISTILLED_STEPS;
         o.gate = distilled_gate;
@@ -100,6 +106,48 @@ size_t tg__first_not_finite(const float *x, size_t n)
     return i;
 }
 
+/* Latents that the caller brings have their own size. */
+static bool is_binned(const tg_model *m, const tg_generate_options *o)
+{
+    return m->class->bins && !o->no_resolution_binning && !o->latents;
+}
+
+void tg__latents_of(const tg_model *m, const tg_generate_options *o, int *h, int *w)
+{
+    int factor = tg__autoencoder(m)->facts.factor, height = o->height, width = o->width;
+    if (is_binned(m, o))
+        tg__bin_of(tg__denoiser(m)->facts.sample_size, o->height, o->width, &height, &width);
+    *h = o->latents ? o->latents->height : height / factor;
+    *w = o->latents ? o->latents->width : width / factor;
+}
+
+static void check_picture(const tg_model *m, const tg_generate_options *o, tg__error *error)
+{
+    int multiple = m->info.size_multiple, size = tg__denoiser(m)->facts.sample_size;
+    if (o->no_resolution_binning && !m->class->bins)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "no_resolution_binning",
+                       "no_resolution_binning: %s has no bins", m->class->names[0]);
+    if (is_binned(m, o) && !tg__has_bins(size))
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "no_resolution_binning",
+                       "there are no bins for sample_size %d in %s/config.json, expected 32, 64, "
+                       "128 or 256, or the option no-resolution-binning",
+                       size, tg__denoiser(m)->name);
+    if (is_binned(m, o))
+        multiple = 1; /* brought to any size */
+    check_size(error, "width", o->width, multiple);
+    check_size(error, "height", o->height, multiple);
+    check_int(error, "count", o->count, 1, MAX_COUNT);
+}
+
+/* A denoiser that reads patches takes whole ones. */
+static void check_patches(const tg_model *m, const tg_array *x, tg__error *error)
+{
+    int patch = tg__denoiser(m)->facts.patch;
+    if (patch > 1 && (x->height % patch != 0 || x->width % patch != 0))
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "latents",
+                       "latents are %d x %d, expected multiples of %d", x->width, x->height, patch);
+}
+
 static void check_latents(const tg_model *m, const tg_array *x, tg__error *error)
 {
     int channels = tg__denoiser(m)->facts.in_channels;
@@ -114,6 +162,7 @@ static void check_latents(const tg_model *m, const tg_array *x, tg__error *error
     check_int(error, "latents' count", x->count, 1, MAX_COUNT);
     check_int(error, "latents' height", x->height, 1, most);
     check_int(error, "latents' width", x->width, 1, most);
+    check_patches(m, x, error);
     size_t n = (size_t)x->count * (size_t)x->channels * (size_t)x->height * (size_t)x->width;
     size_t bad = tg__failed(error) ? n : tg__first_not_finite(x->data, n);
     if (bad < n)
@@ -179,14 +228,10 @@ tg_status tg__check_generate(const tg_model *m, const tg_generate_options *o, tg
     check_number(error, "eta", o->eta, 0, 1);
     check_number(error, "guidance", o->guidance, -1e4, 1e4);
     check_number(error, "guidance_rescale", o->guidance_rescale, 0, 1);
-    if (o->latents) {
+    if (o->latents)
         check_latents(m, o->latents, error);
-    } else {
-        int multiple = tg__autoencoder(m)->facts.factor;
-        check_size(error, "width", o->width, multiple);
-        check_size(error, "height", o->height, multiple);
-        check_int(error, "count", o->count, 1, MAX_COUNT);
-    }
+    else
+        check_picture(m, o, error);
     if (o->rng != TG_RNG_TORCH_CPU && o->rng != TG_RNG_TORCH_CUDA)
         tg__fail_about(error, TG_ERROR_ARGUMENT, "rng",
                        "rng is %d, expected TG_RNG_TORCH_CPU or _CUDA", (int)o->rng);

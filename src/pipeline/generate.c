@@ -6,6 +6,7 @@
 
 #include "core/parallel.h"
 #include "core/rng.h"
+#include "pipeline/bins.h"
 #include "pipeline/check.h"
 #include "pipeline/preview.h"
 #include "pipeline/session.h"
@@ -500,6 +501,26 @@ static bool report_phase(tg_session *s, tg_phase phase)
     return tg__session_report(s);
 }
 
+/* Pictures of another size than was asked for are a bin's. */
+static tg_status fit_pictures(loop *l)
+{
+    tg_array *made = &l->result->pictures, fitted;
+    const tg_generate_options *o = l->options;
+    if (made->height == o->height && made->width == o->width)
+        return TG_OK;
+    if (!tg__array_new(&fitted, made->count, made->channels, o->height, o->width,
+                       &l->session->error))
+        return l->session->error.status;
+    size_t from = (size_t)made->channels * (size_t)made->height * (size_t)made->width;
+    size_t to = (size_t)made->channels * (size_t)o->height * (size_t)o->width;
+    for (size_t i = 0; i < (size_t)made->count; i++)
+        tg__fit_picture((float *)(uintptr_t)fitted.data + i * to, o->height, o->width,
+                        made->data + i * from, made->channels, made->height, made->width);
+    free((float *)(uintptr_t)made->data);
+    *made = fitted;
+    return TG_OK;
+}
+
 static void run(loop *l)
 {
     tg_session *s = l->session;
@@ -532,16 +553,16 @@ static void run(loop *l)
     if (o->release_denoiser && !s->profile && !s->caches)
         tg__session_release(s, s->model->class->denoiser);
     tg__session_decode(s, l->result, (float)(1 / tg__autoencoder(s->model)->facts.scaling_factor));
+    if (!o->latents && !tg__failed(&s->error))
+        fit_pictures(l);
 }
 
 static loop loop_of(tg_session *s, const tg_generate_options *o, tg_result *result)
 {
-    int factor = tg__autoencoder(s->model)->facts.factor;
     loop l = {.session = s, .options = o, .result = result};
     l.count = o->latents ? o->latents->count : o->count;
     l.channels = tg__denoiser(s->model)->facts.in_channels;
-    l.h = o->latents ? o->latents->height : o->height / factor;
-    l.w = o->latents ? o->latents->width : o->width / factor;
+    tg__latents_of(s->model, o, &l.h, &l.w);
     l.n = (size_t)l.count * (size_t)l.channels * (size_t)l.h * (size_t)l.w;
     l.rng_count = o->seeds ? l.count : 1;
     return l;

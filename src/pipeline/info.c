@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a model is and what it needs: from its configs and plans, without touching the weights. */
-#include "pipeline/model.h"
+#include "pipeline/check.h"
 
 static const char *dtype_of(const tg__tally *tally)
 {
@@ -73,14 +73,15 @@ void tg__model_fill_info(tg_model *m)
 {
     int64_t macs = 0, other;
     tg_model_info *info = &m->info;
+    const tg__facts *denoiser = &tg__denoiser(m)->facts;
     fill_networks(m);
     info->pipeline = m->class->names[0];
     info->layout = m->is_single_file ? "single file" : "diffusers folder";
     info->width = info->height = m->default_size;
-    info->size_multiple = tg__autoencoder(m)->facts.factor;
+    info->latent_size = tg__autoencoder(m)->facts.factor;
+    info->size_multiple = info->latent_size * (denoiser->patch ? denoiser->patch : 1);
     info->latent_channels = tg__denoiser(m)->facts.in_channels;
-    info->guidance = tg__denoiser(m)->facts.guidance_width > 0 ? m->class->embedded_guidance
-                                                               : m->class->guidance;
+    info->guidance = tg__usual_guidance(m);
     info->memory_bf16 = memory_of(m, TG_DTYPE_BF16, &other);
     info->memory_int8 = memory_of(m, TG_DTYPE_INT8, &other);
     info->memory_f32 = memory_of(m, TG_DTYPE_F32, &macs);

@@ -48,8 +48,8 @@ struct tg_model {
     tg__origin origins[TG__MAX_NETWORKS];
     tg__original originals[TG__MAX_NETWORKS]; /* of networks in a single file */
     tg__tokenizer *tokenizers[TG__MAX_NETWORKS];
-    /* Text tokens of a text encoder: what the class's check sets or, where that sets nothing, its
-     * tokenizer's; 0 of every other network. */
+    /* Text tokens of a text encoder: its class's text_tokens, else its tokenizer's or, where it has
+     * none, what the class's check sets; 0 of every other network. */
     int contexts[TG__MAX_NETWORKS];
 
     /* The scheduler's config as text: a scheduler is made of it for each request. */

@@ -320,6 +320,7 @@ static void check_context(tg_model *m, int role)
     const tg__role *r = &m->class->roles[role];
     int positions = m->networks[role]->facts.positions;
     int context = m->tokenizers[role]->context;
+    m->contexts[role] = m->class->text_tokens;
     if (m->contexts[role] > 0) /* the class has one of its own */
         return;
     if (context == INT32_MAX) /* the tokenizer's files do not say */
@@ -337,7 +338,7 @@ static void check_context(tg_model *m, int role)
 }
 
 /* A tokenizer's folder, or one with a folder for each. */
-static void open_given_tokenizer(tg_model *m, int role, const char *class_name, const char *path)
+static void open_given_tokenizer(tg_model *m, int role, const char *path, const char *class_name)
 {
     char folder[PATH_BYTES];
     if (tg__path_join(folder, sizeof folder, path, m->class->roles[role].tokenizer, &m->error))
@@ -352,7 +353,7 @@ static void open_tokenizer(tg_model *m, const tg_model_options *o, int role, con
     if (tg__failed(&m->error) || !r->tokenizer)
         return;
     if (o->tokenizer_dir)
-        open_given_tokenizer(m, role, class_name, o->tokenizer_dir);
+        open_given_tokenizer(m, role, o->tokenizer_dir, class_name);
     else if (m->is_single_file)
         m->tokenizers[role] = tg__clip_tokenizer_shipped(
             tg__single_file_part_of(&m->single, r->name)->pad_token, &m->error);

@@ -47,6 +47,7 @@ bool tg__prompt_alike(const tg_prompt *a, const tg_prompt *b);
 typedef struct tg__texts {
     const char *text, *negative, *text_2, *negative_2;
     int clip_skip;
+    bool clean_caption;
 } tg__texts;
 
 /* -------------------------------------------------------------------------------------- recipe */
@@ -102,6 +103,10 @@ typedef struct tg__pipeline_class {
     tg_gate gate;
     bool force_stable_diffusion; /* StableDiffusionPipeline's corrections of old configs */
     int text_skip;               /* last layers of the text encoders that are never used */
+    int text_tokens;             /* that a text has, padding included; 0: as its tokenizer says */
+    bool captions;               /* texts may be cleaned (text/caption.h) */
+    bool distilled_unguided;     /* no guidance with a scheduler of distilled models */
+    bool bins;                   /* pictures are made in the sizes of bins (bins.h) */
     /* Whether the networks go together; fails the model's error if not. Sets the contexts of text
      * encoders that have no tokenizer, or another context than that says. */
     void (*check)(tg_model *model);
@@ -116,6 +121,6 @@ typedef struct tg__pipeline_class {
 /* Every class, ends in NULL. */
 extern const tg__pipeline_class *const tg__pipeline_classes[];
 extern const tg__pipeline_class tg__stable_diffusion_class, tg__latent_consistency_class,
-    tg__stable_diffusion_xl_class;
+    tg__stable_diffusion_xl_class, tg__pixart_alpha_class, tg__pixart_sigma_class;
 
 #endif

@@ -173,6 +173,9 @@ tg_status tg__check_prompt(const tg_model *m, tg_prompt_options *o,
     if (o->clip_skip < 0 || o->clip_skip > most)
         tg__fail_about(error, TG_ERROR_ARGUMENT, "clip_skip", "clip_skip is %d, expected 0 to %d",
                        o->clip_skip, most);
+    if (o->clean_caption && !m->class->captions)
+        tg__fail_about(error, TG_ERROR_ARGUMENT, "clean_caption",
+                       "clean_caption: %s does not clean captions", m->class->names[0]);
     const char *second = o->text_2 ? "text_2" : o->negative_2 ? "negative_2" : NULL;
     if (second && !has_second_text(m))
         tg__fail_about(error, TG_ERROR_ARGUMENT, second,
@@ -203,7 +206,7 @@ static void encode(tg_prompt **prompt, tg_session *s, const char *text, const ch
     if (!tg__session_report(s))
         return;
     tg_prompt *made = prompt_new(s->model, &s->error);
-    tg__texts texts = {text, negative, o.text_2, o.negative_2, o.clip_skip};
+    tg__texts texts = {text, negative, o.text_2, o.negative_2, o.clip_skip, o.clean_caption};
     if (made && s->model->class->encode(s, made, &texts) == TG_OK)
         *prompt = made;
     else

@@ -64,6 +64,7 @@ typedef struct home {
 
 static const home homes[] = {
     {"unet", "a UNet", {UNET}, "input_blocks.0.0.weight", "", false},
+    {"transformer", "a PixArt transformer", {UNET}, "x_embedder.proj.weight", "", false},
     {"vae", "a VAE", {"first_stage_model.", "vae."}, "decoder.conv_in.weight", "", false},
     {"text_encoder",
      "a text encoder",
@@ -95,7 +96,8 @@ static const other others[] = {
     {"text_encoders.", "", true, "a checkpoint of Stable Diffusion 3, Flux or later", NULL},
     {UNET "double_blocks.", "", false, "Flux", NULL},
     {"double_blocks.", "", true, "Flux", NULL},
-    {"adaln_single.", "", true, "a PixArt transformer", NULL},
+    {"adaln_single.", "", true, "a PixArt transformer", "transformer"},
+    {"y_embedder.y_proj.", "", true, "a PixArt transformer", "transformer"},
     {"clip_txt_mapper.", "", true, "Stable Cascade", NULL},
     {"control_model.", "", false, "a ControlNet", NULL},
     {"controlnet_", "", true, "a ControlNet", NULL},

@@ -7,17 +7,11 @@
 
 #include <string.h>
 
+#include "text/lower.h"
 #include "text/nfc.h"
 #include "text/unicode.h"
 
-enum {
-    LONG_S = 0x17F,
-    CAPITAL_I_WITH_DOT = 0x130,
-    DOT_ABOVE = 0x307,
-    YPOGEGRAMMENI = 0x345,
-    CAPITAL_SIGMA = 0x3A3,
-    FINAL_SIGMA = 0x3C2,
-};
+enum { LONG_S = 0x17F, YPOGEGRAMMENI = 0x345 };
 
 /* ---------------------------------------------------------------------------------- cleaning */
 
@@ -44,39 +38,6 @@ static bool spaces_and_ideographs(tg__chars *dst, const tg__chars *src, size_t s
     return true;
 }
 
-/* Whether a capital sigma ends its word: a cased character precedes it and none follows, where
- * case-ignorable ones do not count. */
-static bool is_final_sigma(const tg__chars *text, size_t sigma)
-{
-    unsigned flags = TG__CASE_IGNORABLE;
-    for (size_t i = sigma; i > 0 && flags & TG__CASE_IGNORABLE; i--)
-        flags = tg__unicode_flags(text->at[i - 1].code);
-    if (!(flags & TG__CASED))
-        return false;
-    flags = TG__CASE_IGNORABLE;
-    for (size_t i = sigma + 1; i < text->count && flags & TG__CASE_IGNORABLE; i++)
-        flags = tg__unicode_flags(text->at[i].code);
-    return !(flags & TG__CASED);
-}
-
-static bool lower(tg__chars *dst, const tg__chars *src)
-{
-    for (size_t i = 0; i < src->count; i++) {
-        tg__char c = src->at[i];
-        bool ok;
-        if (c.code == CAPITAL_I_WITH_DOT)
-            ok = tg__chars_push(dst, 'i', tg__chars_before(src, i)) &&
-                 tg__chars_push(dst, DOT_ABOVE, c.end);
-        else if (c.code == CAPITAL_SIGMA && is_final_sigma(src, i))
-            ok = tg__chars_push(dst, FINAL_SIGMA, c.end);
-        else
-            ok = tg__chars_push(dst, tg__unicode_lower(c.code), c.end);
-        if (!ok)
-            return false;
-    }
-    return true;
-}
-
 bool tg__clip_clean(tg__chars *dst, const tg__chars *src, size_t start, size_t stop)
 {
     uint32_t before = tg__chars_before(src, start);
@@ -84,7 +45,7 @@ bool tg__clip_clean(tg__chars *dst, const tg__chars *src, size_t start, size_t s
     dst->count = 0;
     dst->start = before;
     bool ok = spaces_and_ideographs(&spaced, src, start, stop) && tg__nfc(&normal, &spaced) &&
-              lower(dst, &normal);
+              tg__chars_lower(dst, &normal);
     tg__chars_free(&spaced);
     tg__chars_free(&normal);
     return ok;

@@ -321,6 +321,17 @@ def deepcache():
         cases.append(cached("sd2", f"{kind}-gate", 3, 1, (6, 2, 2, 1), **ddim | changes))
     cases += [cached("odd3", f"pndm-prk-at{gate_step}", 3, 1, (gate_step, 2, 1, 0), steps=9)
               for gate_step in (1, 4)]
+    for model in ("xl1", "xl2"):
+        for i, gate in enumerate([(), (5,), (6, 2, 2, 1), ()]):
+            branch = 3 * i + i % 3 if i < 3 else 5
+            sizes = [128, 96, 16, 8, 80, 72] if i == 2 else [0] * 6
+            cases.append(cached(model, f"{i}", 2 + i, branch, gate, steps=10, count=1 + i % 2,
+                                sizes=sizes))
+    cases.append(cached("xl1", "heun-gate", 3, 0, (3,), scheduler="HeunDiscreteScheduler", steps=8))
+    for i, gate in enumerate([(), (1,), (2,), (3, 2, 2, 1)]):
+        for steps in (4, 7):
+            cases.append(cached("lcm", f"{i}-{steps}", 2 + i % 2, i, gate, steps=steps,
+                                guidance=8.5, count=1 + i % 2))
     return cases
 
 

@@ -210,6 +210,12 @@ static bool has_single_file(const char *model)
     return access(file, R_OK) == 0;
 }
 
+#ifdef __SANITIZE_ADDRESS__ /* which takes many times as long */
+enum { ONE_OF = 5 };
+#else
+enum { ONE_OF = 1 };
+#endif
+
 static void check_all(setting s)
 {
     json_error_t fault;
@@ -217,14 +223,14 @@ static void check_all(setting s)
     int off = 0, tried = 0;
     assert_non_null(cases);
     assert_true(json_array_size(cases) > 2);
-    for (size_t i = 0; i < json_array_size(cases); i += s.every) {
+    for (size_t i = 0; i < json_array_size(cases); i += s.every * ONE_OF) {
         json_t *c = json_array_get(cases, i);
         if (s.single_file && !has_single_file(text_of(c, "model")))
             continue;
         off += !check_case(c, &s);
         tried++;
     }
-    assert_true(tried > 5);
+    assert_true(tried > 2);
     json_decref(cases);
     assert_int_equal(off, 0);
 }

@@ -26,7 +26,9 @@
 #define TEXT "text_encoder/model.safetensors"
 #define SCHEDULER "scheduler/scheduler_config.json"
 #define INDEX "model_index.json"
-#define PIPELINES "\"StableDiffusionPipeline\" or \"StableDiffusionXLPipeline\""
+#define PIPELINES                                                       \
+    "\"StableDiffusionPipeline\", \"LatentConsistencyModelPipeline\", " \
+    "\"StableDiffusionXLPipeline\", \"PixArtAlphaPipeline\" or \"PixArtSigmaPipeline\""
 
 static const char *golden = GOLDEN; /* which model */
 static const char *const folders[] = {

@@ -212,6 +212,8 @@ static void plans(void **state)
     check_plans(GOLDEN("odd1"), (int[]){1, 3, 2}, 3);
     check_plans(GOLDEN("odd2"), (int[]){1, 1}, 2);
     check_plans(GOLDEN("odd3"), (int[]){2}, 1);
+    check_plans(GOLDEN("xl2"), (int[]){2, 2, 2}, 3);
+    check_plans(GOLDEN("lcm"), (int[]){1, 1, 1}, 3);
 }
 
 /* ------------------------------------------------------------------------------------- requests */

@@ -178,7 +178,7 @@ static tg__layer layer(int out, int in, int kernel)
 typedef struct parts {
     tg__layer time, half, same, pair, qkv, wide, last;
     tg__norm norm16, norm8, bare;
-    tg__weight table, positions, biases;
+    tg__weight table, positions, biases, told;
 } parts;
 
 static parts make_parts(void)
@@ -197,7 +197,8 @@ static parts make_parts(void)
                    .bare = {"bare", {0}, {0}, 8},
                    .table = weight(ENTRIES, 8, 1),
                    .positions = weight(30, 8, 1),
-                   .biases = weight(9, 2, 1)};
+                   .biases = weight(9, 2, 1),
+                   .told = weight(4, 16, 1)};
 }
 
 /* Of (4, 5, 6, 8): norms, products, and what goes between maps of several sizes. */
@@ -245,8 +246,11 @@ static void record_every_kind(tg__plan *p, const parts *w)
 {
     tg__tensor vector = tg__plan_external(p, VECTOR, TG__F32, 4, 1, 1, 32);
     tg__tensor x = tg__from_nchw(p, tg__external_nchw(p, SAMPLE, 2, 8, 5, 6), 2, 0.5f, 0.25f);
+    tg__tensor more = tg__join(p, "join", vector, vector);
+    more = tg__add_table(p, "table", more, &w->told, 64);
     x = record_maps(p, w, x, vector);
-    x = record_attention(p, w, x, vector);
+    x = tg__add(p, "places", x, tg__grid_embedding(p, 5, 6, 8, 4, 1.5f));
+    x = record_attention(p, w, x, more);
     for (int i = TG__SILU; i <= TG__GELU_TANH; i++)
         x = tg__activate(p, "activate", x, (tg__activation)i);
     x = tg__linear(p, x, &w->wide, (tg__product_options){.activation = TG__GEGLU_TANH});

@@ -50,6 +50,10 @@ static void pack_operation(toy *t, int network, operation *o, tg__error *error)
     case TG__RMS_NORM:
         pack_norm(t, network, o, ((const tg__row_norm_parameters *)parameters)->norm, error);
         break;
+    case TG__ADD_TABLE:
+        o->weight =
+            pack(t, network, ((const tg__table_parameters *)parameters)->table, 1, 1, 1, error);
+        break;
     case TG__EMBED_TOKENS:
         o->weight =
             pack(t, network, ((const tg__embed_parameters *)parameters)->table, 1, 1, 1, error);

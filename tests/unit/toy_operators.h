@@ -334,12 +334,50 @@ static void from_nchw(const tg__program *p, const operation *o)
         at(p, o->node.dst)[i] = at(p, x)[planar(x, i % tg__count(x), x.c)] * q->factor + q->offset;
 }
 
+/* A position of x is side x side pixels of y. */
 static void to_nchw(const tg__program *p, const operation *o)
 {
     tg__tensor y = o->node.dst, x = o->node.src[TG__X];
+    size_t side = (size_t)(y.w / x.w), pixel = (size_t)x.c / (side * side);
     for (size_t i = 0; i < tg__count(y); i++) {
-        size_t row = i / (size_t)y.c, c = i % (size_t)y.c;
-        at(p, y)[planar(y, i, y.c)] = at(p, x)[row * (size_t)x.c + c];
+        size_t at_y = i / (size_t)y.c, column = at_y % (size_t)y.w, line = at_y / (size_t)y.w;
+        size_t row = line / side * (size_t)x.w + column / side;
+        size_t inside = line % side * side + column % side;
+        at(p, y)[planar(y, i, y.c)] =
+            at(p, x)[row * (size_t)x.c + inside * pixel + i % (size_t)y.c];
+    }
+}
+
+static void add_table(const tg__program *p, const operation *o)
+{
+    tg__tensor x = o->node.src[TG__X], y = o->node.dst;
+    const float *table = weights_at(p, o->weight);
+    for (size_t i = 0; i < tg__count(y); i++)
+        at(p, y)[i] = table[i % (size_t)y.c] +
+                      at(p, x)[i / (size_t)y.c * (size_t)x.c + i % (size_t)y.c % (size_t)x.c];
+}
+
+static void join(const tg__program *p, const operation *o)
+{
+    tg__tensor a = o->node.src[TG__X], b = o->node.src[TG__Y], y = o->node.dst;
+    for (int i = 0; i < (int)tg__count(y); i++) {
+        int n = i / y.c, c = i % y.c;
+        at(p, y)[i] = c < a.c ? at(p, a)[n * a.c + c] : at(p, b)[n * b.c + c - a.c];
+    }
+}
+
+static void grid_embedding(const tg__program *p, const operation *o)
+{
+    const tg__grid_parameters *q = o->node.parameters;
+    tg__tensor y = o->node.dst;
+    int quarter = y.c / 4;
+    for (int i = 0; i < (int)tg__count(y); i++) {
+        int c = i % y.c, column = i / y.c % y.w, row = i / y.c / y.w;
+        bool by_row = c >= 2 * quarter, cosine = c / quarter % 2 == 1;
+        float place = by_row ? (float)row / (float)((double)y.h / q->base)
+                             : (float)column / (float)((double)y.w / q->base);
+        double angle = (double)(place / q->scale) / pow(10000, (double)(c % quarter) / quarter);
+        at(p, y)[i] = (float)(cosine ? cos(angle) : sin(angle));
     }
 }
 
@@ -415,12 +453,15 @@ static const struct {
     [TG__GATED_ADD] = {gated_add, sizeof(tg__gated_add_parameters)},
     [TG__SCALE] = {scale, sizeof(tg__scale_parameters)},
     [TG__ACTIVATE] = {activate, sizeof(tg__activate_parameters)},
+    [TG__ADD_TABLE] = {add_table, sizeof(tg__table_parameters)},
+    [TG__JOIN] = {join, 0},
     [TG__CONVERT] = {convert, 0},
     [TG__MEAN_HALVES] = {mean_halves, 0},
     [TG__FROM_NCHW] = {from_nchw, sizeof(tg__from_nchw_parameters)},
     [TG__TO_NCHW] = {to_nchw, 0},
     [TG__UPSAMPLE] = {upsample, 0},
     [TG__TIMESTEP_EMBEDDING] = {timestep_embedding, sizeof(tg__timestep_parameters)},
+    [TG__GRID_EMBEDDING] = {grid_embedding, sizeof(tg__grid_parameters)},
     [TG__EMBED_TOKENS] = {embed_tokens, sizeof(tg__embed_parameters)},
     [TG__RELATIVE_BIAS] = {relative_bias, sizeof(tg__relative_bias_parameters)},
 };
