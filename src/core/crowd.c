@@ -11,16 +11,22 @@
 
 /* ------------------------------------------------------------------------------------- judging */
 
+/* Beside others of lower priority spinning can remain the better way, and asleep one cannot see
+ * that: every thread that wakes waits a little. So it is tried again, ever more rarely. */
 void tg__crowd_judge(tg__crowd *crowd, double seconds, double delay)
 {
-    const double much = 0.05, little = 0.01; /* of the time, all threads' waiting together */
-    const double patience = 0.5;             /* seconds: what shares the cores comes and goes */
-    if (delay > much * seconds)
-        *crowd = (tg__crowd){.crowded = true};
-    else if (delay > little * seconds)
-        crowd->quiet = 0;
-    else if ((crowd->quiet += seconds) >= patience)
-        crowd->crowded = false;
+    const double much = 0.35; /* of the time, all threads' waiting together */
+    const double first = 0.1, longest = 8, calm = 1; /* seconds */
+    if (crowd->crowded) {
+        crowd->time += seconds;
+        if (crowd->time >= crowd->patience)
+            *crowd = (tg__crowd){.patience = crowd->patience};
+    } else if (delay > much * seconds) {
+        double next = crowd->patience > 0 ? 2 * crowd->patience : first;
+        *crowd = (tg__crowd){.crowded = true, .patience = next < longest ? next : longest};
+    } else if ((crowd->time += seconds) >= calm) {
+        crowd->patience = 0;
+    }
 }
 
 /* One thread's, in nanoseconds; 0 where it has ended since. */

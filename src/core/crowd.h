@@ -23,7 +23,8 @@ void tg__crowd_look(int threads);
 /* Whether the machine is crowded, by what is seen from time to time. */
 typedef struct tg__crowd {
     bool crowded;
-    double quiet; /* seconds for which it has not looked so */
+    double time;     /* seconds for which it has been so, or not */
+    double patience; /* for how long it is taken to be crowded; 0: it was not for some time */
 } tg__crowd;
 
 /* In so many seconds the process's threads have waited for a core so long in sum. */

@@ -16,18 +16,21 @@ static void test_judge(void **state)
 {
     (void)state;
     tg__crowd crowd = {0};
-    tg__crowd_judge(&crowd, 0.1, 0.004);
+    tg__crowd_judge(&crowd, 0.1, 0.03);
     assert_false(crowd.crowded);
-    tg__crowd_judge(&crowd, 0.1, 0.006);
-    assert_true(crowd.crowded);
-    for (int i = 0; i < 4; i++)
-        tg__crowd_judge(&crowd, 0.1, 0);
-    assert_true(crowd.crowded); /* for 0.4 s it may be chance */
-    tg__crowd_judge(&crowd, 0.1, 0.002);
-    for (int i = 0; i < 4; i++)
-        tg__crowd_judge(&crowd, 0.1, 0);
-    assert_true(crowd.crowded); /* what waited a little began the time anew */
-    tg__crowd_judge(&crowd, 0.11, 0);
+    for (int i = 0; i < 9; i++) { /* ever longer, up to 8 seconds */
+        double expected = i < 7 ? 0.1 * (1 << i) : 8;
+        tg__crowd_judge(&crowd, 0.1, 0.04);
+        assert_true(crowd.crowded);
+        double lasted = 0, seen = i % 2; /* meanwhile it does not count */
+        for (; crowd.crowded; lasted += 0.02)
+            tg__crowd_judge(&crowd, 0.02, seen);
+        assert_true(lasted > expected - 0.01 && lasted < expected + 0.03);
+    }
+    for (int i = 0; i < 5; i++)
+        tg__crowd_judge(&crowd, 0.25, 0.01); /* a second without it is forgotten */
+    tg__crowd_judge(&crowd, 0.1, 0.04);
+    tg__crowd_judge(&crowd, 0.11, 1);
     assert_false(crowd.crowded);
 }
 
