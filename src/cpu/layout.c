@@ -6,10 +6,10 @@
 #include "cpu/record.h"
 
 typedef struct layout_state {
-    float factor, offset; /* from_nchw */
-    bool flip;            /* timestep_embedding */
-    float shift;          /* timestep_embedding; a grid's scale */
-    int base;             /* grid_embedding */
+    float factor, offset;                /* from_nchw */
+    bool flip;                           /* timestep_embedding */
+    float shift;                         /* timestep_embedding; a grid's scale */
+    int base;                            /* grid_embedding */
     const tg__weight *table, *positions; /* embed_tokens; relative_bias */
     tg__relative_buckets buckets;
     const float *biases; /* the table's values */

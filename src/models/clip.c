@@ -170,7 +170,7 @@ static tg_status load(tg__network *network, const tg__weights *weights, tg__erro
 static const tg__port ports[] = {{"ids", .slot = TG__CLIP_IDS},
                                  {"hidden_states", .slot = TG__CLIP_OUTPUT},
                                  {"pooled", .slot = TG__CLIP_POOLED},
-                                 {NULL}};
+                                 {.name = NULL}};
 
 const tg__network_class tg__clip_text_class = {
     .names = (const char *const[]){"CLIPTextModel", NULL},

@@ -276,7 +276,7 @@ static const tg__port ports[] = {
     {"mask", .slot = TG__PIXART_MASK, .width = mask_width},
     {"resolution", .slot = TG__PIXART_RESOLUTION, .width = resolution_width, .of_request = true},
     {"aspect_ratio", .slot = TG__PIXART_ASPECT_RATIO, .width = ratio_width, .of_request = true},
-    {NULL}};
+    {.name = NULL}};
 
 const tg__network_class tg__pixart_class = {
     .names = (const char *const[]){"PixArtTransformer2DModel", "Transformer2DModel", NULL},

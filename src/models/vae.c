@@ -319,7 +319,7 @@ static tg_status load(tg__network *network, const tg__weights *weights, tg__erro
 }
 
 static const tg__port ports[] = {
-    {"input", .slot = TG__VAE_INPUT}, {"output", .slot = TG__VAE_OUTPUT}, {NULL}};
+    {"input", .slot = TG__VAE_INPUT}, {"output", .slot = TG__VAE_OUTPUT}, {.name = NULL}};
 
 const tg__network_class tg__autoencoder_kl_class = {
     .names = (const char *const[]){"AutoencoderKL", NULL},

@@ -42,8 +42,8 @@ typedef enum tg__kind {
     /* tg__timestep_parameters; X external f32 (n, k): for each number dst.c / X.c sinusoids */
     TG__TIMESTEP_EMBEDDING,
     TG__GRID_EMBEDDING, /* tg__grid_parameters; no sources: dst (1, h, w, c) */
-    TG__EMBED_TOKENS,  /* tg__embed_parameters; X external: int32 (n, tokens) */
-    TG__RELATIVE_BIAS, /* tg__relative_bias_parameters; no source. dst (heads, 1, q, k) f32 */
+    TG__EMBED_TOKENS,   /* tg__embed_parameters; X external: int32 (n, tokens) */
+    TG__RELATIVE_BIAS,  /* tg__relative_bias_parameters; no source. dst (heads, 1, q, k) f32 */
     TG__KINDS,
 } tg__kind;
 

@@ -46,8 +46,8 @@ static void test_transformer_alone(void **state)
     assert_run(0, tgate(PX3 "-o b.npy --transformer " MODELS "px3-transformer.safetensors"));
     assert_run(0, tgate(PX3 "-o c.npy --transformer " MODELS "px3"));
     assert_run(0, shell("cmp a.npy b.npy && cmp a.npy c.npy"));
-    assert_run(
-        1, shell("printf '\\200\\002}q.abcdefgh' >t.pth; exec \"$T\" " PX3 "-o d.npy --transformer t.pth"));
+    assert_run(1, shell("printf '\\200\\002}q.abcdefgh' >t.pth; exec \"$T\" " PX3
+                        "-o d.npy --transformer t.pth"));
     assert_non_null(strstr(last.err, "t.pth: is a pickle, expected .safetensors"));
 }
 

@@ -117,7 +117,7 @@ static const tg__port encoder_ports[] = {{"ids", .slot = IDS},
                                          {"states", .slot = STATES},
                                          {"last", .slot = LAST},
                                          {"pooled", .slot = POOLED_PORT},
-                                         {NULL}};
+                                         {.name = NULL}};
 
 static const tg__network_class words_class = {
     .names = (const char *const[]){"ToyWordEncoder", NULL},
@@ -359,7 +359,7 @@ static const tg__network_class painter_class = {
                                 {"text", .slot = TEXT, .width = text_width},
                                 {"mask", .slot = TEXT_MASK, .width = mask_width},
                                 {"pooled", .slot = POOLED_IN, .width = pooled_width},
-                                {NULL}},
+                                {.name = NULL}},
     .read_config = painter_config,
     .load = load_painter,
     .record = record_painter,
@@ -434,7 +434,7 @@ static const tg__network_class codec_class = {
     .use = TG__USE_A_PICTURE,
     .ports = (const tg__port[]){{"input", .slot = CODEC_INPUT},
                                 {"output", .slot = CODEC_OUTPUT},
-                                {NULL}},
+                                {.name = NULL}},
     .read_config = codec_config,
     .load = load_codec,
     .record = record_codec,
