@@ -160,8 +160,8 @@ static tg__tensor layout(const lowering *l, const tg__node *node)
     case TG__UPSAMPLE:
         return tg__cpu_upsample(l->program, node->name, x, node->dst.h, node->dst.w);
     case TG__TIMESTEP_EMBEDDING:
-        return tg__cpu_timestep_embedding(l->program, x, node->dst.c / x.c, time->flip_sin_to_cos,
-                                          time->freq_shift);
+        return tg__cpu_timestep_embedding(l->program, x, node->dst.c / node->src[TG__X].c,
+                                          time->flip_sin_to_cos, time->freq_shift);
     case TG__GRID_EMBEDDING:
         return tg__cpu_grid_embedding(l->program, node->dst.h, node->dst.w, node->dst.c, grid->base,
                                       grid->scale);

@@ -324,7 +324,7 @@ static bool place(reader *r, tensor *t, size_t begin)
     t->data = f->map + begin + t->offset;
     t->weight.identity = f->identity;
     t->weight.identity.at = begin + t->offset;
-    t->weight.data = t->format->unpack ? (const void *)t : t->data;
+    t->weight.data = t->weight.source == &quantized ? (const void *)t : t->data;
     return true;
 }
 

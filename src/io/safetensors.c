@@ -231,7 +231,7 @@ static bool check_metadata(const tg__safetensors *file, const tg__json *metadata
 
 static bool ends_in(const char *name, const char *suffix)
 {
-    size_t length = strlen(name), tail = strlen(suffix);
+    size_t length = name ? strlen(name) : 0, tail = strlen(suffix);
     return length >= tail && strcmp(name + length - tail, suffix) == 0;
 }
 

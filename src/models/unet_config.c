@@ -137,7 +137,8 @@ static void read_attention(tg__unet_config *u, tg__config *c)
 /* The sinusoids divide by half of their number less freq_shift. */
 static void check_shift(const tg__unet_config *u, tg__config *c, int sinusoids, const char *of)
 {
-    if (!tg__failed(tg__config_error(c)) && u->freq_shift == (float)(sinusoids / 2))
+    int half = sinusoids / 2;
+    if (!tg__failed(tg__config_error(c)) && u->freq_shift == (float)half)
         tg__fail(tg__config_error(c), TG_ERROR_FORMAT,
                  "%s: freq_shift is %g, expected other than half of %s", tg__config_where(c),
                  (double)u->freq_shift, of);

@@ -56,14 +56,13 @@ static const bin bins_2048[] = {
 /* clang-format on */
 
 static const struct {
-    int sample_size;
     const bin *bins;
-    int count;
+    int count, sample_size;
 } tables[] = {
-    {32, bins_256, sizeof bins_256 / sizeof *bins_256},
-    {64, bins_512, sizeof bins_512 / sizeof *bins_512},
-    {128, bins_1024, sizeof bins_1024 / sizeof *bins_1024},
-    {256, bins_2048, sizeof bins_2048 / sizeof *bins_2048},
+    {bins_256, sizeof bins_256 / sizeof *bins_256, 32},
+    {bins_512, sizeof bins_512 / sizeof *bins_512, 64},
+    {bins_1024, sizeof bins_1024 / sizeof *bins_1024, 128},
+    {bins_2048, sizeof bins_2048 / sizeof *bins_2048, 256},
 };
 enum { TABLES = sizeof tables / sizeof *tables };
 

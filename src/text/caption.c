@@ -89,17 +89,23 @@ static int byte_at(const tg__chars *text, size_t *at)
     return 16 * high + low;
 }
 
+/* Bytes that follow one of UTF-8; -1: it begins none. */
+static int followers(uint8_t b)
+{
+    if (b < 0x80)
+        return 0;
+    if (b < 0xC2 || b >= 0xF5)
+        return -1;
+    return b < 0xE0 ? 1 : b < 0xF0 ? 2 : 3;
+}
+
 /* Bytes that are no UTF-8 become U+FFFD: as many as could have begun a character together. */
 static bool push_utf8(tg__chars *dst, const uint8_t *bytes, size_t count)
 {
     bool ok = true;
     for (size_t i = 0; i < count && ok;) {
         uint8_t b = bytes[i];
-        int more = b < 0x80                ? 0
-                   : b >= 0xC2 && b < 0xE0 ? 1
-                   : b >= 0xE0 && b < 0xF0 ? 2
-                   : b >= 0xF0 && b < 0xF5 ? 3
-                                           : -1;
+        int more = followers(b);
         int32_t code = more == 0 ? b : more == 1 ? b & 0x1F : more == 2 ? b & 0x0F : b & 0x07;
         uint8_t low = b == 0xE0 ? 0xA0 : b == 0xF0 ? 0x90 : 0x80;
         uint8_t high = b == 0xED ? 0x9F : b == 0xF4 ? 0x8F : 0xBF;

@@ -62,7 +62,9 @@ tg__tokenizer *tg__tokenizer_open(const char *name, const char *folder, tg__erro
         tg__fail(error, TG_ERROR_INTERNAL, "%s: no tokenizer of this class is known", name);
         return NULL;
     }
-    return (class ? class : classes[0])->open(folder, error); /* which says what is missing */
+    if (!class)
+        class = &tg__clip_tokenizer_class; /* which says what is missing */
+    return class->open(folder, error);
 }
 
 void tg__tokenizer_close(tg__tokenizer *tokenizer)
