@@ -249,9 +249,11 @@ static void damaged(void **state)
             assert_true(file ? error.status == TG_OK : error.status != TG_OK);
             for (size_t i = 0; file && i < tg__gguf_count(file); i++) {
                 const tg__weight *w = tg__gguf_at(file, i);
+                if (w->dtype == TG__OTHER) /* of any size: its bytes are not known */
+                    continue;
                 float *values = malloc(tg__weight_count(w) * sizeof *values);
-                if (values && w->dtype != TG__OTHER)
-                    tg__weight_read(w, values, TG__F32, 0, tg__weight_count(w), &c);
+                assert_non_null(values);
+                tg__weight_read(w, values, TG__F32, 0, tg__weight_count(w), &c);
                 free(values);
             }
             tg__gguf_close(file);
