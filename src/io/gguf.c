@@ -296,7 +296,7 @@ static bool read_shape(reader *r, tensor *t, uint64_t *blocks)
 
 static bool read_tensor(reader *r, tensor *t)
 {
-    uint64_t blocks;
+    uint64_t blocks = 0;
     *t = (tensor){.weight = {.file = r->file->where}};
     t->weight.name = keep_string(r, "a tensor's name", MOST_NAME_BYTES);
     if (!t->weight.name || !read_shape(r, t, &blocks))
