@@ -132,40 +132,14 @@ static const tg__role roles[ROLES] = {
 };
 
 /* The two differ in how many tokens a text has. */
+#define WHAT_BOTH_ARE                                                                              \
+    .roles = roles, .role_count = ROLES, .denoiser = TRANSFORMER, .autoencoder = VAE, .steps = 25, \
+    .guidance = 4.5, .gate = {.gate_step = 15, .sp_interval = 3, .fi_interval = 1, .warm_up = 2},  \
+    .captions = true, .distilled_unguided = true, .bins = true, .check = check, .encode = encode,  \
+    .tell = tell, .recipe = tg__gated_recipe
+
 const tg__pipeline_class tg__pixart_alpha_class = {
-    .names = (const char *const[]){"PixArtAlphaPipeline", NULL},
-    .roles = roles,
-    .role_count = ROLES,
-    .denoiser = TRANSFORMER,
-    .autoencoder = VAE,
-    .steps = 25,
-    .guidance = 4.5,
-    .gate = {.gate_step = 15, .sp_interval = 3, .fi_interval = 1, .warm_up = 2},
-    .text_tokens = 120,
-    .captions = true,
-    .distilled_unguided = true,
-    .bins = true,
-    .check = check,
-    .encode = encode,
-    .tell = tell,
-    .recipe = tg__gated_recipe,
-};
+    .names = (const char *const[]){"PixArtAlphaPipeline", NULL}, .text_tokens = 120, WHAT_BOTH_ARE};
 
 const tg__pipeline_class tg__pixart_sigma_class = {
-    .names = (const char *const[]){"PixArtSigmaPipeline", NULL},
-    .roles = roles,
-    .role_count = ROLES,
-    .denoiser = TRANSFORMER,
-    .autoencoder = VAE,
-    .steps = 25,
-    .guidance = 4.5,
-    .gate = {.gate_step = 15, .sp_interval = 3, .fi_interval = 1, .warm_up = 2},
-    .text_tokens = 300,
-    .captions = true,
-    .distilled_unguided = true,
-    .bins = true,
-    .check = check,
-    .encode = encode,
-    .tell = tell,
-    .recipe = tg__gated_recipe,
-};
+    .names = (const char *const[]){"PixArtSigmaPipeline", NULL}, .text_tokens = 300, WHAT_BOTH_ARE};

@@ -168,9 +168,9 @@ int tg__space_timesteps(const tg__scheduler *s, bool whole, int last, double *ds
 
 /* For classes that work with alphas_cumprod: whole timesteps, evaluations. */
 tg_status tg__prepare_whole(tg__scheduler *s, tg__error *error);
-/* For distilled models: the request's own timesteps, or some of count that are spacing apart, the
- * last at count * spacing - 1, evenly chosen from the last down. */
-tg_status tg__prepare_distilled(tg__scheduler *s, int count, int spacing, tg__error *error);
+/* For distilled models: the request's own timesteps, or some of count that lie evenly among those
+ * of training, evenly chosen from the last down. */
+tg_status tg__prepare_distilled(tg__scheduler *s, int count, tg__error *error);
 /* original_inference_steps of the request, else of the config. */
 int tg__original_steps(const tg__scheduler *s);
 /* For classes that work with sigmas: timesteps, evaluations, sigmas, init_noise_sigma. */

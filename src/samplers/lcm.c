@@ -12,13 +12,7 @@ static tg_status prepare(tg__scheduler *s, tg__error *error)
 {
     s->row_size = ROW;
     s->slot_count = 1;
-    int original = tg__original_steps(s), most = s->keys.train_steps;
-    if (original > most)
-        return tg__fail_about(error, TG_ERROR_ARGUMENT, "original_steps",
-                              "%s: original_inference_steps is %d, expected 1 to %d as "
-                              "num_train_timesteps",
-                              s->sampler->name, original, most);
-    return tg__prepare_distilled(s, original, most / original, error);
+    return tg__prepare_distilled(s, tg__original_steps(s), error);
 }
 
 static bool is_last(const tg__scheduler *s, int i) { return i == s->evaluations - 1; }

@@ -105,9 +105,14 @@ int tg__original_steps(const tg__scheduler *s)
     return s->request->original_steps ? s->request->original_steps : s->keys.original_steps;
 }
 
-tg_status tg__prepare_distilled(tg__scheduler *s, int count, int spacing, tg__error *error)
+tg_status tg__prepare_distilled(tg__scheduler *s, int count, tg__error *error)
 {
-    int original = tg__original_steps(s);
+    int original = tg__original_steps(s), most = s->keys.train_steps;
+    if (count > most)
+        return tg__fail_about(error, TG_ERROR_ARGUMENT, "original_steps",
+                              "%s: original_inference_steps is %d, expected 1 to %d as "
+                              "num_train_timesteps",
+                              s->sampler->name, count, most);
     if (!s->request->timesteps && s->steps > original)
         return tg__fail_about(error, TG_ERROR_ARGUMENT, "steps",
                               "%s: %d steps, expected 1 to %d as original_inference_steps",
@@ -115,6 +120,7 @@ tg_status tg__prepare_distilled(tg__scheduler *s, int count, int spacing, tg__er
     if (tg__schedule_allocate(s, error) != TG_OK)
         return error->status;
     double ratio = (double)count / s->steps;
+    int spacing = most / count;
     for (int i = 0; i < s->steps; i++)
         s->timesteps[i] = (count - floor(i * ratio)) * spacing - 1;
     if (s->request->timesteps)

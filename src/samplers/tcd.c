@@ -11,17 +11,11 @@ enum { NEXT_SAMPLE, NEXT_OUTPUT, NEXT_NOISE, ROW };
 
 static tg_status prepare(tg__scheduler *s, tg__error *error)
 {
-    int original = tg__original_steps(s), most = s->keys.train_steps;
+    int whole = s->keys.train_steps;
     s->row_size = ROW;
     /* A request's own number only limits the steps: all timesteps are there to choose from. */
-    if (s->request->original_steps)
-        return tg__prepare_distilled(s, most, 1, error);
-    if (original > most)
-        return tg__fail_about(error, TG_ERROR_ARGUMENT, "original_steps",
-                              "%s: original_inference_steps is %d, expected 1 to %d as "
-                              "num_train_timesteps",
-                              s->sampler->name, original, most);
-    return tg__prepare_distilled(s, original, most / original, error);
+    return tg__prepare_distilled(s, s->request->original_steps ? whole : tg__original_steps(s),
+                                 error);
 }
 
 static bool is_last(const tg__scheduler *s, int i) { return i == s->evaluations - 1; }
