@@ -241,4 +241,18 @@ void tg__combine(float *dst, size_t n, const tg__term *terms, int count);
 /* Thresholds or clips a clean sample, if the config says so. */
 void tg__restrain(const tg__scheduler *s, float *clean);
 
+/* The row of a class whose step predicts the clean sample, restrains it and goes on from there:
+ * CLEAN_* make it (in slot 0), NEXT_* the next sample. */
+enum {
+    TG__CLEAN_SAMPLE,
+    TG__CLEAN_OUTPUT,
+    TG__NEXT_CLEAN,
+    TG__NEXT_SAMPLE,
+    TG__NEXT_OUTPUT,
+    TG__NEXT_NOISE,
+    TG__CLEAN_ROW,
+};
+void tg__step_by_clean(tg__scheduler *s, int i, const double *row, const float *output,
+                       float *sample, const float *noise);
+
 #endif

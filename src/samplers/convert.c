@@ -138,3 +138,14 @@ void tg__restrain(const tg__scheduler *s, float *clean)
         for (size_t i = 0; i < s->n; i++)
             clean[i] = clamp(clean[i], (float)s->keys.clip_range);
 }
+
+void tg__step_by_clean(tg__scheduler *s, int i, const double *row, const float *output,
+                       float *sample, const float *noise)
+{
+    float *clean = tg__slot(s, 0);
+    (void)i;
+    TG__COMBINE(clean, s->n, {row[TG__CLEAN_SAMPLE], sample}, {row[TG__CLEAN_OUTPUT], output});
+    tg__restrain(s, clean);
+    TG__COMBINE(sample, s->n, {row[TG__NEXT_CLEAN], clean}, {row[TG__NEXT_SAMPLE], sample},
+                {row[TG__NEXT_OUTPUT], output}, {row[TG__NEXT_NOISE], noise});
+}

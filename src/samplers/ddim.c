@@ -4,12 +4,9 @@
 
 #include "samplers/class.h"
 
-/* CLEAN_* make the clean sample, NEXT_* the next sample from it. */
-enum { CLEAN_SAMPLE, CLEAN_OUTPUT, NEXT_CLEAN, NEXT_SAMPLE, NEXT_OUTPUT, NEXT_NOISE, ROW };
-
 static tg_status prepare(tg__scheduler *s, tg__error *error)
 {
-    s->row_size = ROW;
+    s->row_size = TG__CLEAN_ROW;
     s->slot_count = 1;
     return tg__prepare_whole(s, error);
 }
@@ -40,23 +37,12 @@ static void fill_row(const tg__scheduler *s, int i, double *row)
     tg__mix noise = tg__noise_of(s->keys.prediction, root, noise_root);
     float anew = deviation(s, alpha, alpha_next);
     double noise_next = sqrt((double)(1 - alpha_next - anew * anew));
-    row[CLEAN_SAMPLE] = clean.sample;
-    row[CLEAN_OUTPUT] = clean.output;
-    row[NEXT_CLEAN] = sqrt((double)alpha_next);
-    row[NEXT_SAMPLE] = noise_next * noise.sample;
-    row[NEXT_OUTPUT] = noise_next * noise.output;
-    row[NEXT_NOISE] = (double)anew;
-}
-
-static void step(tg__scheduler *s, int i, const double *row, const float *output, float *sample,
-                 const float *noise)
-{
-    float *clean = tg__slot(s, 0);
-    (void)i;
-    TG__COMBINE(clean, s->n, {row[CLEAN_SAMPLE], sample}, {row[CLEAN_OUTPUT], output});
-    tg__restrain(s, clean);
-    TG__COMBINE(sample, s->n, {row[NEXT_CLEAN], clean}, {row[NEXT_SAMPLE], sample},
-                {row[NEXT_OUTPUT], output}, {row[NEXT_NOISE], noise});
+    row[TG__CLEAN_SAMPLE] = clean.sample;
+    row[TG__CLEAN_OUTPUT] = clean.output;
+    row[TG__NEXT_CLEAN] = sqrt((double)alpha_next);
+    row[TG__NEXT_SAMPLE] = noise_next * noise.sample;
+    row[TG__NEXT_OUTPUT] = noise_next * noise.output;
+    row[TG__NEXT_NOISE] = (double)anew;
 }
 
 const tg__sampler tg__ddim = {
@@ -74,6 +60,6 @@ const tg__sampler tg__ddim = {
     .order = 1,
     .prepare = prepare,
     .row = fill_row,
-    .step = step,
+    .step = tg__step_by_clean,
     .wants_noise = wants_noise,
 };

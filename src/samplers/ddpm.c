@@ -5,11 +5,9 @@
 #include "samplers/class.h"
 #include "samplers/scheduler.h"
 
-enum { CLEAN_SAMPLE, CLEAN_OUTPUT, NEXT_CLEAN, NEXT_SAMPLE, NEXT_NOISE, ROW };
-
 static tg_status prepare(tg__scheduler *s, tg__error *error)
 {
-    s->row_size = ROW;
+    s->row_size = TG__CLEAN_ROW;
     s->slot_count = 1;
     return tg__prepare_whole(s, error);
 }
@@ -32,26 +30,15 @@ static void fill_row(const tg__scheduler *s, int i, double *row)
     float beta = 1 - alpha, beta_next = 1 - alpha_next;
     float step_alpha = alpha / alpha_next, step_beta = 1 - step_alpha;
     tg__mix clean = tg__clean_of(s->keys.prediction, tg__signal(s, alpha), sqrt((double)beta));
-    row[CLEAN_SAMPLE] = clean.sample;
-    row[CLEAN_OUTPUT] = clean.output;
-    row[NEXT_CLEAN] = (double)(sqrtf(alpha_next) * step_beta / beta);
-    row[NEXT_SAMPLE] = (double)(sqrtf(step_alpha) * beta_next / beta);
+    row[TG__CLEAN_SAMPLE] = clean.sample;
+    row[TG__CLEAN_OUTPUT] = clean.output;
+    row[TG__NEXT_CLEAN] = (double)(sqrtf(alpha_next) * step_beta / beta);
+    row[TG__NEXT_SAMPLE] = (double)(sqrtf(step_alpha) * beta_next / beta);
     if (wants_noise(s, i)) {
         float small = beta_next / beta * step_beta;
         float variance = s->keys.fixed_large ? step_beta : fmaxf(small, 1e-20f);
-        row[NEXT_NOISE] = sqrt((double)variance);
+        row[TG__NEXT_NOISE] = sqrt((double)variance);
     }
-}
-
-static void step(tg__scheduler *s, int i, const double *row, const float *output, float *sample,
-                 const float *noise)
-{
-    float *clean = tg__slot(s, 0);
-    (void)i;
-    TG__COMBINE(clean, s->n, {row[CLEAN_SAMPLE], sample}, {row[CLEAN_OUTPUT], output});
-    tg__restrain(s, clean);
-    TG__COMBINE(sample, s->n, {row[NEXT_CLEAN], clean}, {row[NEXT_SAMPLE], sample},
-                {row[NEXT_NOISE], noise});
 }
 
 const tg__sampler tg__ddpm = {
@@ -68,6 +55,6 @@ const tg__sampler tg__ddpm = {
     .order = 1,
     .prepare = prepare,
     .row = fill_row,
-    .step = step,
+    .step = tg__step_by_clean,
     .wants_noise = wants_noise,
 };

@@ -5,12 +5,9 @@
 
 #include "samplers/class.h"
 
-/* CLEAN_* make the clean sample, NEXT_* the next sample from it. */
-enum { CLEAN_SAMPLE, CLEAN_OUTPUT, NEXT_CLEAN, NEXT_SAMPLE, NEXT_NOISE, ROW };
-
 static tg_status prepare(tg__scheduler *s, tg__error *error)
 {
-    s->row_size = ROW;
+    s->row_size = TG__CLEAN_ROW;
     s->slot_count = 1;
     return tg__prepare_distilled(s, tg__original_steps(s), error);
 }
@@ -35,22 +32,11 @@ static void fill_row(const tg__scheduler *s, int i, double *row)
     boundary_of(s, (int)s->timesteps[i], &clean, &noisy);
     if (!is_last(s, i))
         next = tg__alpha(s, (int)s->timesteps[i + 1]);
-    row[CLEAN_SAMPLE] = mix.sample;
-    row[CLEAN_OUTPUT] = mix.output;
-    row[NEXT_CLEAN] = sqrt((double)next) * (double)clean;
-    row[NEXT_SAMPLE] = sqrt((double)next) * (double)noisy;
-    row[NEXT_NOISE] = sqrt((double)(1 - next));
-}
-
-static void step(tg__scheduler *s, int i, const double *row, const float *output, float *sample,
-                 const float *noise)
-{
-    float *clean = tg__slot(s, 0);
-    (void)i;
-    TG__COMBINE(clean, s->n, {row[CLEAN_SAMPLE], sample}, {row[CLEAN_OUTPUT], output});
-    tg__restrain(s, clean);
-    TG__COMBINE(sample, s->n, {row[NEXT_CLEAN], clean}, {row[NEXT_SAMPLE], sample},
-                {row[NEXT_NOISE], noise});
+    row[TG__CLEAN_SAMPLE] = mix.sample;
+    row[TG__CLEAN_OUTPUT] = mix.output;
+    row[TG__NEXT_CLEAN] = sqrt((double)next) * (double)clean;
+    row[TG__NEXT_SAMPLE] = sqrt((double)next) * (double)noisy;
+    row[TG__NEXT_NOISE] = sqrt((double)(1 - next));
 }
 
 /* steps_offset, timestep_spacing and set_alpha_to_one are keys of diffusers' class that change
@@ -71,6 +57,6 @@ const tg__sampler tg__lcm = {
     .order = 1,
     .prepare = prepare,
     .row = fill_row,
-    .step = step,
+    .step = tg__step_by_clean,
     .wants_noise = wants_noise,
 };
